@@ -1,0 +1,54 @@
+"""Threshold of its own for every class, lower while the class is learned by few images.
+
+Paper: Zhang et al. 2021, FlexMatch, arXiv:2110.08263
+"""
+
+import torch
+from torch import Tensor
+
+from sslkit.algorithms.labelers.threshold import check
+from sslkit.contracts import Batch, Output, PseudoLabeler, PseudoLabels, Setup
+from sslkit.losses import one_hot
+from sslkit.randomness import Step
+from sslkit.registry import register
+
+
+@register("labeler")
+class FlexMatch(PseudoLabeler):
+    """T_c = tau * beta_c / (2 - beta_c), beta_c = count_c / max count, of images once confident in class c.
+
+    Options:
+        tau: the largest threshold, and the fixed one from which an image counts as learned.
+        warmup: images not yet learned count as one more class in the maximum, as published.
+        smoothing: label smoothing of the target.
+    """
+
+    seen: Tensor  # (N_u,) int64: class last learned, C where none
+
+    def __init__(
+        self, setup: Setup, *, tau: float = 0.95, warmup: bool = True, smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.tau, self.smoothing = check(tau, smoothing)
+        self.warmup, self.classes = warmup, setup.classes
+        self.register_buffer("seen", torch.full((setup.unlabeled,), setup.classes))
+
+    def thresholds(self) -> Tensor:
+        """(C,) float32, the threshold of every class now."""
+        counts = torch.zeros(self.classes + 1, dtype=torch.long, device=self.seen.device)
+        counts = counts.scatter_add_(0, self.seen, torch.ones_like(self.seen))
+        most = (counts if self.warmup else counts[:-1]).max().clamp_min(1)
+        beta = counts[:-1] / most
+        return self.tau * beta / (2 - beta)
+
+    def label(self, weak: Output, labeled: Output, batch: Batch, step: Step) -> PseudoLabels:
+        confidence, y = weak.p.max(1)
+        keep = confidence >= self.thresholds()[y]
+        return PseudoLabels(one_hot(y, self.classes, self.smoothing), keep.float(), confidence)
+
+    def update(self, labels: PseudoLabels, index: Tensor, step: Step) -> None:
+        place = torch.arange(len(index), device=index.device)
+        learned = torch.where(labels.confidence >= self.tau, place, -1)
+        last = torch.full_like(self.seen, -1)  # where an image stands twice in the batch, its last place wins
+        last = last.scatter_reduce_(0, index, learned, "amax")
+        self.seen = torch.where(last >= 0, labels.target.argmax(1)[last.clamp_min(0)], self.seen)

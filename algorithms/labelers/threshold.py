@@ -1,0 +1,38 @@
+"""Hard label where the confidence reaches a fixed threshold.
+
+Paper: Sohn et al. 2020, FixMatch, arXiv:2001.07685, eq. 4
+"""
+
+from sslkit.contracts import Batch, Output, PseudoLabeler, PseudoLabels, Setup
+from sslkit.errors import UserError
+from sslkit.losses import one_hot
+from sslkit.randomness import Step
+from sslkit.registry import register
+
+
+@register("labeler")
+class Threshold(PseudoLabeler):
+    """w = [max p >= tau], target = one-hot of argmax p.
+
+    Options:
+        tau: threshold in [0, 1].
+        smoothing: label smoothing of the target (Semi-ViT: 0.1 when it mixes).
+    """
+
+    def __init__(self, setup: Setup, *, tau: float = 0.95, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.tau, self.smoothing = check(tau, smoothing)
+
+    def label(self, weak: Output, labeled: Output, batch: Batch, step: Step) -> PseudoLabels:
+        confidence, y = weak.p.max(1)
+        target = one_hot(y, weak.logits.shape[1], self.smoothing)
+        return PseudoLabels(target, (confidence >= self.tau).float(), confidence)
+
+
+def check(tau: float, smoothing: float) -> tuple[float, float]:
+    """Both values, or UserError where one is out of range."""
+    if not 0 <= tau <= 1:
+        raise UserError(f"labeler.tau is a confidence and must be in [0, 1], got {tau}")
+    if not 0 <= smoothing < 1:
+        raise UserError(f"labeler.smoothing must be in [0, 1), got {smoothing}")
+    return tau, smoothing

@@ -1,0 +1,15 @@
+"""Labelled images only: fine-tuning, the control arm finetune+, and the upper bound at all labels."""
+
+from sslkit.contracts import Algorithm, Batch, Losses
+from sslkit.losses import cross_entropy
+from sslkit.randomness import Step
+from sslkit.registry import register
+
+
+@register("algorithm")
+class Supervised(Algorithm):
+    views = {"labeled": ("weak",)}
+
+    def forward(self, batch: Batch, step: Step) -> Losses:
+        x = batch["labeled"]
+        return Losses({"supervised": cross_entropy(step.forward("labeled", self.student, x["weak"]), x.y)})

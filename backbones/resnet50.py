@@ -1,0 +1,12 @@
+"""ResNet-50; a 3x3 stem without pooling up to 64 px.
+
+Paper: He et al. 2016, arXiv:1512.03385
+"""
+
+from sslkit.backbones._timm import ResNet
+from sslkit.registry import register
+
+
+@register("backbone")
+class ResNet50(ResNet):
+    name = "resnet50"

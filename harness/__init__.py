@@ -1,0 +1,1 @@
+"""Matched comparisons of methods: arrives with `sslkit compare`."""

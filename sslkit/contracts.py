@@ -1,0 +1,222 @@
+"""The contracts: what an algorithm is, what its slots are, and what they exchange.
+
+Letters in shapes: B labelled images, mu*B unlabelled ones, N images of any kind, C classes, D features.
+A part is made as `Part(setup, **options)`; its typed keyword parameters are its options. What must survive a
+restart is a parameter or a buffer. No part ever sees the hidden labels of unlabelled images.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from sslkit.randomness import Step
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Images of one source, each view with a draw of its own for every image."""
+
+    views: Mapping[str, Tensor]  # name -> (N, 3, H, W) float32, normalised
+    index: Tensor  # (N,) int64, place in the pool, which was shuffled by the split's seed
+    label: Tensor | None = None  # (N,) int64; "labeled" alone has it
+
+    def __getitem__(self, view: str) -> Tensor:
+        return self.views[view]
+
+    @property
+    def y(self) -> Tensor:
+        """(N,) int64, the labels of a labelled stream."""
+        assert self.label is not None, "this stream has no labels"
+        return self.label
+
+
+Batch = Mapping[str, Stream]  # "labeled", "unlabeled"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a `Classifier` returns, float32."""
+
+    logits: Tensor  # (N, C)
+    features: Tensor  # (N, D), pooled, what the head sees
+
+    @property
+    def p(self) -> Tensor:
+        """(N, C), rows sum to 1."""
+        return self.logits.softmax(1)
+
+    def detach(self) -> Output:
+        return Output(self.logits.detach(), self.features.detach())
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a backbone is made for."""
+
+    size: int  # side of the square images, in pixels
+    classes: int
+
+
+class Classifier(nn.Module, ABC):
+    """A network for images (N, 3, H, W). A backbone is a subclass made as `Backbone(shape, **options)`."""
+
+    feature_dim: int  # D
+    channels_last: ClassVar[bool] = False
+    defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this network wants set otherwise
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Output: ...
+
+    def __call__(self, images: Tensor) -> Output:  # nn.Module's own returns Any, and typing would end there
+        output: Output = super().__call__(images)
+        return output
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters of two or more dimensions that are not decayed: tokens, position embeddings."""
+        return set()
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Targets for N images, detached."""
+
+    target: Tensor  # (N, C) rows sum to 1; a hard label is one-hot, label smoothing is inside
+    weight: Tensor  # (N,) >= 0; 0 is rejected
+    confidence: Tensor  # (N,) in [0, 1]; what the weight came from, what mixers weigh by
+
+
+@dataclass(frozen=True)
+class Mixed:
+    images: Tensor  # (M, 3, H, W); M > N if the mixer appends
+    labels: PseudoLabels  # of the M images
+
+
+@dataclass
+class Losses:
+    """What one micro-batch gave."""
+
+    terms: dict[str, Tensor]  # name -> weighted scalar
+    labels: PseudoLabels | None = None  # of "unlabeled" BEFORE mixing; the engine scores them
+    memory: dict[str, Tensor] = field(default_factory=dict)  # detached; for `after_step`
+
+    @property
+    def total(self) -> Tensor:
+        return torch.stack(list(self.terms.values())).sum()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that a part may know when it is made: no image and no hidden label."""
+
+    student: Classifier
+    averaged: Classifier  # the averaged network that the last stage left; the teacher's start
+    classes: int
+    labeled: int  # images, not batch size
+    unlabeled: int
+    class_counts: Tensor  # (C,) int64, of the labelled images
+    steps: int
+    decay: float  # of the averaged network that is evaluated
+    buffers: str = "average"  # what an average does with buffers: "average" or "copy"
+    skip_rejected: bool = False  # the student need not see images of weight 0
+
+
+class Teacher(nn.Module, ABC):
+    """Whose predictions on the weak view become labels?"""
+
+    joinable: bool = False  # the prediction is the student's own train-mode forward
+
+    @abstractmethod
+    def predict(self, student: Classifier, images: Tensor, step: Step) -> Output:
+        """Detached output for images (N, 3, H, W)."""
+
+    def update(self, student: Classifier, step: Step) -> None:
+        """Follow the student; called after every optimizer step."""
+
+    def networks(self) -> dict[str, Classifier]:
+        """Name -> network that the engine evaluates beside the student."""
+        return {}
+
+
+class PseudoLabeler(nn.Module, ABC):
+    """Which target, and how much weight, has each unlabelled image?"""
+
+    @abstractmethod
+    def label(self, weak: Output, labeled: Output, batch: Batch, step: Step) -> PseudoLabels:
+        """Labels from the detached outputs for the weak views and for the labelled images."""
+
+    def update(self, labels: PseudoLabels, index: Tensor, step: Step) -> None:
+        """Learn from the unmixed labels of the whole global batch, after every optimizer step."""
+
+
+class Mixer(nn.Module, ABC):
+    """How are images and their pseudo-labels interpolated?"""
+
+    joinable: bool = False  # images and labels come out as they went in
+
+    @abstractmethod
+    def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
+        """Mix images (N, 3, H, W) of any N >= 1. The inputs are not modified."""
+
+
+class Trainer(Protocol):
+    """What the engine offers to an algorithm."""
+
+    def run(self, batch: Batch, step: Step) -> Losses:
+        """The algorithm's `forward`, wrapped once for precision and for several processes."""
+
+    def backward(self, loss: Tensor) -> None: ...
+    def update(self, name: str = "main") -> None:
+        """Clip, step the optimizer called `name`, clear its gradients."""
+
+    def predict_pool(self, network: Classifier) -> Tensor:
+        """(N, C) float32 probabilities for the unlabelled pool, by its index, without augmentation."""
+
+
+class Algorithm(nn.Module, ABC):
+    """One method. `forward` is straight-line code that does its own forwards."""
+
+    views: ClassVar[Mapping[str, tuple[str, ...]]] = {"labeled": ("weak",), "unlabeled": ("weak", "strong")}
+    slots: ClassVar[Mapping[str, str]] = {}  # slot -> default part; slots that are not here are refused
+    defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this method wants set otherwise
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__()
+        self.student = setup.student
+
+    @abstractmethod
+    def forward(self, batch: Batch, step: Step) -> Losses: ...
+
+    def after_step(self, losses: Sequence[Losses], step: Step) -> None:
+        """After the optimizer's step, with the losses of this process's micro-batches."""
+
+    def networks(self) -> dict[str, Classifier]:
+        return {"student": self.student}
+
+    def predict(self, network: Classifier, images: Tensor) -> Tensor:
+        """(N, C) logits at test time."""
+        return network(images).logits
+
+    def start(self, trainer: Trainer) -> None:
+        """Once, before the first step of a stage."""
+
+    def trainable(self) -> dict[str, nn.Module]:
+        """Name -> module: one optimizer and schedule each."""
+        return {"main": self}
+
+    def train_step(self, trainer: Trainer, batches: Sequence[Batch], steps: Sequence[Step]) -> list[Losses]:
+        """One optimizer step over this process's micro-batches."""
+        done = []
+        for batch, step in zip(batches, steps, strict=True):
+            losses = trainer.run(batch, step)
+            trainer.backward(losses.total / len(batches))
+            done.append(losses)
+        trainer.update()
+        self.after_step(done, steps[-1])
+        return done

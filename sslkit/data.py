@@ -1,0 +1,109 @@
+"""Data: what a data set must give, and how it becomes one array of uint8 images.
+
+A data set is one short file: a subclass of `Dataset` with a `read` method.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import statistics
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from sslkit.errors import UserError, one_line
+
+Array: TypeAlias = np.ndarray[Any, Any]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Images as they are stored, with labels."""
+
+    images: Sequence[Any]  # uint8 arrays (H, W) or (H, W, 3), or encoded files as bytes
+    label: Array  # (N,) int64, -1 where there is none
+    names: Sequence[str] = ()  # where an image came from; default: its number
+
+
+class Dataset(ABC):
+    """A part of kind "dataset", made as `Data(**options)`; `argument` names the option that follows the colon.
+
+    What may be done to the images is declared here, and no view does otherwise.
+    """
+
+    argument: ClassVar[str | None] = None
+    flip: ClassVar[bool] = True  # a mirror image keeps its label
+    mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
+    std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
+    defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys that suit this data
+
+    @abstractmethod
+    def read(self) -> tuple[list[str], Raw, Raw]:
+        """Class names, training part, test part.
+
+        Raises:
+            UserError: the data is not there or not as it should be.
+        """
+
+
+@dataclass(frozen=True)
+class Images:
+    """A decoded data set: training part first, then the test part."""
+
+    pixels: Array  # (N, 3, S, S) uint8
+    label: Array  # (N,) int64, -1 where there is none
+    train: int  # images of the training part
+    classes: list[str]
+    fingerprint: str  # sha256 of pixels, labels and class names
+    names: Sequence[str]  # (N,)
+
+    @property
+    def size(self) -> int:
+        return int(self.pixels.shape[2])
+
+
+def median_size(raw: Raw) -> int:
+    """Median of the shorter sides of (at most 500 of) the images."""
+    step = max(1, len(raw.images) // 500)
+    return int(statistics.median_low(min(_open(raw.images[i], i).size) for i in range(0, len(raw.images), step)))
+
+
+def decode(classes: list[str], train: Raw, test: Raw, size: int, threads: int) -> Images:
+    """Decode every image once: RGB, short side to `size` (bicubic), centre crop."""
+    items = [*train.images, *test.images]
+    with ThreadPoolExecutor(threads) as pool:
+        pixels = np.stack(list(pool.map(lambda i: to_pixels(items[i], size, i), range(len(items)))))
+    label = np.concatenate([train.label, test.label]).astype(np.int64)
+    digest = hashlib.sha256(pixels.data)
+    digest.update(label.tobytes() + "\0".join(classes).encode())
+    default = [str(i) for i in range(len(items))]
+    names = [*(train.names or default[: len(train.images)]), *(test.names or default[: len(test.images)])]
+    return Images(pixels, label, len(train.images), classes, digest.hexdigest(), names)
+
+
+def to_pixels(item: Any, size: int, number: int | str) -> Array:
+    """One image as (3, size, size) uint8."""
+    image = _open(item, number)
+    try:
+        image = ImageOps.exif_transpose(image).convert("RGB")
+        if image.size != (size, size):
+            image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    except (OSError, ValueError) as error:
+        raise UserError(f"image {number} cannot be decoded: {one_line(error)}") from None
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def _open(item: Any, number: int | str) -> Image.Image:
+    if isinstance(item, np.ndarray):
+        return Image.fromarray(item)
+    try:
+        return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
+    except (OSError, ValueError) as error:
+        raise UserError(f"image {number} cannot be decoded: {one_line(error)}") from None

@@ -1,0 +1,39 @@
+"""1,797 handwritten digits of 8x8 pixels, inside scikit-learn: 1,000 to train on, 797 to test.
+
+Paper: Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI repository
+"""
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from sslkit.data import Array, Dataset, Raw
+from sslkit.randomness import key, permutation
+from sslkit.registry import register
+
+
+@register("dataset")
+class Digits(Dataset):
+    """The test part is stratified, and the same for every seed."""
+
+    flip = False
+    mean, std = (0.305,) * 3, (0.376,) * 3
+    defaults = {
+        "views.weak.flip": False,
+        "views.strong.flip": False,
+        "control.run": True,
+    }
+
+    def read(self) -> tuple[list[str], Raw, Raw]:
+        digits = load_digits()
+        images = np.round(digits.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), stored as 0..16
+        label = digits.target.astype(np.int64)
+        test = np.sort(np.concatenate([_first(np.flatnonzero(label == c), c) for c in range(10)]))
+        train = np.setdiff1d(np.arange(len(label)), test)
+        names = [str(name) for name in digits.target_names]
+        return names, Raw(images[train], label[train]), Raw(images[test], label[test])
+
+
+def _first(members: Array, c: int) -> Array:
+    """The test images of class c: 797 / 1797 of it, which makes 797 in all."""
+    order = permutation(key("digits.test", c), len(members)).numpy()
+    return members[order[: round(len(members) * 797 / 1797)]]

@@ -1,0 +1,33 @@
+"""Errors for people: what was wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can put right. The command line prints it as one line and exits with code 2."""
+
+
+class Stopped(Exception):
+    """Training was interrupted (Ctrl-C or SIGTERM) and saved; the message says how to go on."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], see: str = "") -> UserError:
+    """The error for a name that is not in `known`, with the nearest ones as a suggestion."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    if near:
+        hint = "; did you mean " + " or ".join(repr(n) for n in near) + "?"
+    elif known and len(known) <= 12:
+        hint = "; known are " + ", ".join(known)
+    else:
+        hint = ""
+    return UserError(f"unknown {kind} {name!r}{hint}{' see `' + see + '`' if see else ''}")
+
+
+def one_line(error: BaseException) -> str:
+    """The type and first line of an exception, for a sentence about it."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,0 +1,77 @@
+"""Small functions that algorithms share: losses, joint forwards, protected statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sslkit.contracts import Classifier, Mixed, Output, PseudoLabels
+from sslkit.randomness import Step
+
+
+def weighted_ce(logits: Tensor, labels: PseudoLabels, n: int) -> Tensor:
+    """(1/n) sum_i weight_i * H(target_i, softmax(logits_i)), a scalar.
+
+    `n` is the size of the unlabelled batch, rejected images included (FixMatch, eq. 4): never the number kept.
+    """
+    return -(labels.weight * (labels.target * logits.log_softmax(1)).sum(1)).sum() / n
+
+
+def one_hot(label: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
+    """(N, C) float32 targets: 1 - eps + eps/C at the label, eps/C elsewhere."""
+    hard = torch.zeros(len(label), classes, device=label.device).scatter_(1, label[:, None], 1.0)
+    return hard * (1 - smoothing) + smoothing / classes if smoothing else hard
+
+
+def joint_forward(name: str, network: Classifier, step: Step, *groups: Tensor) -> list[Output]:
+    """One forward of all groups together, so that BatchNorm sees their joint statistics; split again."""
+    output = step.forward(name, network, torch.cat(groups))
+    sizes = [len(group) for group in groups]
+    return [Output(*pair) for pair in zip(output.logits.split(sizes), output.features.split(sizes), strict=True)]
+
+
+@contextmanager
+def frozen_stats(network: nn.Module) -> Iterator[None]:
+    """Train-mode forwards of `network` use batch statistics but leave BatchNorm's running ones alone."""
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def only_kept(mixed: Mixed) -> Mixed:
+    """The images of weight above 0, at least one: the others add nothing to the loss or its gradient.
+
+    Needs the number of kept images on the host, so it is for the CPU, where it saves their forward.
+    """
+    kept = mixed.labels.weight.nonzero().flatten()
+    if len(kept) == 0:  # every parameter still gets a gradient, of zeros
+        kept = torch.zeros(1, dtype=torch.long, device=mixed.images.device)
+    labels = mixed.labels
+    return Mixed(
+        mixed.images[kept], PseudoLabels(labels.target[kept], labels.weight[kept], labels.confidence[kept])
+    )
+
+
+def gather(x: Tensor) -> Tensor:
+    """Concatenate equally shaped tensors of all processes along dimension 0, in the order of ranks."""
+    if not dist.is_initialized():
+        return x
+    parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.cat(parts)
+
+
+def cross_entropy(output: Output, label: Tensor) -> Tensor:
+    """Mean cross-entropy of labels (B,), a scalar."""
+    return F.cross_entropy(output.logits, label)

@@ -1,0 +1,211 @@
+"""From what was asked to a resolved configuration: layers, names, types.
+
+Command line beats file beats the defaults of data set, backbone, algorithm and kernel, in this order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from sslkit import registry
+from sslkit.config import PARTS, Config, Flat, Part, flatten
+from sslkit.errors import UserError, unknown
+
+SLOTS = ("teacher", "labeler", "mixer")
+
+
+def parse_set(text: str) -> tuple[str, Any]:
+    """`semi.lr=1e-3` -> ("semi.lr", 0.001): the value is read as TOML where it can be, else as text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set wants KEY=VALUE, as in --set semi.lr=1e-3, got {text!r}")
+    try:
+        return key.strip(), tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def read_toml(path: str | Path) -> Flat:
+    """A configuration file as key -> value."""
+    try:
+        nested = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read configuration {str(path)!r}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a TOML file: {error}") from None
+    return _flat(nested)
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Flat:
+    flat: Flat = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as the TOML text that repeats it."""
+    nested: dict[str, Any] = {}
+    for key, value in flatten(config).items():
+        *path, name = key.split(".")
+        at = nested
+        for part in path:
+            at = at.setdefault(part, {})
+        at[name] = "auto" if value is None else value
+    return tomli_w.dumps(nested)
+
+
+def named(request: Mapping[str, Any]) -> Flat:
+    """A part or data set given by its section alone means its name: `algo="fixmatch"`."""
+    sections = {*PARTS, "data"}
+    return {f"{k}.name" if k in sections else k: v for k, v in request.items() if v is not None}
+
+
+def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) -> Config:
+    """The full configuration for a request.
+
+    Args:
+        request: what the file and the command line say, by key.
+        dataset: class of the data set.
+        choose_backbone: gives the name when the request says `auto` or nothing.
+
+    Raises:
+        UserError: unknown names and keys, wrong values, a slot that the algorithm lacks.
+    """
+    names: dict[str, str] = {"algo": request.get("algo.name", "ema_teacher")}
+    parts: dict[str, type | None] = {"algo": registry.load("algorithm", names["algo"])}
+    names["backbone"] = request.get("backbone.name", "auto")
+    if names["backbone"] == "auto":
+        names["backbone"] = choose_backbone()
+    parts["backbone"] = registry.load("backbone", names["backbone"])
+    slots: Mapping[str, str] = getattr(parts["algo"], "slots", {})
+    for slot in SLOTS:
+        asked = [key for key in request if key.partition(".")[0] == slot]
+        if slot not in slots and asked:
+            has = ", ".join(slots) or "none"
+            raise UserError(f"algorithm {names['algo']!r} has no {slot} (its slots: {has}); drop {asked[0]}")
+        names[slot] = request.get(f"{slot}.name", slots.get(slot, ""))
+        parts[slot] = registry.load(slot, names[slot]) if slot in slots else None
+    flat: Flat = {}
+    for source in (parts["algo"], parts["backbone"], dataset):
+        flat |= {k: v for k, v in getattr(source, "defaults", {}).items() if _applies(k, parts)}
+    flat |= request | {f"{section}.name": name for section, name in names.items() if parts[section]}
+    config = build(flat, parts)
+    if not getattr(dataset, "flip", True) and (config.views.weak.flip or config.views.strong.flip):
+        raise UserError(f"data set {config.data.name!r} must not be mirrored; leave views.*.flip at false")
+    return config
+
+
+def _applies(key: str, parts: Mapping[str, type | None]) -> bool:
+    section, _, name = key.partition(".")
+    if section not in parts:
+        return True
+    part = parts[section]
+    return part is not None and name in options(part)
+
+
+def options(part: type) -> dict[str, inspect.Parameter]:
+    """Name -> parameter of a part's options, each `annotation` resolved to a type."""
+    init = part.__init__  # type: ignore[misc]
+    hints = typing.get_type_hints(init)
+    keyword = [p for p in inspect.signature(init).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    slots: Mapping[str, str] = getattr(part, "slots", {})
+    return {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in keyword if p.name not in slots}
+
+
+def build(flat: Flat, parts: Mapping[str, type | None]) -> Config:
+    """The configuration of key -> value; what is not named keeps its default.
+
+    Args:
+        parts: section -> class of every part in use, None where the algorithm lacks the slot.
+
+    Raises:
+        UserError: an unknown key (with suggestions), a value of another type, a value out of range.
+    """
+    made: dict[str, Part | None] = {}
+    rest = dict(flat)
+    for section, cls in parts.items():
+        own = {k.partition(".")[2]: rest.pop(k) for k in list(rest) if k.partition(".")[0] == section}
+        made[section] = None if cls is None else _build_part(section, cls, own)
+    return _build(Config, rest, "", made)
+
+
+def _build_part(section: str, cls: type, values: Flat) -> Part:
+    known = options(cls)
+    name = values.pop("name")
+    argument = getattr(cls, "argument", None)
+    chosen: Flat = {}
+    for key, value in values.items():
+        if key not in known or key == argument:
+            raise unknown(f"key of {section} {name!r}:", f"{section}.{key}", [f"{section}.{k}" for k in known])
+        chosen[key] = coerce(f"{section}.{key}", value, known[key].annotation)
+    defaults = {key: p.default for key, p in known.items() if key != argument}
+    for key, default in (defaults | chosen).items():
+        if default is inspect.Parameter.empty:
+            raise UserError(f"{section} {name!r} needs a value: --set {section}.{key}=…")
+    return Part(name, defaults | chosen)
+
+
+def _build(cls: type, flat: Flat, prefix: str, made: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(cls)
+    values = dict(made)
+    nested: dict[str, Flat] = {}
+    for key, value in flat.items():
+        head, _, tail = key.partition(".")
+        if head not in hints or is_dataclass(hints[head]) != bool(tail):
+            raise unknown("key", prefix + key, _all_keys())
+        if tail:
+            nested.setdefault(head, {})[tail] = value
+        else:
+            values[head] = coerce(prefix + key, value, hints[head])
+    for head, inner in nested.items():
+        default = {f.name: f for f in fields(cls)}[head].default_factory
+        values[head] = _build(hints[head], _under(default, inner), f"{prefix}{head}.", {})
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise UserError(f"{prefix}{error}") from None
+
+
+def _under(default: Any, inner: Flat) -> Flat:
+    """`inner` over the values of a section's default."""
+    return flatten(default()) | inner if default is not dataclasses.MISSING else inner
+
+
+def _all_keys() -> list[str]:
+    return list(flatten(Config(Part(""), Part(""), Part(""), Part(""), Part(""))))
+
+
+def coerce(key: str, value: Any, hint: Any) -> Any:
+    """`value` as the type of `hint`: bool, int, float, str, a Literal, or one of these or None."""
+    choices = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        if value is None or value == "auto":
+            return None
+        hint = next(choice for choice in choices if choice is not types.NoneType)
+        choices = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        if value in choices:
+            return value
+        raise unknown(f"{key}", str(value), map(str, choices))
+    wrong = UserError(f"{key} must be {_NAMES.get(hint, hint)}, got {value!r}")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+        if hint is float and value != value:
+            raise wrong
+        return value
+    raise wrong
+
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

@@ -1,0 +1,102 @@
+"""The default step: teacher, pseudo-labeler and mixer around one student. FixMatch and its family are this.
+
+    labelled (x, y) ───────────────────────────► student ─► supervised loss ─┐
+    unlabelled u ─ weak ──► Teacher ─► PseudoLabeler ─► pseudo-labels        ├─► total ─► optimizer ─► updates
+               └─ strong ────────────► Mixer (images, pseudo-labels) ─► student ─► consistency loss ┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sslkit.contracts import (
+    Algorithm,
+    Batch,
+    Classifier,
+    Losses,
+    Mixer,
+    Output,
+    PseudoLabeler,
+    PseudoLabels,
+    Setup,
+    Teacher,
+)
+from sslkit.errors import UserError
+from sslkit.losses import cross_entropy, gather, joint_forward, only_kept, weighted_ce
+from sslkit.randomness import Step
+
+
+class PseudoLabeling(Algorithm):
+    """L = H(y, student(x)) + lambda_u / (mu B) * sum_i w_i H(target_i, student(mixed_i)).
+
+    Options:
+        lambda_u: weight of the consistency term.
+        joint: one forward of all views, so that BatchNorm sees them together (published FixMatch); needs the
+            student itself as teacher, in train mode, and no mixer.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        teacher: Teacher,
+        labeler: PseudoLabeler,
+        mixer: Mixer,
+        lambda_u: float = 1.0,
+        joint: bool = False,
+    ) -> None:
+        super().__init__(setup)
+        if lambda_u < 0:
+            raise UserError(f"algo.lambda_u must be 0 or more, got {lambda_u}")
+        if joint and not (teacher.joinable and mixer.joinable):
+            raise UserError(
+                "algo.joint runs all views through the student at once, before there are labels: "
+                "it needs --teacher self with teacher.mode=train, and --mixer none"
+            )
+        self.teacher, self.labeler, self.mixer = teacher, labeler, mixer
+        self.lambda_u, self.joint, self.skip_rejected = lambda_u, joint, setup.skip_rejected
+
+    def forward(self, batch: Batch, step: Step) -> Losses:
+        x, u = batch["labeled"], batch["unlabeled"]
+        if self.joint:
+            views = x["weak"], u["weak"], u["strong"]
+            out_x, weak, out_u = joint_forward("student", self.student, step, *views)
+            weak = weak.detach()
+            labels = kept = self.labeler.label(weak, out_x.detach(), batch, step)
+        else:
+            weak = self.teacher.predict(self.student, u["weak"], step)
+            out_x = step.forward("labeled", self.student, x["weak"])
+            labels = self.labeler.label(weak, out_x.detach(), batch, step)
+            mixed = self.mixer.mix(u["strong"], labels, step)
+            if self.skip_rejected:
+                mixed = only_kept(mixed)
+            out_u, kept = step.forward("student", self.student, mixed.images), mixed.labels
+        unlabeled = self.lambda_u * weighted_ce(out_u.logits, kept, n=len(u.index))
+        terms = {"supervised": self.supervised(out_x, x.y, step), "unlabeled": unlabeled}
+        return Losses(terms | self.extra(out_x, weak, out_u, labels, batch, step), labels, {"index": u.index})
+
+    def supervised(self, out: Output, y: Tensor, step: Step) -> Tensor:
+        """The supervised term, a scalar."""
+        return cross_entropy(out, y)
+
+    def extra(
+        self, out_x: Output, weak: Output, out_u: Output, labels: PseudoLabels, batch: Batch, step: Step
+    ) -> dict[str, Tensor]:
+        """Further terms: name -> weighted scalar."""
+        return {}
+
+    def after_step(self, losses: Sequence[Losses], step: Step) -> None:
+        self.teacher.update(self.student, step)
+        made = [loss.labels for loss in losses if loss.labels]
+        target, weight, confidence = (
+            gather(torch.cat([getattr(labels, name) for labels in made]))
+            for name in ("target", "weight", "confidence")
+        )
+        index = gather(torch.cat([loss.memory["index"] for loss in losses]))
+        self.labeler.update(PseudoLabels(target, weight, confidence), index, step)
+
+    def networks(self) -> dict[str, Classifier]:
+        return {"student": self.student, **self.teacher.networks()}
