@@ -97,7 +97,7 @@ def to_pixels(item: Any, size: int, number: int | str) -> Array:
             image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     except (OSError, ValueError) as error:
         raise UserError(f"image {number} cannot be decoded: {one_line(error)}") from None
-    return np.asarray(image).transpose(2, 0, 1)
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def _open(item: Any, number: int | str) -> Image.Image:
