@@ -1,0 +1,75 @@
+"""Checkpoints: one safetensors file with a JSON description inside, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sslkit.errors import UserError, one_line
+
+
+class DamagedError(UserError):
+    """A checkpoint that cannot be read."""
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write a checkpoint, so that `path` is always a whole one: the old or the new.
+
+    Raises:
+        UserError: it cannot be written (a full disk, say); what was there before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, temporary, metadata={"sslkit": json.dumps(about)})
+        replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {one_line(error)}") from None
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and description of a checkpoint.
+
+    Raises:
+        DamagedError: not a whole checkpoint.
+    """
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            about = json.loads((file.metadata() or {})["sslkit"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DamagedError(f"checkpoint {path} is missing or damaged ({one_line(error)})") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file atomically.
+
+    Raises:
+        UserError: it cannot be written; what was there before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, "utf-8")
+        replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {one_line(error)}") from None
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Put a finished file in its place, and on the disk."""
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)

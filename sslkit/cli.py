@@ -1,0 +1,251 @@
+"""The command line. Imports nothing heavy before a command needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sslkit import registry
+from sslkit.errors import Stopped, UserError, one_line, unknown
+from sslkit.version import __version__
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
+plugins = click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
+store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
+
+# flag -> configuration key
+KEYS = {
+    "algo": "algo.name",
+    "teacher": "teacher.name",
+    "labeler": "labeler.name",
+    "mixer": "mixer.name",
+    "backbone": "backbone.name",
+    "data": "data.name",
+    "labels": "data.labels",
+    "pool": "data.pool",
+    "val": "data.val",
+    "tune": "data.tune",
+    "size": "data.size",
+    "control": "control.run",
+    "seed": "seed",
+    "device": "device",
+    "precision": "precision",
+    "threads": "threads",
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sslkit")
+def cli() -> None:
+    """Semi-supervised image classification: few labels, many images."""
+
+
+@cli.command("run")
+@click.option("--algo", metavar="NAME", help="Algorithm.  [default: ema_teacher]")
+@click.option("--teacher", metavar="NAME", help="Whose predictions become labels.  [default: the algorithm's]")
+@click.option("--labeler", metavar="NAME", help="Which labels count.  [default: the algorithm's]")
+@click.option("--mixer", metavar="NAME", help="How images are mixed.  [default: the algorithm's]")
+@click.option("--backbone", metavar="NAME", help="Network; auto chooses by image size.  [default: auto]")
+@click.option("--data", metavar="NAME[:ARG]", help="Data set, as parquet:DIR.  [default: digits]")
+@click.option("--labels", metavar="N/class|N|N%|all", help="Labelled images.  [default: 10/class]")
+@click.option("--pool", metavar="complement|all", help="Are labelled images in the pool, too?  [default: complement]")
+@click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images to validate on.")
+@click.option("--tune", is_flag=True, default=None, help="Hide the real test, to choose settings (seeds from 100).")
+@click.option("--size", type=int, metavar="PX", help="Side of the images.  [default: their median, at most 224]")
+@click.option("--control/--no-control", default=None, help="Also train finetune+, labels only, for as many steps.")
+@click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")
+@click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
+@click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
+@click.option("--threads", type=int, help="On a CPU.  [default: cores, at most 8]")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set semi.lr=1e-3.")
+@click.option("--config", metavar="FILE.toml", help="Configuration beneath the options.")
+@plugins
+@click.option("--name", help="Beginning of the run folder's name.")
+@store
+@click.option("--again", is_flag=True, help="Repeat a finished run beside the first, and compare the weights.")
+@click.option("--show-config", is_flag=True, help="Print the resolved configuration and stop.")
+@click.option("--save-every", type=float, default=120.0, show_default=True, help="Seconds between checkpoints.")
+@as_json
+def run_command(
+    sets: tuple[str, ...],
+    config: str | None,
+    plugins: tuple[str, ...],
+    name: str | None,
+    runs: str,
+    again: bool,
+    show_config: bool,
+    save_every: float,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Fine-tune on the labelled images, then train on all; the same command goes on where it stopped."""
+    from sslkit.resolve import parse_set
+
+    request = dict(map(parse_set, sets)) | {KEYS[k]: v for k, v in flags.items() if v is not None}
+    from sslkit import pipeline
+
+    if show_config:
+        show_configuration(request, config, plugins, as_json)
+        return
+    progress = Console(stderr=True)
+    found = pipeline.run(
+        request,
+        config=config,
+        plugins=plugins,
+        runs=runs,
+        name=name,
+        again=again,
+        save_every=save_every,
+        console=progress,
+    )
+    print_results(found.results, found.folder, as_json)
+
+
+def show_configuration(request: dict[str, Any], config: str | None, files: tuple[str, ...], as_json: bool) -> None:
+    from sslkit import pipeline
+    from sslkit.config import flatten
+    from sslkit.resolve import read_toml, to_toml
+
+    for file in files:
+        registry.load_plugin(file)
+    prepared = pipeline.prepare((read_toml(config) if config else {}) | request)
+    click.echo(json.dumps(flatten(prepared.config), indent=1) if as_json else to_toml(prepared.config), nl=as_json)
+
+
+def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
+    """The table of stages on standard output."""
+    if as_json:
+        click.echo(json.dumps(results, indent=1))
+        return
+    from sslkit.report import results_table
+
+    console = Console()
+    for part in results_table(results):
+        console.print(part, highlight=False)
+    console.print(f"in {escape(str(folder))}", highlight=False)
+
+
+@cli.command("show")
+@click.argument("run")
+@as_json
+def show_command(run: str, as_json: bool) -> None:
+    """Print the table of a finished run again."""
+    from sslkit.store import is_done, read_json
+
+    folder = Path(run)
+    if folder.is_dir() and not is_done(folder):
+        raise UserError(f"{run} is not finished; `sslkit run --config {run}/config.toml` goes on with it")
+    print_results(read_json(folder / "results.json"), folder, as_json)
+
+
+@cli.command("predict")
+@click.argument("run")
+@click.argument("paths", nargs=-1)
+@click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
+@click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
+@click.option("--all", "all_classes", is_flag=True, help="One column a class.")
+@plugins
+@store
+@as_json
+def predict_command(
+    run: str,
+    paths: tuple[str, ...],
+    test: bool,
+    out: str,
+    all_classes: bool,
+    plugins: tuple[str, ...],
+    runs: str,
+    as_json: bool,
+) -> None:
+    """Classify image files or folders with the averaged network of a finished run."""
+    from sslkit.predict import predict
+
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    found = predict(Path(run), [Path(p) for p in paths], test=test, out=Path(out), all_classes=all_classes)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    accuracy = f", top-1 {100 * found['top1']:.1f}%" if "top1" in found else ""
+    click.echo(f"{found['images']} images{accuracy}: {out}")
+
+
+@cli.command("list")
+@click.argument("kind", required=False)
+@click.option("--check", is_flag=True, help="Load every part and show what fails.")
+@plugins
+@as_json
+def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_json: bool) -> None:
+    """List parts: algorithms, teachers, labelers, mixers, backbones, datasets."""
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    kinds = list(registry.KINDS)
+    if kind:
+        if kind.removesuffix("s") not in kinds:
+            raise unknown("kind of part", kind, [f"{k}s" for k in kinds])
+        kinds = [kind.removesuffix("s")]
+    rows = [entry for k in kinds for entry in registry.entries(k)]
+    problems = {(e.kind, e.name): problem(e) for e in rows} if check else {}
+    if as_json:
+        fields = ("kind", "name", "description", "paper", "origin")
+        listed = [{f: getattr(e, f) for f in fields} for e in rows]
+        for row, entry in zip(listed, rows, strict=True):
+            row |= {"problem": problems.get((entry.kind, entry.name), "")} if check else {}
+        click.echo(json.dumps(listed, indent=1))
+    else:
+        table = Table()
+        for column in ("kind", "name", "description", "paper", "origin", *(["problem"] if check else [])):
+            table.add_column(column, no_wrap=column in ("kind", "name"))
+        for e in rows:
+            cells = [e.kind, e.name, e.description, e.paper, e.origin]
+            table.add_row(*map(escape, [*cells, problems[e.kind, e.name]] if check else cells))
+        Console().print(table)
+    if any(problems.values()):
+        raise UserError(f"{sum(map(bool, problems.values()))} of {len(rows)} parts cannot be loaded")
+
+
+def problem(entry: registry.Entry) -> str:
+    """Why a part cannot be loaded, or nothing."""
+    try:
+        registry.load(entry.kind, entry.name)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command: 0 done, 2 one line about what was wrong, 130 interrupted."""
+    try:
+        return cli.main(arguments, prog_name="sslkit", standalone_mode=False) or 0
+    except click.ClickException as error:
+        return fail(error.format_message().replace("\n", " "))
+    except UserError as error:
+        return fail(str(error))
+    except Stopped as error:
+        click.echo(f"{error}; the same command goes on", err=True)
+        return 130
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        return 130
+    except OSError as error:
+        return fail(f"{error.filename or 'a file'} cannot be used: {one_line(error)}")
+
+
+def fail(message: str) -> int:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return 2
+
+
+def entry_point() -> None:
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,279 @@
+"""The engine: the loop of one stage, its log, its checkpoints, and how it is gone on with.
+
+Nothing in a step waits for the device; values come to the host at the log interval.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from sslkit import checkpoint
+from sslkit.contracts import Batch, Classifier, Losses
+from sslkit.errors import Stopped, UserError
+from sslkit.log import EVERY, Log, NonFinite
+from sslkit.metrics import scores
+from sslkit.optim import optimizer, rate
+from sslkit.randomness import Step
+from sslkit.stage import Job, under
+from sslkit.views import normalise
+
+EVALUATIONS = 10  # of the validation part in a stage, where there is one
+Report = Callable[[int, dict[str, Any]], None]  # steps done, the line that was logged
+
+
+class Engine:
+    """Trains one stage; is the `Trainer` that algorithms see.
+
+    Args:
+        folder: the stage's working folder; a checkpoint in it is gone on from.
+        save_every: seconds between checkpoints.
+        report: called after every log interval.
+        stop: asked after every step whether to save and stop.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        folder: Path,
+        *,
+        save_every: float = 120.0,
+        report: Report = lambda done, line: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.job, self.folder, self.save_every, self.report, self.stop = job, folder, save_every, report, stop
+        self.spec, self.algorithm, self.average = job.spec, job.algorithm, job.average
+        self.training, self.total = job.spec.training, int(job.spec.training["steps"])
+        self.device = torch.device(self.spec.device)
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        undecayed = {f"student.{name}" for name in self.algorithm.student.no_weight_decay()}
+        self.trainable = self.algorithm.trainable()
+        self.optimizers = {n: optimizer(m, undecayed, self.training) for n, m in self.trainable.items()}
+        self.wrapped: Any = self.algorithm
+        if self.world > 1:
+            self.wrapped = DistributedDataParallel(self.algorithm, broadcast_buffers=False)
+        self.bad = torch.zeros((), device=self.device)  # 1 from the first step that was not finite
+        self.norm = torch.zeros((), device=self.device)
+        self.averages = all(module is not self.average for module in self.algorithm.modules())
+        self.runs, self.done, self.seconds = 0, 0, 0.0
+        self.best: dict[str, Any] = {}
+
+    # What an algorithm may call.
+
+    def run(self, batch: Batch, step: Step) -> Losses:
+        self.runs += 1
+        if self.world > 1:  # gradients are exchanged with the last micro-batch
+            self.wrapped.require_backward_grad_sync = self.runs == self.training["accumulate"]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
+            losses: Losses = self.wrapped(batch, step)
+        return losses
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def update(self, name: str = "main") -> None:
+        parameters = [p for p in self.trainable[name].parameters() if p.grad is not None]
+        limit = self.training["clip"] or float("inf")
+        self.norm = torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+        self.bad = torch.maximum(self.bad, (~self.norm.isfinite()).float())
+        chosen: Any = self.optimizers[name]
+        chosen.found_inf = self.bad  # fused optimizers leave weights and state alone where it is 1
+        chosen.step()
+        chosen.zero_grad()
+        self.runs = 0
+
+    @torch.no_grad()
+    def predict_pool(self, network: Classifier) -> Tensor:
+        assert self.job.pool is not None, "this stage has no unlabelled pool"
+        return self.logits(network, self.job.pool).softmax(1)
+
+    # The loop.
+
+    def train(self) -> dict[str, Any]:
+        """All steps from the last checkpoint on; the stage's result.
+
+        Raises:
+            Stopped: asked to stop; a checkpoint is written.
+            UserError: a loss is not finite, or the disk is full; the last checkpoint stands.
+        """
+        self.algorithm.train()
+        start, position = self._resume()
+        log = Log(self.folder, position, start)
+        if start == 0:
+            self.algorithm.start(self)
+        mark = saved = time.perf_counter()
+        for index in range(start, self.total):
+            self._step(index, log)
+            self.done = index + 1
+            stopping = self.stop()
+            if self.done % EVERY and self.done != self.total and not stopping:
+                continue
+            now = time.perf_counter()
+            self.seconds, mark = self.seconds + now - mark, now
+            self._flush(log)
+            if stopping or now - saved >= self.save_every:
+                self._save(log)
+                saved = time.perf_counter()
+            if stopping and self.done < self.total:
+                raise Stopped(f"stopped after step {self.done} of {self.total}, which is saved")
+        log.close()
+        return self._finish()
+
+    def time_step(self) -> float:
+        """Seconds of a step: the median of three, after which this engine is spent."""
+        self.algorithm.train()
+        log = Log(self.folder, 0, 0)
+        seconds = []
+        for index in range(3):
+            start = time.perf_counter()
+            self._step(index, log)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        log.close()
+        return sorted(seconds)[1]
+
+    def _step(self, index: int, log: Log) -> None:
+        factor = rate(index, self.total, self.training["warmup"])
+        for chosen in self.optimizers.values():
+            for group in chosen.param_groups:
+                group["lr"] = self.training["lr"] * factor
+        accumulate = self.training["accumulate"]
+        first = self.rank * accumulate
+        steps = [Step(index, self.total, self.spec.draws, first + k) for k in range(accumulate)]
+        batches = [self.job.loader.batch(index, step.micro) for step in steps]
+        losses = self.algorithm.train_step(self, batches, steps)
+        if self.averages:
+            self.average.update(self.algorithm.student)
+        with torch.no_grad():
+            log.add(losses, self.norm, [self._truth(batch) for batch in batches])
+
+    def _truth(self, batch: Batch) -> Tensor | None:
+        if self.job.truth is None or "unlabeled" not in batch:
+            return None
+        return self.job.truth[batch["unlabeled"].index]
+
+    def _flush(self, log: Log) -> None:
+        lr = self.training["lr"] * rate(self.done - 1, self.total, self.training["warmup"])
+        also = {"lr": lr, "seconds": round(self.seconds, 3)}
+        if "val" in self.job.evaluation and self._validates():
+            also["val_top1"] = self._validate()
+        try:
+            self.report(self.done, log.flush(self.done, **also))
+        except NonFinite as error:
+            raise UserError(self._advice(error)) from None
+
+    def _advice(self, error: NonFinite) -> str:
+        kept = self._checkpoints()
+        good = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was written before"
+        return (
+            f"stage {self.spec.stage!r}: {error}; {good}. Try a lower {self.spec.stage}.lr, "
+            f"--set {self.spec.stage}.clip=1.0, or --precision fp32"
+        )
+
+    # Evaluation.
+
+    @torch.no_grad()
+    def logits(self, network: Classifier, pixels: Tensor) -> Tensor:
+        """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""
+        was_training = network.training
+        network.eval()
+        found = []
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
+            for some in pixels.split(500):
+                images = normalise(some.to(self.device), self.job.loader.mean, self.job.loader.std)
+                found.append(self.algorithm.predict(network, images).float().cpu())
+        network.train(was_training)
+        return torch.cat(found)
+
+    def networks(self) -> dict[str, Classifier]:
+        """Name -> network: the student, the averaged one, and what else the algorithm evaluates."""
+        found = {"averaged": self.average.network} | self.algorithm.networks()
+        return {n: net for n, net in found.items() if n == "averaged" or net is not self.average.network}
+
+    def _validates(self) -> bool:
+        return self.done % max(EVERY, self.total // EVALUATIONS // EVERY * EVERY) == 0 or self.done == self.total
+
+    def _validate(self) -> float:
+        pixels, label = self.job.evaluation["val"]
+        found = scores(self.logits(self.average.network, pixels), label)
+        if found["top1"] > self.best.get("val_top1", -1):
+            self.best = {"step": self.done, "val_top1": found["top1"]}
+            test, truth = self.job.evaluation["test"]
+            self.best |= scores(self.logits(self.average.network, test), truth)
+            checkpoint.save(self.folder / "best.safetensors", self._weights(), self.best)
+        return found["top1"]
+
+    def _finish(self) -> dict[str, Any]:
+        """Evaluate at the last step, write weights, predictions and the result."""
+        pixels, label = self.job.evaluation["test"]
+        result: dict[str, Any] = {"seconds": self.seconds, "steps": self.total, "networks": {}}
+        predictions = {"label": label}
+        for name, network in self.networks().items():
+            logits = self.logits(network, pixels)
+            result["networks"][name] = scores(logits, label)
+            predictions[name] = logits
+        result["best"] = self.best or None
+        checkpoint.save(self.folder / "predictions.safetensors", predictions, {"classes": self.spec.data["classes"]})
+        checkpoint.save(self.folder / "weights.safetensors", self._weights(), {"steps": self.total})
+        return result
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The student, the averaged network, and what else of the algorithm has a state."""
+        parts = {"student.": self.algorithm.student, "averaged.": self.average.network}
+        weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
+        known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
+        own = self.algorithm.state_dict(keep_vars=True).items()
+        return weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known}
+
+    # Checkpoints: algorithm, average and optimizers at a step; draws are functions and need no saving.
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.folder.glob("checkpoint-*.safetensors"))
+
+    def _save(self, log: Log) -> None:
+        if self.rank:
+            return
+        tensors = self._weights()
+        for name, chosen in self.optimizers.items():
+            for i, state in chosen.state_dict()["state"].items():
+                tensors |= {f"optimizer.{name}.{i}.{k}": v for k, v in state.items() if v is not None}
+        about = {"step": self.done, "seconds": self.seconds, "log": log.position, "best": self.best}
+        checkpoint.save(self.folder / f"checkpoint-{self.done:09d}.safetensors", tensors, about)
+        for old in self._checkpoints()[:-2]:  # the last but one stays, should the last be damaged later
+            old.unlink()
+
+    def _resume(self) -> tuple[int, int]:
+        """Step to go on from, and the length of the log there."""
+        found = self._checkpoints()
+        if not found:
+            return 0, 0
+        for path in reversed(found):
+            try:
+                tensors, about = checkpoint.load(path)
+                break
+            except checkpoint.DamagedError as error:
+                damaged = error
+        else:
+            raise UserError(f"{damaged}; remove {self.folder} to start this stage anew")
+        self._restore(tensors)
+        self.done, self.seconds, self.best = about["step"], about["seconds"], about["best"]
+        return self.done, about["log"]
+
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        self.algorithm.load_state_dict(under("algorithm.", tensors), strict=False)
+        self.algorithm.student.load_state_dict(under("student.", tensors))
+        self.average.network.load_state_dict(under("averaged.", tensors))
+        for name, chosen in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in under(f"optimizer.{name}.", tensors).items():
+                i, _, field = key.partition(".")
+                state.setdefault(int(i), {})[field] = value
+            chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})

@@ -1,0 +1,81 @@
+"""Batches: which images, which views, as pure functions of seed, step and micro-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sslkit.contracts import Batch, Stream
+from sslkit.randomness import key, permutation, uniform_for
+from sslkit.views import DRAWS, Policy, view
+
+
+@dataclass(frozen=True)
+class Source:
+    """The images of one stream, on the training device."""
+
+    pixels: Tensor  # (n, 3, S, S) uint8
+    sample: Tensor  # (n,) int64, the image's number in the data set: what its draws are named after
+    label: Tensor | None  # (n,) int64; None where they are hidden
+    batch: int  # images a step, over all devices
+
+
+class Loader:
+    """Every stream is walked in epochs, each a new permutation, and wraps round within a step.
+
+    Args:
+        sources: stream name -> its images.
+        views: stream name -> view name -> policy.
+        parts: micro-batches of one step over all devices; divides every batch size.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        views: Mapping[str, Mapping[str, Policy]],
+        seed: int,
+        parts: int,
+        mean: Tensor,
+        std: Tensor,
+    ) -> None:
+        self.sources, self.views, self.seed, self.parts = sources, views, seed, parts
+        self.mean, self.std = mean, std
+        self._orders: dict[tuple[str, int], Tensor] = {}
+
+    def batch(self, step: int, micro: int) -> Batch:
+        """Micro-batch number `micro` of `parts` of a step."""
+        return {name: self._stream(name, step, micro) for name in self.views}
+
+    def _stream(self, name: str, step: int, micro: int) -> Stream:
+        source = self.sources[name]
+        size = source.batch // self.parts
+        index, visit = self._places(name, step * source.batch + micro * size, size)
+        pixels, sample = source.pixels[index], source.sample[index]
+        views = {}
+        for view_name, policy in self.views[name].items():
+            u = uniform_for(key(self.seed, "view", view_name), sample, visit, DRAWS)
+            views[view_name] = view(pixels, policy, u, self.mean, self.std)
+        return Stream(views, index, None if source.label is None else source.label[index])
+
+    def _places(self, name: str, start: int, size: int) -> tuple[Tensor, Tensor]:
+        """(size,) index into the source, and (size,) number of the epoch each belongs to."""
+        n = len(self.sources[name].pixels)
+        index, visit = [], []
+        while size:
+            epoch, first = divmod(start, n)
+            taken = self._order(name, epoch)[first : first + size]
+            index.append(taken)
+            visit.append(torch.full_like(taken, epoch))
+            start, size = start + len(taken), size - len(taken)
+        return torch.cat(index), torch.cat(visit)
+
+    def _order(self, name: str, epoch: int) -> Tensor:
+        if (name, epoch) not in self._orders:
+            source = self.sources[name]
+            seed = key(self.seed, "order", name, epoch)
+            self._orders = {k: v for k, v in self._orders.items() if k[0] != name}
+            self._orders[name, epoch] = permutation(seed, len(source.pixels), source.pixels.device)
+        return self._orders[name, epoch]

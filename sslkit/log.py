@@ -1,0 +1,104 @@
+"""The training log: values stay on the device until the log interval, then go to JSON lines and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslkit.contracts import Losses
+from sslkit.errors import UserError, one_line
+from sslkit.metrics import label_quality, label_scores
+
+EVERY = 10  # steps
+
+
+class NonFinite(Exception):
+    """A loss term or gradient is not finite."""
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(f"{what} is not finite at step {step}")
+
+
+class Log:
+    """Means over an interval, one JSON line each.
+
+    Args:
+        folder: where `metrics.jsonl` and TensorBoard's events go.
+        position: bytes of `metrics.jsonl` that stand: what a killed process wrote after its last checkpoint goes.
+    """
+
+    def __init__(self, folder: Path, position: int, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = folder / "metrics.jsonl"
+        self.path.touch()
+        with self.path.open("r+b") as file:
+            file.truncate(position)
+        self._board = SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+        self._rows: list[Tensor] = []
+        self._names: list[str] = []
+        self._scored = False
+
+    @property
+    def position(self) -> int:
+        return self.path.stat().st_size
+
+    def add(self, losses: Sequence[Losses], norm: Tensor, truth: Sequence[Tensor | None]) -> None:
+        """One step, on the device: terms, gradient norm, quality of pseudo-labels against the hidden truth."""
+        self._names = [*losses[0].terms, "grad_norm"]
+        terms = torch.stack([torch.stack([t.detach() for t in loss.terms.values()]) for loss in losses]).mean(0)
+        row = [terms, norm.reshape(1)]
+        pairs = [(x.labels, y) for x, y in zip(losses, truth, strict=True) if x.labels and y is not None]
+        self._scored = bool(pairs)
+        if pairs:
+            row.append(torch.stack([label_quality(labels, y) for labels, y in pairs]).sum(0))
+        self._rows.append(torch.cat(row))
+
+    def flush(self, step: int, **also: float) -> dict[str, Any]:
+        """Write the means since the last flush; `step` is the number of steps done.
+
+        Raises:
+            NonFinite: names the first step and term that is not finite; nothing is written.
+            UserError: it cannot be written.
+        """
+        if not self._rows:
+            return {}
+        values = torch.stack(self._rows).double().cpu()
+        terms = values[:, : len(self._names)]
+        bad = (~terms.isfinite()).nonzero()
+        if len(bad):
+            row, column = bad[0].tolist()
+            name = self._names[column]
+            what = "the gradient" if name == "grad_norm" else f"the loss term {name!r}"
+            raise NonFinite(step - len(self._rows) + row, what)
+        self._rows = []
+        line: dict[str, Any] = {"step": step, **also}
+        line |= dict(zip(self._names, terms.mean(0).tolist(), strict=True))
+        if self._scored:
+            line |= label_scores(*values[:, len(self._names) :].sum(0).tolist())
+        self._write(line)
+        return line
+
+    def _write(self, line: dict[str, Any]) -> None:
+        finite = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()}
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite) + "\n")
+            for name, value in line.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, line["step"])  # type: ignore[no-untyped-call]
+            self._board.flush()  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {one_line(error)}") from None
+
+    def close(self) -> None:
+        try:
+            self._board.close()  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise UserError(f"cannot write TensorBoard's events: {one_line(error)}") from None

@@ -1,0 +1,70 @@
+"""What is measured: predictions on labelled images, and pseudo-labels against hidden truth."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sslkit.contracts import PseudoLabels
+
+
+def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
+    """top1, top5 (where there are more than five classes), macro_f1, nll and ece, the first three in [0, 1].
+
+    Args:
+        logits: (N, C) float32.
+        label: (N,) int64; images with label -1 are left out. Classes without an image do not enter macro_f1.
+
+    `ece` is the expected calibration error with 15 equal bins (Guo et al. 2017, arXiv:1706.04599), `nll` the mean
+    negative log-likelihood in nats.
+    """
+    from sklearn.metrics import f1_score  # slow to import
+
+    known = label >= 0
+    logits, label = logits[known].double(), label[known]
+    p = logits.softmax(1)
+    confidence, guess = p.max(1)
+    right = guess == label
+    found = {"top1": right.double().mean().item()}
+    if logits.shape[1] > 5:
+        found["top5"] = (logits.topk(5).indices == label[:, None]).any(1).double().mean().item()
+    present = label.unique().numpy()
+    found["macro_f1"] = float(
+        f1_score(label.numpy(), guess.numpy(), labels=present, average="macro", zero_division=0)
+    )
+    found["nll"] = torch.nn.functional.cross_entropy(logits, label).item()
+    found["ece"] = calibration_error(confidence, right)
+    return found
+
+
+def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float:
+    """sum over bins of |mean(right) - mean(confidence)|, weighted by the bin's share of the N images."""
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    gap = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, right.double() - confidence.double())
+    return gap.abs().sum().item() / len(confidence)
+
+
+def label_quality(labels: PseudoLabels, truth: Tensor) -> Tensor:
+    """(4,) float32 on the device: images with known truth, kept ones, kept and right ones, sum of confidences.
+
+    Args:
+        labels: of N unlabelled images, unmixed; an image of weight above 0 is kept.
+        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows.
+    """
+    known = truth >= 0
+    kept = known & (labels.weight > 0)
+    right = kept & (labels.target.argmax(1) == truth)
+    confidence = torch.where(known, labels.confidence, 0.0)
+    return torch.stack([known.sum(), kept.sum(), right.sum(), confidence.sum()]).float()
+
+
+def label_scores(known: float, kept: float, right: float, confidence: float) -> dict[str, float]:
+    """coverage, precision (of kept labels), recall (kept and right among all), mean confidence."""
+    if not known:
+        return {}
+    return {
+        "coverage": kept / known,
+        "precision": right / kept if kept else float("nan"),
+        "recall": right / known,
+        "confidence": confidence / known,
+    }

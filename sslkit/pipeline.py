@@ -1,0 +1,305 @@
+"""A run: a list of stages, each trained or found in the store, and the table of what each gave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from sslkit import data, registry
+from sslkit.checkpoint import write_text
+from sslkit.config import Config, Flat, Part, Training, flatten
+from sslkit.data import Dataset, Images
+from sslkit.engine import Engine
+from sslkit.errors import UserError
+from sslkit.machine import Machine, description, resolve_machine, unusable_gpu
+from sslkit.progress import Bar, Interrupt
+from sslkit.report import agreement, last_quality, plan_table, summary
+from sslkit.resolve import SLOTS, named, read_toml, resolve, to_toml
+from sslkit.spec import Spec, specify
+from sslkit.splits import Split, split
+from sslkit.stage import build
+from sslkit.store import PathLike, Store, is_done, read_json, write_json
+
+MAX_SIZE = 224
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table."""
+
+    label: str  # "finetune", "finetune+", "semi"
+    method: str  # "supervised", "ema_teacher x prob_pseudo"
+    spec: Spec
+    parent: str | None = None  # label
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    results: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, resolved: the configuration, its data, and what it was decided from."""
+
+    config: Config
+    images: Images
+    split: Split
+    remarks: list[str]
+
+
+def prepare(request: Mapping[str, Any], threads: int | None = None) -> Prepared:
+    """Resolve a request, read its data set, decode it and split it.
+
+    Raises:
+        UserError: anything in the request that cannot be.
+    """
+    flat = named(request)
+    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
+    name = str(flat.get("data.name", "digits"))
+    cls = registry.load("dataset", name)
+    dataset = make_dataset(cls, name)
+    classes, train, test = dataset.read()
+    remarks: list[str] = []
+
+    def size() -> int:
+        asked = flat.get("data.size", "auto")
+        return int(asked) if isinstance(asked, int) else min(data.median_size(train), MAX_SIZE)
+
+    def backbone() -> str:
+        chosen = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= 64 else "vit_small"
+        remarks.append(f"backbone {chosen}, chosen for images of {size()} px")
+        return chosen
+
+    config = resolve(flat, cls, backbone)
+    config = replace(config, data=replace(config.data, size=size()))
+    images = data.decode(classes, train, test, size(), threads or 4)
+    return Prepared(config, images, split(images, config.data, config.seed), remarks)
+
+
+def make_dataset(cls: type[Dataset], name: str) -> Dataset:
+    argument = name.partition(":")[2]
+    if cls.argument and not argument:
+        raise UserError(f"data set {name!r} needs a {cls.argument}: --data {name}:{cls.argument.upper()}")
+    if argument and not cls.argument:
+        raise UserError(f"data set {name.partition(':')[0]!r} takes nothing after a colon, got {argument!r}")
+    return cls(**{cls.argument: argument}) if cls.argument else cls()
+
+
+def check_plugins(expected: Mapping[str, str]) -> None:
+    """The plug-in files that a configuration used are loaded, unchanged.
+
+    Raises:
+        UserError: one is not; says which, and the hash it is known by.
+    """
+    loaded = registry.plugin_hashes()
+    for file, digest in expected.items():
+        if digest not in loaded.values():
+            changed = file in loaded
+            why = "has changed since" if changed else f"is needed: give --plugin {file}"
+            raise UserError(f"this run used the plug-in file {file}, which {why} (expected sha256 {digest})")
+
+
+def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
+    """The stages of a run, in the order of their training."""
+    config = prepared.config
+    around = prepared.images, prepared.split, machine
+    labels_only = {"algo": Part("supervised")}
+    first = specify(config, "finetune", labels_only, config.finetune, "", *around)
+    found = [Stage("finetune", "supervised", first)]
+    if config.control.run:
+        training = {f: getattr(config.semi, f) for f in Training.__dataclass_fields__}
+        control = Training(**training | {"lr": config.control.lr or config.semi.lr})
+        spec = specify(config, "semi", labels_only, control, first.key, *around)
+        found.append(Stage("finetune+", "supervised", spec, "finetune"))
+    parts = {s: p for s in ("algo", *SLOTS) if (p := getattr(config, s)) is not None}
+    spec = specify(config, "semi", parts, config.semi, first.key, *around)
+    method = " x ".join(part.name for part in (config.algo, config.mixer) if part and part.name != "none")
+    return [*found, Stage("semi", method, spec, "finetune")]
+
+
+def run(
+    request: Mapping[str, Any] | None = None,
+    *,
+    config: PathLike | None = None,
+    plugins: Sequence[PathLike] = (),
+    runs: PathLike = "runs",
+    name: str | None = None,
+    again: bool = False,
+    save_every: float = 120.0,
+    console: Console | None = None,
+    **keys: Any,
+) -> Run:
+    """Train what is asked for, or show it where it is finished; what was interrupted is gone on with.
+
+    Args:
+        request: configuration by key, as in {"algo": "fixmatch", "semi.lr": 1e-3}.
+        config: a TOML file beneath `request`.
+        plugins: files that register parts.
+        runs: root of the store.
+        name: beginning of the run folder's name.
+        again: repeat a finished run beside the first and compare the weights.
+        save_every: seconds between checkpoints.
+        keys: as `request`, for keys without a dot: run(algo="fixmatch", seed=3).
+
+    Raises:
+        UserError: anything in the request that cannot be, a full disk, a loss that is not finite.
+        Stopped: interrupted; the same call goes on.
+    """
+    console = console or Console(stderr=True)
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
+    prepared = prepare(asked)
+    store = Store(runs)
+    digest = run_digest(prepared.config)
+    folder = store.run_folder(name or run_name(prepared.config), digest, again=again)
+    if is_done(folder) and not again:
+        console.print(f"[bold]{folder}[/] is finished; --again repeats it", highlight=False)
+        return Run(folder, read_json(folder / "results.json"))
+    machine = _machine(folder, prepared.config)
+    todo = stages(prepared, machine)
+    _say(console, prepared, machine)
+    suffix = folder.name.rpartition(digest)[2]  # "" or "-2"
+    seconds = _time(store, todo, prepared, suffix)
+    console.print(plan_table([(s.label, s.spec, seconds.get(s.label)) for s in todo]))
+    store.prepare()
+    _write_run(folder, prepared, machine, todo, suffix)
+    rows = _train(store, todo, prepared, suffix, save_every, console)
+    results = summary(folder, flatten(prepared.config), asdict(machine), rows)
+    if again:
+        results["repeats"] = _compare(store, todo, suffix)
+        console.print(results["repeats"], highlight=False, markup=False)
+    write_json(folder / "results.json", results)
+    return Run(folder, results)
+
+
+def _train(
+    store: Store, todo: list[Stage], prepared: Prepared, suffix: str, save_every: float, console: Console
+) -> list[dict[str, Any]]:
+    rows = []
+    for stage in todo:
+        key = stage.spec.key + suffix
+        with store.working(key, lambda: console.print("another process trains this stage; waiting for it")) as work:
+            if work is not None:
+                parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
+                job = build(stage.spec, prepared.images, prepared.split, parent)
+                write_json(work / "spec.json", asdict(stage.spec))
+                with Bar(stage.label, job.spec, console) as bar, Interrupt() as interrupt:
+                    engine = Engine(job, work, save_every=save_every, report=bar, stop=interrupt)
+                    result = engine.train()
+                for leftover in work.glob("checkpoint-*"):
+                    leftover.unlink()
+                result["pseudo_labels"] = last_quality(work / "metrics.jsonl")
+                write_json(work / "result.json", result)
+        found = read_json(store.stages / key / "result.json")
+        rows.append({"stage": stage.label, "method": stage.method, "key": key, "new": work is not None, **found})
+    return rows
+
+
+def _compare(store: Store, todo: list[Stage], suffix: str) -> str:
+    """Whether the repeated stages left the weights of the first ones."""
+    missing = [s.label for s in todo if not store.finished(s.spec.key)]
+    if missing:
+        return f"nothing to compare with: stage {missing[0]} of the first run is not in the store"
+    keys = {s.label: s.spec.key for s in todo}
+    apart = {n: agreement(store.stages / (k + suffix), store.stages / k) for n, k in keys.items()}
+    if not any(apart.values()):
+        return "the weights of all stages agree with the first run bit for bit"
+    return "the weights differ from the first run's: " + ", ".join(f"{n} by {d:.3g}" for n, d in apart.items())
+
+
+def _time(store: Store, todo: list[Stage], prepared: Prepared, suffix: str) -> dict[str, float]:
+    """Label -> seconds of one step, of the stages still to be begun; the control arm steps like finetune."""
+    found: dict[str, float] = {}
+    known: dict[str, float] = {}
+    for stage in todo:
+        begun = (store.stages / f".{stage.spec.key}{suffix}").is_dir()
+        if store.finished(stage.spec.key + suffix) or begun:
+            continue
+        full = dict(stage.spec.training)
+        if "skip_rejected" in full:
+            full["skip_rejected"] = "off"  # before training nothing would be kept, and the time too short
+        spec = replace(stage.spec, training=full, stage="timing", parent="")
+        work = json.dumps([spec.parts, full["batch"], full.get("mu"), full["accumulate"], full["optimizer"]])
+        if work not in known:
+            with tempfile.TemporaryDirectory() as folder:
+                job = build(spec, prepared.images, prepared.split, None)
+                known[work] = Engine(job, Path(folder)).time_step()
+        found[stage.label] = known[work]
+    return found
+
+
+def _machine(folder: Path, config: Config) -> Machine:
+    """What the unfinished run stored, else what is decided now."""
+    stored = folder / "run.json"
+    if stored.is_file():
+        machine = Machine(**read_json(stored)["machine"])
+        torch.set_num_threads(machine.threads)
+        return machine
+    return resolve_machine(config)
+
+
+def _write_run(folder: Path, prepared: Prepared, machine: Machine, todo: list[Stage], suffix: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}") from None
+    plugins = registry.plugin_hashes()
+    text = to_toml(prepared.config)
+    if plugins:
+        text += "\n[plugins]\n" + "".join(f"{json.dumps(f)} = {json.dumps(h)}\n" for f, h in plugins.items())
+    write_text(folder / "config.toml", text)
+    split_ = {name: index.tolist() for name, index in vars(prepared.split).items()}
+    write_json(folder / "split.json", split_ | {"classes": prepared.images.classes})
+    about = {
+        "machine": asdict(machine),
+        "versions": description(),
+        "plugins": plugins,
+        "command": sys.argv,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": {stage.label: stage.spec.key + suffix for stage in todo},
+    }
+    write_json(folder / "run.json", about)
+
+
+def _say(console: Console, prepared: Prepared, machine: Machine) -> None:
+    config, s = prepared.config, prepared.split
+    sizes = f"{len(s.labeled)} labelled, {len(s.pool)} in the pool ({config.data.pool}), {len(s.test)} test"
+    lines = [
+        *prepared.remarks,
+        f"{config.data.name}: {prepared.images.size} px, {len(prepared.images.classes)} classes, {sizes}"
+        + (f", {len(s.val)} validation" if len(s.val) else ""),
+        f"{machine.device}, {machine.precision}, {machine.threads} threads",
+        unusable_gpu(),
+    ]
+    if config.data.tune:
+        lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
+    for line in filter(None, lines):
+        console.print(line, markup=False, highlight=False)
+
+
+def run_name(config: Config) -> str:
+    names = [config.data.name.partition(":")[0], config.algo.name, config.mixer.name if config.mixer else ""]
+    return "-".join(filter(None, [*names, config.backbone.name.replace(":", "_")]))
+
+
+def run_digest(config: Config) -> str:
+    """8 hexadecimal digits of the configuration; the number of threads is not part of it."""
+    flat = flatten(config)
+    flat.pop("threads")
+    flat["plugins"] = sorted(registry.plugin_hashes().values())
+    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,85 @@
+"""What a person sees while a stage trains, and how a person stops it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sslkit.spec import Spec
+
+
+class Bar:
+    """A progress bar: stage, step, images a second, time left, losses, share of pseudo-labels kept."""
+
+    def __init__(self, label: str, spec: Spec, console: Console) -> None:
+        self.images = images_a_step(spec)
+        self.start: tuple[int, float] | None = None
+        self.progress = Progress(
+            TextColumn("[bold]{task.description:9}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}", markup=False),
+            console=console,
+        )
+        self.task = self.progress.add_task(label, total=spec.training["steps"], values="")
+
+    def __call__(self, done: int, line: dict[str, Any]) -> None:
+        now = time.perf_counter()
+        start = self.start or (done, now)
+        self.start = start
+        rate = (done - start[0]) * self.images / (now - start[1]) if done > start[0] else 0.0
+        shown = [f"{rate:.0f} images/s"] if rate else []
+        shown += [f"{k} {v:.3f}" for k, v in line.items() if k not in ("step", "seconds", "lr", "grad_norm", *QUALITY)]
+        if "coverage" in line:
+            shown.append(f"kept {line['coverage']:.0%}")
+        self.progress.update(self.task, completed=done, values=" · ".join(shown))
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+
+QUALITY = ("coverage", "precision", "recall", "confidence")
+
+
+def images_a_step(spec: Spec) -> int:
+    """Labelled and unlabelled images of one step; an image counts once."""
+    mu = spec.training["mu"] if "unlabeled" in spec.views else 0
+    return int(spec.training["batch"] * (1 + mu))
+
+
+class Interrupt:
+    """While entered, the first Ctrl-C or SIGTERM asks for a stop after the step; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        return self.asked
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,128 @@
+"""Tables and results: what a run will do, what each stage gave, and whether a repetition agrees."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from sslkit import checkpoint
+from sslkit.progress import QUALITY, images_a_step
+from sslkit.spec import Spec
+
+RESULT_SCHEMA = 1
+
+
+def plan_table(rows: Sequence[tuple[str, Spec, float | None]]) -> Table:
+    """What a run will do: (label, specification, seconds of a step where it was timed)."""
+    table = Table(title="plan", title_justify="left")
+    for name in ("stage", "steps", "images a step", "passes: labelled", "passes: pool", "expected time"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    table.add_row("pretrain", "skipped", "", "", "", "")
+    for label, spec, seconds in rows:
+        steps, batch = spec.training["steps"], spec.training["batch"]
+        passes = [f"{steps * batch / sum(spec.data['counts']):.1f}", ""]
+        if "unlabeled" in spec.views:
+            passes[1] = f"{steps * batch * spec.training['mu'] / spec.data['pool'][0]:.1f}"
+        time = duration(seconds * steps) if seconds is not None else "found in the store, or gone on with"
+        table.add_row(label, str(steps), str(images_a_step(spec)), *passes, time)
+    timed = [seconds * spec.training["steps"] for _, spec, seconds in rows if seconds is not None]
+    if timed:
+        table.add_row("all", "", "", "", "", duration(sum(timed)), style="bold")
+    return table
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def last_quality(path: Path) -> dict[str, float] | None:
+    """Coverage, precision and recall of the pseudo-labels over the last tenth of a stage's logged steps."""
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    lines = lines[-max(1, len(lines) // 10) :]
+    found = {}
+    for name in QUALITY:
+        values = [line[name] for line in lines if line.get(name) is not None]
+        if values:
+            found[name] = sum(values) / len(values)
+    return found or None
+
+
+def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The results of a run, as they are stored."""
+    by_stage = {row["stage"]: row for row in rows}
+
+    def headline(stage: str) -> float:
+        return float(by_stage[stage]["networks"]["averaged"]["top1"])
+
+    gains = {
+        f"semi - {other}": headline("semi") - headline(other) for other in ("finetune", "finetune+") if other in by_stage
+    }
+    return {
+        "schema": RESULT_SCHEMA,
+        "run": run.name,
+        "headline": {"network": "averaged", "step": "last", "top1": headline("semi")},
+        "gains": gains,
+        "pretrain": "skipped",
+        "stages": rows,
+        "machine": machine,
+        "config": config,
+    }
+
+
+def results_table(results: dict[str, Any]) -> list[Table | str]:
+    """The table of stages and the sentences beneath it."""
+    rows = results["stages"]
+    top5 = any("top5" in n for row in rows for n in row["networks"].values())
+    table = Table(title=escape(results["run"]), title_justify="left")
+    names = ["stage", "method", "network", "top-1 %"] + ["top-5 %"] * top5
+    names += ["macro-F1", "NLL", "ECE", "kept %", "right %", "time"]
+    for i, name in enumerate(names):
+        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=i in (0, 3))
+    table.add_row("pretrain", results["pretrain"])
+    for row in rows:
+        quality = row.get("pseudo_labels") or {}
+        networks = dict(row["networks"])
+        if row.get("best"):
+            networks[f"best on val (step {row['best']['step']})"] = row["best"]
+        for i, (name, found) in enumerate(networks.items()):
+            first = i == 0
+            cells = [row["stage"] if first else "", escape(row["method"]) if first else "", name]
+            cells += [f"{100 * found['top1']:.1f}"] + [f"{100 * found['top5']:.1f}"] * top5
+            cells += [f"{found[k]:.3f}" for k in ("macro_f1", "nll", "ece")]
+            kept = [_percent(quality.get(k)) if first else "" for k in ("coverage", "precision")]
+            time = (duration(row["seconds"]) + ("" if row["new"] else ", stored")) if first else ""
+            table.add_row(*cells, *kept, time, style="bold" if first else None)
+    return [table, *_sentences(results)]
+
+
+def _sentences(results: dict[str, Any]) -> list[str]:
+    gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
+    found = [f"Headline: the averaged network at the last step. Points: {gains} (one seed: no claim)."]
+    if "semi - finetune+" not in results["gains"]:
+        found.append("No control: --control trains finetune+, as many steps on the labels only.")
+    quality = results["stages"][-1].get("pseudo_labels")
+    if quality and not quality.get("coverage"):
+        found.append("No pseudo-label was kept at the end: lower labeler.tau.")
+    return found
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None or math.isnan(share) else f"{100 * share:.0f}"
+
+
+def agreement(mine: Path, theirs: Path) -> float:
+    """Largest absolute difference between the weights of two published stages; 0 is bit-equal."""
+    a, _ = checkpoint.load(mine / "weights.safetensors")
+    b, _ = checkpoint.load(theirs / "weights.safetensors")
+    if a.keys() != b.keys():
+        return math.inf
+    return max((float((a[n].double() - b[n].double()).abs().max()) if a[n].numel() else 0.0) for n in a)

@@ -1,0 +1,149 @@
+"""A stage as a value: all that determines its result, and the key of that.
+
+A stage receives nothing but its specification, the images and what its parent left, so equal keys may share
+a result. Names, folders, logging and the number of workers are not in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sslkit import registry
+from sslkit.config import PARTS, Config, Part, Training
+from sslkit.contracts import Algorithm
+from sslkit.data import Images
+from sslkit.errors import unknown
+from sslkit.machine import Machine
+from sslkit.randomness import key
+from sslkit.splits import Split
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that determines a stage's result. JSON values only."""
+
+    stage: str  # "finetune" or "semi"; the control arm is a "semi" stage of another algorithm
+    parent: str  # key of the stage whose weights it starts from, or ""
+    parts: dict[str, dict[str, Any]]  # section -> {"name", "options", "source"}
+    training: dict[str, Any]
+    views: dict[str, dict[str, dict[str, Any]]]  # stream -> view -> policy
+    average: dict[str, Any]  # decay and buffers of the averaged network
+    data: dict[str, Any]  # fingerprint, size, classes, sizes and hashes of the index arrays
+    seed: int
+    device: str
+    precision: str
+    threads: int
+
+    @property
+    def draws(self) -> int:
+        """Seed of all draws of the stage; the control arm shares that of the semi stage."""
+        return key(self.seed, self.stage)
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits that name the result."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def specify(
+    config: Config,
+    stage: str,
+    algorithm: Mapping[str, Part],
+    training: Training,
+    parent: str,
+    images: Images,
+    split: Split,
+    machine: Machine,
+) -> Spec:
+    """The specification of one stage; `algorithm` holds the algorithm and its slots by section."""
+    parts = {"backbone": config.backbone, **algorithm}
+    views = _views(config, registry.load("algorithm", algorithm["algo"].name))
+    settings = asdict(training)
+    if "unlabeled" not in views:
+        settings.pop("mu", None)
+        settings.pop("skip_rejected", None)
+    data = {
+        "fingerprint": images.fingerprint,
+        "size": images.size,
+        "classes": images.classes,
+        "counts": torch.bincount(
+            torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)
+        ).tolist(),
+        "mean": list(_dataset(config).mean),
+        "std": list(_dataset(config).std),
+    }
+    used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
+    if "unlabeled" not in views:
+        del used["pool"]
+    data |= {name: [len(index), hashlib.sha256(index.tobytes()).hexdigest()] for name, index in used.items()}
+    return Spec(
+        stage,
+        parent,
+        {section: _described(section, part) for section, part in parts.items()},
+        settings,
+        views,
+        {"decay": config.decay, "buffers": config.eval.buffers},
+        data,
+        config.seed,
+        machine.device,
+        machine.precision,
+        machine.threads,
+    )
+
+
+def _dataset(config: Config) -> Any:
+    return registry.load("dataset", config.data.name)
+
+
+def _views(config: Config, algorithm: type[Algorithm]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Stream -> view -> policy; "strong2" is the policy of "strong" with draws of its own."""
+    known = {"weak": config.views.weak, "strong": config.views.strong}
+    views: dict[str, dict[str, dict[str, Any]]] = {}
+    for stream, names in algorithm.views.items():
+        for name in names:
+            policy = known.get(name.rstrip("0123456789"))
+            if policy is None:
+                raise unknown(f"view of {algorithm.__name__}", name, known)
+            views.setdefault(stream, {})[name] = asdict(policy)
+    return views
+
+
+def _described(section: str, part: Part) -> dict[str, Any]:
+    """A part with the hash of its source and of the modules of its own package that it uses."""
+    cls = registry.load(PARTS[section], part.name)
+    return {"name": part.name, "options": dict(part.options), "source": source_hash(cls)}
+
+
+def source_hash(cls: type) -> str:
+    """sha256 over the files of a class, of its bases, and of what their modules import from the same package."""
+    root = cls.__module__.partition(".")[0]
+    waiting, files = [base.__module__ for base in cls.__mro__], {}
+    while waiting:
+        name = waiting.pop()
+        module = sys.modules.get(name)
+        own = name.partition(".")[0] in (root, "sslkit")
+        if module is None or not own or name in files or not getattr(module, "__file__", None):
+            continue
+        files[name] = Path(str(module.__file__)).read_bytes()
+        for value in vars(module).values():
+            waiting.append(value.__name__ if isinstance(value, types.ModuleType) else _home(value))
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(files[name])
+    return digest.hexdigest()[:16]
+
+
+def _home(value: object) -> str:
+    is_code = inspect.isclass(value) or inspect.isfunction(value)
+    return str(getattr(value, "__module__", "")) if is_code else ""

@@ -1,0 +1,173 @@
+"""A stage made ready to train: networks, parts and data of a specification."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sslkit import checkpoint, registry
+from sslkit.average import Average
+from sslkit.config import PARTS
+from sslkit.contracts import Algorithm, Classifier, Setup, Shape
+from sslkit.data import Images
+from sslkit.errors import UserError
+from sslkit.loader import Loader, Source
+from sslkit.randomness import seeded
+from sslkit.resolve import SLOTS, options
+from sslkit.spec import Spec
+from sslkit.splits import Split
+from sslkit.views import Policy
+
+
+@dataclass
+class Job:
+    """A stage ready to train."""
+
+    spec: Spec
+    algorithm: Algorithm
+    average: Average
+    loader: Loader
+    truth: Tensor | None  # hidden labels of the pool, for the engine alone
+    pool: Tensor | None  # (N_u, 3, S, S) uint8
+    evaluation: dict[str, tuple[Tensor, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
+
+    @property
+    def state(self) -> nn.Module:
+        """Algorithm and averaged network as one module; the average may be the algorithm's own teacher."""
+        return nn.ModuleDict({"algorithm": self.algorithm, "average": self.average})
+
+
+def build(spec: Spec, images: Images, split: Split, parent: Path | None, world: int = 1) -> Job:
+    """Networks, parts and data of a stage.
+
+    Args:
+        parent: folder of the stage it starts from.
+        world: number of processes that share every step.
+
+    Raises:
+        UserError: a part refuses its options, a batch does not divide, the pool is empty.
+    """
+    algorithm, average = build_algorithm(spec, parent)
+    device = torch.device(spec.device)
+    pixels = torch.from_numpy(images.pixels)
+    label = torch.from_numpy(images.label)
+    batches = {"labeled": spec.training["batch"]}
+    if "unlabeled" in spec.views:
+        batches["unlabeled"] = spec.training["batch"] * spec.training["mu"]
+    parts = spec.training["accumulate"] * world
+    sources = {}
+    for stream, batch in batches.items():
+        index = torch.from_numpy(split.labeled if stream == "labeled" else split.pool)
+        if batch % parts:
+            raise UserError(
+                f"{batch} {stream} images a step do not divide into {parts} micro-batches; "
+                f"change {spec.stage}.batch or {spec.stage}.accumulate"
+            )
+        if not len(index):
+            raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
+        known = label[index].to(device) if stream == "labeled" else None
+        sources[stream] = Source(pixels[index].to(device), index.to(device), known, batch)
+    views = {
+        stream: {name: Policy(**policy) for name, policy in policies.items()}
+        for stream, policies in spec.views.items()
+    }
+    mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
+    loader = Loader(sources, views, spec.draws, parts, mean, std)
+    pooled = "unlabeled" in spec.views
+    return Job(
+        spec,
+        algorithm,
+        average,
+        loader,
+        label[torch.from_numpy(split.pool)].to(device) if pooled else None,
+        sources["unlabeled"].pixels if pooled else None,
+        {name: (pixels[i], label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)},
+    )
+
+
+def build_algorithm(spec: Spec, parent: Path | None) -> tuple[Algorithm, Average]:
+    """The algorithm with its student and slots, and the averaged network, as they start."""
+    student = build_network(spec)
+    averaged = student
+    if parent:
+        tensors, _ = checkpoint.load(parent / "weights.safetensors")
+        averaged = copy.deepcopy(student)
+        student.load_state_dict(under("student.", tensors))
+        averaged.load_state_dict(under("averaged.", tensors))
+    counts = torch.tensor(spec.data["counts"])
+    setup = Setup(
+        student=student,
+        averaged=averaged,
+        classes=len(spec.data["classes"]),
+        labeled=int(counts.sum()),
+        unlabeled=spec.data.get("pool", [0])[0],
+        class_counts=counts,
+        steps=spec.training["steps"],
+        decay=spec.average["decay"],
+        buffers=spec.average["buffers"],
+        skip_rejected=_skips(spec, student),
+    )
+    slots = {slot: _part(spec, slot, setup) for slot in SLOTS if slot in spec.parts}
+    algorithm = _part(spec, "algo", setup, **slots)
+    average = next((m for m in algorithm.modules() if _same_average(m, spec)), None)
+    average = average or Average(averaged, spec.average["decay"], spec.average["buffers"])
+    return algorithm.to(spec.device), average.to(spec.device)
+
+
+def build_network(spec: Spec) -> Classifier:
+    """The backbone with its initial weights."""
+    described = spec.parts["backbone"]
+    cls = registry.load("backbone", described["name"])
+    seeded("backbone", spec.seed)
+    shape = Shape(spec.data["size"], len(spec.data["classes"]))
+    network: Classifier = _checked("backbone", cls, shape, described)
+    layout = torch.channels_last if network.channels_last else torch.contiguous_format
+    return network.to(memory_format=layout)  # type: ignore[call-overload, no-any-return]
+
+
+def _part(spec: Spec, section: str, setup: Setup, **slots: nn.Module) -> Any:
+    described = spec.parts[section]
+    cls = registry.load(PARTS[section], described["name"])
+    seeded(section, spec.seed)
+    return _checked(section, cls, setup, described, **slots)
+
+
+def _checked(section: str, cls: type, first: object, described: dict[str, Any], **slots: nn.Module) -> Any:
+    """The part, made; a ValueError of its constructor is the user's, with the section's name."""
+    argument = getattr(cls, "argument", None)
+    extra = {argument: described["name"].partition(":")[2]} if argument else {}
+    known = options(cls)
+    chosen = {name: value for name, value in described["options"].items() if name in known}
+    try:
+        return cls(first, **slots, **chosen, **extra)
+    except ValueError as error:
+        raise UserError(f"{section} {described['name']!r}: {error}") from None
+
+
+def _same_average(module: nn.Module, spec: Spec) -> bool:
+    same = isinstance(module, Average) and module.decay == spec.average["decay"]
+    return same and module.buffers == spec.average["buffers"]
+
+
+def _skips(spec: Spec, student: Classifier) -> bool:
+    """Whether rejected strong views skip the student: where no draw or statistic depends on the batch's places."""
+    asked = spec.training.get("skip_rejected", "off")
+    coupled = any(
+        isinstance(m, _BatchNorm) or getattr(m, "drop_prob", 0) or (isinstance(m, nn.Dropout) and m.p)
+        for m in student.modules()
+    )
+    return asked == "on" or (asked == "auto" and spec.device == "cpu" and not coupled)
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+

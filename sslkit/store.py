@@ -1,0 +1,115 @@
+"""The store: finished stages under `stages/KEY/`, runs that refer to them under `NAME-HASH/`.
+
+A stage is worked on in `stages/.KEY/` under a lock and published by one rename; a killed one is gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sslkit.checkpoint import write_text
+from sslkit.errors import UserError, one_line
+
+PathLike = str | os.PathLike[str]
+
+
+class Store:
+    """Folders of stages and runs below one root."""
+
+    def __init__(self, root: PathLike) -> None:
+        self.root = Path(root)
+        self.stages = self.root / "stages"
+
+    def prepare(self) -> None:
+        """Make the folders.
+
+        Raises:
+            UserError: they cannot be made.
+        """
+        try:
+            self.stages.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {self.stages}: {one_line(error)}") from None
+
+    def finished(self, key: str) -> Path | None:
+        """Folder of the published stage, if there is one."""
+        folder = self.stages / key
+        return folder if (folder / "result.json").is_file() else None
+
+    @contextmanager
+    def working(self, key: str, waiting: Callable[[], None]) -> Iterator[Path | None]:
+        """The working folder of a stage, held alone; None if another process finished the stage meanwhile.
+
+        The folder is published when the block ends without an error.
+
+        Args:
+            waiting: called once when another process holds the stage; then it is waited for.
+        """
+        lock = FileLock(self.stages / f".{key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            if self.finished(key):
+                yield None
+                return
+            folder = self.stages / f".{key}"
+            folder.mkdir(exist_ok=True)
+            yield folder
+            os.rename(folder, self.stages / key)
+        finally:
+            lock.release()
+
+    def run_folder(self, name: str, digest: str, *, again: bool) -> Path:
+        """`NAME-HASH`, or with `again` the first of `NAME-HASH-2`, `-3`, … that is not finished."""
+        folder = self.root / f"{safe(name)}-{digest}"
+        number = 2
+        while again and (number == 2 or is_done(folder)):
+            folder = self.root / f"{safe(name)}-{digest}-{number}"
+            number += 1
+        return folder
+
+
+def is_done(run: Path) -> bool:
+    """Whether a run has its results."""
+    return (run / "results.json").is_file()
+
+
+def safe(name: str) -> str:
+    """`name` as one part of a path: letters, digits, `.`, `_`, `-`; nothing that climbs or hides."""
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip(".-_")[:80] or "run"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a run.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; is {path.parent} a run folder?") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {one_line(error)}") from None
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def free_gigabytes(path: PathLike) -> float:
+    return shutil.disk_usage(path).free / 1e9
