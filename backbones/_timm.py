@@ -17,7 +17,8 @@ class TimmClassifier(Classifier):
 
     def __init__(self, model: nn.Module, feature_dim: int) -> None:
         super().__init__()
-        self.model, self.feature_dim = model, feature_dim
+        self.model: Any = model
+        self.feature_dim = feature_dim
 
     def forward(self, images: Tensor) -> Output:
         tokens = self.model.forward_features(images)
@@ -25,7 +26,7 @@ class TimmClassifier(Classifier):
         return Output(self.model.get_classifier()(features).float(), features.float())
 
     def no_weight_decay(self) -> set[str]:
-        names = getattr(self.model, "no_weight_decay", set)()
+        names: set[str] = getattr(self.model, "no_weight_decay", set)()
         return {f"model.{name}" for name in names}
 
 

@@ -28,7 +28,7 @@ class Average(torch.nn.Module):
         if buffers not in ("average", "copy"):
             raise UserError(f"buffers of an average must be 'average' or 'copy', got {buffers!r}")
         self.network = copy.deepcopy(start).requires_grad_(False).eval()
-        self.decay, self.buffers = decay, buffers
+        self.decay, self.buffer_rule = decay, buffers
 
     def train(self, mode: bool = True) -> Average:
         """An average is never in train mode; a teacher that wants that says so for one forward."""
@@ -36,10 +36,10 @@ class Average(torch.nn.Module):
 
     @torch.no_grad()
     def update(self, student: Classifier) -> None:
-        lerp = [*zip(self.network.parameters(), student.parameters(), strict=True)]
-        copied = []
+        lerp: list[tuple[Tensor, Tensor]] = [*zip(self.network.parameters(), student.parameters(), strict=True)]
+        copied: list[tuple[Tensor, Tensor]] = []
         for pair in zip(self.network.buffers(), student.buffers(), strict=True):
-            averaged = self.buffers == "average" and pair[0].is_floating_point()
+            averaged = self.buffer_rule == "average" and pair[0].is_floating_point()
             (lerp if averaged else copied).append(pair)
         _foreach(torch._foreach_lerp_, lerp, 1 - self.decay)
         if copied:

@@ -152,7 +152,6 @@ def show_command(run: str, as_json: bool) -> None:
 @click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
 @click.option("--all", "all_classes", is_flag=True, help="One column a class.")
 @plugins
-@store
 @as_json
 def predict_command(
     run: str,
@@ -161,7 +160,6 @@ def predict_command(
     out: str,
     all_classes: bool,
     plugins: tuple[str, ...],
-    runs: str,
     as_json: bool,
 ) -> None:
     """Classify image files or folders with the averaged network of a finished run."""
@@ -195,9 +193,8 @@ def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_jso
     problems = {(e.kind, e.name): problem(e) for e in rows} if check else {}
     if as_json:
         fields = ("kind", "name", "description", "paper", "origin")
-        listed = [{f: getattr(e, f) for f in fields} for e in rows]
-        for row, entry in zip(listed, rows, strict=True):
-            row |= {"problem": problems.get((entry.kind, entry.name), "")} if check else {}
+        found = {key: {"problem": reason} for key, reason in problems.items()}
+        listed = [{f: getattr(e, f) for f in fields} | found.get((e.kind, e.name), {}) for e in rows]
         click.echo(json.dumps(listed, indent=1))
     else:
         table = Table()

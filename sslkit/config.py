@@ -31,9 +31,7 @@ class Data:
 @dataclass(frozen=True)
 class Views:
     weak: Policy = field(default_factory=lambda: Policy(shift=0.125, flip=True))
-    strong: Policy = field(
-        default_factory=lambda: Policy(0.25, 20.0, True, brightness=0.5, contrast=0.5, erase=0.5)
-    )
+    strong: Policy = field(default_factory=lambda: Policy(0.25, 20.0, True, brightness=0.5, contrast=0.5, erase=0.5))
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,9 @@ class Control:
 class Eval:
     decay: float | None = None  # of the averaged network; auto: its memory is 10% of the semi steps
     buffers: Literal["average", "copy"] = "average"  # BatchNorm's statistics in the average
-    batch: int = 500
 
     def __post_init__(self) -> None:
-        _within(self, decay=(0, 1), batch=(1, None))
+        _within(self, decay=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,13 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-PARTS = {"algo": "algorithm", "teacher": "teacher", "labeler": "labeler", "mixer": "mixer", "backbone": "backbone"}
+PARTS = {
+    "algo": "algorithm",
+    "teacher": "teacher",
+    "labeler": "labeler",
+    "mixer": "mixer",
+    "backbone": "backbone",
+}
 
 
 @dataclass(frozen=True)

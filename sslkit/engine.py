@@ -18,12 +18,11 @@ from torch.nn.parallel import DistributedDataParallel
 from sslkit import checkpoint
 from sslkit.contracts import Batch, Classifier, Losses
 from sslkit.errors import Stopped, UserError
+from sslkit.evaluation import autocast, logits, scores
 from sslkit.log import EVERY, Log, NonFinite
-from sslkit.metrics import scores
 from sslkit.optim import optimizer, rate
 from sslkit.randomness import Step
 from sslkit.stage import Job, under
-from sslkit.views import normalise
 
 EVALUATIONS = 10  # of the validation part in a stage, where there is one
 Report = Callable[[int, dict[str, Any]], None]  # steps done, the line that was logged
@@ -71,7 +70,7 @@ class Engine:
         self.runs += 1
         if self.world > 1:  # gradients are exchanged with the last micro-batch
             self.wrapped.require_backward_grad_sync = self.runs == self.training["accumulate"]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
+        with autocast(self.spec):
             losses: Losses = self.wrapped(batch, step)
         return losses
 
@@ -89,10 +88,9 @@ class Engine:
         chosen.zero_grad()
         self.runs = 0
 
-    @torch.no_grad()
     def predict_pool(self, network: Classifier) -> Tensor:
         assert self.job.pool is not None, "this stage has no unlabelled pool"
-        return self.logits(network, self.job.pool).softmax(1)
+        return logits(self.algorithm, network, self.job.pool, self.spec).softmax(1)
 
     # The loop.
 
@@ -180,19 +178,6 @@ class Engine:
 
     # Evaluation.
 
-    @torch.no_grad()
-    def logits(self, network: Classifier, pixels: Tensor) -> Tensor:
-        """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""
-        was_training = network.training
-        network.eval()
-        found = []
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
-            for some in pixels.split(500):
-                images = normalise(some.to(self.device), self.job.loader.mean, self.job.loader.std)
-                found.append(self.algorithm.predict(network, images).float().cpu())
-        network.train(was_training)
-        return torch.cat(found)
-
     def networks(self) -> dict[str, Classifier]:
         """Name -> network: the student, the averaged one, and what else the algorithm evaluates."""
         found = {"averaged": self.average.network} | self.algorithm.networks()
@@ -202,14 +187,14 @@ class Engine:
         return self.done % max(EVERY, self.total // EVALUATIONS // EVERY * EVERY) == 0 or self.done == self.total
 
     def _validate(self) -> float:
-        pixels, label = self.job.evaluation["val"]
-        found = scores(self.logits(self.average.network, pixels), label)
-        if found["top1"] > self.best.get("val_top1", -1):
-            self.best = {"step": self.done, "val_top1": found["top1"]}
-            test, truth = self.job.evaluation["test"]
-            self.best |= scores(self.logits(self.average.network, test), truth)
+        found = {}
+        for part, (pixels, label) in self.job.evaluation.items():
+            found[part] = scores(logits(self.algorithm, self.average.network, pixels, self.spec), label)
+        top1 = found["val"]["top1"]
+        if top1 > self.best.get("val_top1", -1):
+            self.best = found["test"] | {"step": self.done, "val_top1": top1}
             checkpoint.save(self.folder / "best.safetensors", self._weights(), self.best)
-        return found["top1"]
+        return top1
 
     def _finish(self) -> dict[str, Any]:
         """Evaluate at the last step, write weights, predictions and the result."""
@@ -217,9 +202,8 @@ class Engine:
         result: dict[str, Any] = {"seconds": self.seconds, "steps": self.total, "networks": {}}
         predictions = {"label": label}
         for name, network in self.networks().items():
-            logits = self.logits(network, pixels)
-            result["networks"][name] = scores(logits, label)
-            predictions[name] = logits
+            predictions[name] = logits(self.algorithm, network, pixels, self.spec)
+            result["networks"][name] = scores(predictions[name], label)
         result["best"] = self.best or None
         checkpoint.save(self.folder / "predictions.safetensors", predictions, {"classes": self.spec.data["classes"]})
         checkpoint.save(self.folder / "weights.safetensors", self._weights(), {"steps": self.total})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sslkit.contracts import Losses
 from sslkit.errors import UserError, one_line
-from sslkit.metrics import label_quality, label_scores
+from sslkit.evaluation import label_quality, label_scores
 
 EVERY = 10  # steps
 
@@ -40,7 +40,7 @@ class Log:
         self.path.touch()
         with self.path.open("r+b") as file:
             file.truncate(position)
-        self._board = SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(folder), purge_step=step)
         self._rows: list[Tensor] = []
         self._names: list[str] = []
         self._scored = False
@@ -92,13 +92,13 @@ class Log:
                 file.write(json.dumps(finite) + "\n")
             for name, value in line.items():
                 if name != "step":
-                    self._board.add_scalar(name, value, line["step"])  # type: ignore[no-untyped-call]
-            self._board.flush()  # type: ignore[no-untyped-call]
+                    self._board.add_scalar(name, value, line["step"])
+            self._board.flush()
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {one_line(error)}") from None
 
     def close(self) -> None:
         try:
-            self._board.close()  # type: ignore[no-untyped-call]
+            self._board.close()
         except OSError as error:
             raise UserError(f"cannot write TensorBoard's events: {one_line(error)}") from None

@@ -33,7 +33,10 @@ def joint_forward(name: str, network: Classifier, step: Step, *groups: Tensor) -
     """One forward of all groups together, so that BatchNorm sees their joint statistics; split again."""
     output = step.forward(name, network, torch.cat(groups))
     sizes = [len(group) for group in groups]
-    return [Output(*pair) for pair in zip(output.logits.split(sizes), output.features.split(sizes), strict=True)]
+    return [
+        Output(*pair)
+        for pair in zip(torch.split(output.logits, sizes), torch.split(output.features, sizes), strict=True)
+    ]
 
 
 @contextmanager
@@ -58,9 +61,7 @@ def only_kept(mixed: Mixed) -> Mixed:
     if len(kept) == 0:  # every parameter still gets a gradient, of zeros
         kept = torch.zeros(1, dtype=torch.long, device=mixed.images.device)
     labels = mixed.labels
-    return Mixed(
-        mixed.images[kept], PseudoLabels(labels.target[kept], labels.weight[kept], labels.confidence[kept])
-    )
+    return Mixed(mixed.images[kept], PseudoLabels(labels.target[kept], labels.weight[kept], labels.confidence[kept]))
 
 
 def gather(x: Tensor) -> Tensor:

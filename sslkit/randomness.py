@@ -109,4 +109,3 @@ class Step:
 def seeded(module_name: str, seed: int) -> None:
     """Seed the global generator for the initial weights of the module called `module_name`."""
     torch.manual_seed(key(seed, "weights", module_name))
-

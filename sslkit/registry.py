@@ -12,9 +12,11 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,7 +110,7 @@ def load(kind: str, name: str) -> type[Any]:
         raise UserError(f"{kind} {entry.name!r} ({entry.origin}) cannot be loaded: {one_line(error)}") from error
 
 
-def load_plugin(path: str | Path) -> None:
+def load_plugin(path: str | os.PathLike[str]) -> None:
     """Execute one plug-in file; the parts it registers are known from then on.
 
     Raises:
@@ -157,7 +159,7 @@ def _built_in(kind: str) -> Iterator[Entry]:
         description, paper = _describe(ast.get_docstring(ast.parse(file.read_text("utf-8"))))
         module = f"sslkit.{package}.{file.stem}"
         key = (kind, file.stem)
-        yield Entry(kind, file.stem, description, paper, "built in", lambda m=module, k=key: _from_module(m, k))  # type: ignore[misc]
+        yield Entry(kind, file.stem, description, paper, "built in", partial(_from_module, module, key))
 
 
 def _from_module(module: str, key: tuple[str, str]) -> type:
@@ -168,6 +170,6 @@ def _from_module(module: str, key: tuple[str, str]) -> type:
 def _installed(kind: str) -> Iterator[Entry]:
     for point in importlib.metadata.entry_points(group=f"sslkit.{kind}s"):
         about = point.dist.metadata if point.dist else None
-        summary = about.get("Summary", "") if about else ""
+        summary = about["Summary"] or "" if about else ""
         origin = f"{about['Name']} {about['Version']}" if about else point.value
         yield Entry(kind, point.name, summary, "", origin, point.load)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,8 +21,8 @@ RESULT_SCHEMA = 1
 
 def plan_table(rows: Sequence[tuple[str, Spec, float | None]]) -> Table:
     """What a run will do: (label, specification, seconds of a step where it was timed)."""
-    table = Table(title="plan", title_justify="left")
-    for name in ("stage", "steps", "images a step", "passes: labelled", "passes: pool", "expected time"):
+    table = Table(title="plan", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("stage", "steps", "images a step", "labelled passes", "pool passes", "expected time"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     table.add_row("pretrain", "skipped", "", "", "", "")
     for label, spec, seconds in rows:
@@ -64,7 +65,9 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
         return float(by_stage[stage]["networks"]["averaged"]["top1"])
 
     gains = {
-        f"semi - {other}": headline("semi") - headline(other) for other in ("finetune", "finetune+") if other in by_stage
+        f"semi - {other}": headline("semi") - headline(other)
+        for other in ("finetune", "finetune+")
+        if other in by_stage
     }
     return {
         "schema": RESULT_SCHEMA,
@@ -82,26 +85,30 @@ def results_table(results: dict[str, Any]) -> list[Table | str]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
     top5 = any("top5" in n for row in rows for n in row["networks"].values())
-    table = Table(title=escape(results["run"]), title_justify="left")
-    names = ["stage", "method", "network", "top-1 %"] + ["top-5 %"] * top5
-    names += ["macro-F1", "NLL", "ECE", "kept %", "right %", "time"]
-    for i, name in enumerate(names):
-        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=i in (0, 3))
+    table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    names = ["stage", "network", "top-1 %"] + ["top-5 %"] * top5 + ["F1", "NLL", "ECE", "kept %", "right %", "time"]
+    for name in names:
+        table.add_column(name, justify="left" if name in ("stage", "network") else "right", no_wrap=name != "stage")
     table.add_row("pretrain", results["pretrain"])
     for row in rows:
-        quality = row.get("pseudo_labels") or {}
-        networks = dict(row["networks"])
-        if row.get("best"):
-            networks[f"best on val (step {row['best']['step']})"] = row["best"]
-        for i, (name, found) in enumerate(networks.items()):
-            first = i == 0
-            cells = [row["stage"] if first else "", escape(row["method"]) if first else "", name]
-            cells += [f"{100 * found['top1']:.1f}"] + [f"{100 * found['top5']:.1f}"] * top5
-            cells += [f"{found[k]:.3f}" for k in ("macro_f1", "nll", "ece")]
-            kept = [_percent(quality.get(k)) if first else "" for k in ("coverage", "precision")]
-            time = (duration(row["seconds"]) + ("" if row["new"] else ", stored")) if first else ""
-            table.add_row(*cells, *kept, time, style="bold" if first else None)
+        for i, cells in enumerate(_cells(row, top5)):
+            table.add_row(*cells, style="bold" if i == 0 else None)
     return [table, *_sentences(results)]
+
+
+def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
+    """The lines of one stage, a network each; the first also says what holds for the stage."""
+    quality = row.get("pseudo_labels") or {}
+    networks = dict(row["networks"])
+    if row.get("best"):
+        networks[f"best on val, step {row['best']['step']}"] = row["best"]
+    time = duration(row["seconds"]) + ("" if row["new"] else ", stored")
+    ends = [[_percent(quality.get("coverage")), _percent(quality.get("precision")), time]]
+    for name, found in networks.items():
+        cells = [f"{100 * found['top1']:.1f}"] + [f"{100 * found['top5']:.1f}"] * top5
+        cells += [f"{found[k]:.3f}" for k in ("macro_f1", "nll", "ece")]
+        title = f"{row['stage']}: {escape(row['method'])}" if row["method"] != "supervised" else row["stage"]
+        yield [title if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]
 
 
 def _sentences(results: dict[str, Any]) -> list[str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
+import os
 import tomllib
 import types
 import typing
@@ -35,7 +37,7 @@ def parse_set(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def read_toml(path: str | Path) -> Flat:
+def read_toml(path: str | os.PathLike[str]) -> Flat:
     """A configuration file as key -> value."""
     try:
         nested = tomllib.loads(Path(path).read_text("utf-8"))
@@ -137,7 +139,8 @@ def build(flat: Flat, parts: Mapping[str, type | None]) -> Config:
     for section, cls in parts.items():
         own = {k.partition(".")[2]: rest.pop(k) for k in list(rest) if k.partition(".")[0] == section}
         made[section] = None if cls is None else _build_part(section, cls, own)
-    return _build(Config, rest, "", made)
+    config: Config = _build(Config, rest, "", made)
+    return config
 
 
 def _build_part(section: str, cls: type, values: Flat) -> Part:
@@ -202,7 +205,7 @@ def coerce(key: str, value: Any, hint: Any) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
-        if hint is float and value != value:
+        if hint is float and math.isnan(value):
             raise wrong
         return value
     raise wrong

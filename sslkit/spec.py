@@ -77,9 +77,7 @@ def specify(
         "fingerprint": images.fingerprint,
         "size": images.size,
         "classes": images.classes,
-        "counts": torch.bincount(
-            torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)
-        ).tolist(),
+        "counts": torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist(),
         "mean": list(_dataset(config).mean),
         "std": list(_dataset(config).std),
     }

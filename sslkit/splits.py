@@ -55,13 +55,12 @@ def split(images: Images, data: Data, seed: int) -> Split:
 def _by_class(images: Images, among: Array, seed: int, name: str) -> list[Array]:
     """For each class its images in a seeded order, of which the first n are taken."""
     label = images.label[among]
-    return [
-        _shuffled(among[label == c], seed, f"{name}.{c}") for c in range(len(images.classes))
-    ]
+    return [_shuffled(among[label == c], seed, f"{name}.{c}") for c in range(len(images.classes))]
 
 
 def _shuffled(index: Array, seed: int, name: str) -> Array:
-    return index[permutation(key(seed, "split", name), len(index)).numpy()]
+    order: Array = permutation(key(seed, "split", name), len(index)).numpy()
+    return np.take(index, order)
 
 
 def _held_out(count: int, share: float) -> int:

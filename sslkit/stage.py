@@ -75,8 +75,7 @@ def build(spec: Spec, images: Images, split: Split, parent: Path | None, world: 
         known = label[index].to(device) if stream == "labeled" else None
         sources[stream] = Source(pixels[index].to(device), index.to(device), known, batch)
     views = {
-        stream: {name: Policy(**policy) for name, policy in policies.items()}
-        for stream, policies in spec.views.items()
+        stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
     }
     mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
     loader = Loader(sources, views, spec.draws, parts, mean, std)
@@ -129,7 +128,7 @@ def build_network(spec: Spec) -> Classifier:
     shape = Shape(spec.data["size"], len(spec.data["classes"]))
     network: Classifier = _checked("backbone", cls, shape, described)
     layout = torch.channels_last if network.channels_last else torch.contiguous_format
-    return network.to(memory_format=layout)  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=layout)
 
 
 def _part(spec: Spec, section: str, setup: Setup, **slots: nn.Module) -> Any:
@@ -153,7 +152,7 @@ def _checked(section: str, cls: type, first: object, described: dict[str, Any], 
 
 def _same_average(module: nn.Module, spec: Spec) -> bool:
     same = isinstance(module, Average) and module.decay == spec.average["decay"]
-    return same and module.buffers == spec.average["buffers"]
+    return same and module.buffer_rule == spec.average["buffers"]
 
 
 def _skips(spec: Spec, student: Classifier) -> bool:
@@ -169,5 +168,3 @@ def _skips(spec: Spec, student: Classifier) -> bool:
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix`, without it."""
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-

@@ -1,8 +1,8 @@
 """The default step: teacher, pseudo-labeler and mixer around one student. FixMatch and its family are this.
 
-    labelled (x, y) ───────────────────────────► student ─► supervised loss ─┐
-    unlabelled u ─ weak ──► Teacher ─► PseudoLabeler ─► pseudo-labels        ├─► total ─► optimizer ─► updates
-               └─ strong ────────────► Mixer (images, pseudo-labels) ─► student ─► consistency loss ┘
+labelled (x, y) ───────────────────────────► student ─► supervised loss ─┐
+unlabelled u ─ weak ──► Teacher ─► PseudoLabeler ─► pseudo-labels        ├─► total ─► optimizer ─► updates
+           └─ strong ────────────► Mixer (images, pseudo-labels) ─► student ─► consistency loss ┘
 """
 
 from __future__ import annotations
@@ -92,8 +92,7 @@ class PseudoLabeling(Algorithm):
         self.teacher.update(self.student, step)
         made = [loss.labels for loss in losses if loss.labels]
         target, weight, confidence = (
-            gather(torch.cat([getattr(labels, name) for labels in made]))
-            for name in ("target", "weight", "confidence")
+            gather(torch.cat([getattr(labels, name) for labels in made])) for name in ("target", "weight", "confidence")
         )
         index = gather(torch.cat([loss.memory["index"] for loss in losses]))
         self.labeler.update(PseudoLabels(target, weight, confidence), index, step)

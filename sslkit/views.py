@@ -78,7 +78,10 @@ def _erase(x: Tensor, policy: Policy, u: Tensor) -> Tensor:
     area = 0.02 + u[:, 7] * max(policy.erase_area - 0.02, 0)
     root_aspect = torch.exp((2 * u[:, 8] - 1) * math.log(3.3) / 2)
     inside = (u[:, 6] < policy.erase)[:, None, None]  # (N, 1, 1), then (N, H, W)
-    sides = ((x.shape[2], area.sqrt() * root_aspect, u[:, 9]), (x.shape[3], area.sqrt() / root_aspect, u[:, 3]))
+    sides = (
+        (x.shape[2], area.sqrt() * root_aspect, u[:, 9]),
+        (x.shape[3], area.sqrt() / root_aspect, u[:, 3]),
+    )
     for dim, (length, share, at) in enumerate(sides):
         side = (share.clamp_max(1) * length).round()
         first = (at * (length - side + 1)).floor()

@@ -25,9 +25,7 @@ class FlexMatch(PseudoLabeler):
 
     seen: Tensor  # (N_u,) int64: class last learned, C where none
 
-    def __init__(
-        self, setup: Setup, *, tau: float = 0.95, warmup: bool = True, smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, setup: Setup, *, tau: float = 0.95, warmup: bool = True, smoothing: float = 0.0) -> None:
         super().__init__()
         self.tau, self.smoothing = check(tau, smoothing)
         self.warmup, self.classes = warmup, setup.classes

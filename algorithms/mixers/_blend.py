@@ -38,9 +38,7 @@ def boxes(lam: Tensor, u: Tensor, height: int, width: int, kind: Box) -> Tensor:
     return sides[0][:, :, None] & sides[1][:, None, :]
 
 
-def blend(
-    images: Tensor, partner: Tensor, lam: Tensor, cut: Tensor, u: Tensor, box: Box
-) -> tuple[Tensor, Tensor]:
+def blend(images: Tensor, partner: Tensor, lam: Tensor, cut: Tensor, u: Tensor, box: Box) -> tuple[Tensor, Tensor]:
     """Mixed images (N, 3, H, W) and the anchors' true shares (N,).
 
     Args:
@@ -49,7 +47,7 @@ def blend(
         cut: (N,) bool, CutMix where True, mixup elsewhere.
         u: (4, N) uniform draws for the boxes.
     """
-    inside = boxes(lam, u, *images.shape[2:], box).to(images.dtype)  # (N, H, W)
+    inside = boxes(lam, u, images.shape[2], images.shape[3], box).to(images.dtype)  # (N, H, W)
     share = torch.where(cut, 1 - inside.mean((1, 2)), lam)  # (N,)
     keep = torch.where(cut[:, None, None], 1 - inside, lam[:, None, None])[:, None]  # (N, 1, H, W)
     return torch.lerp(images[partner], images, keep), share

@@ -36,4 +36,5 @@ class Digits(Dataset):
 def _first(members: Array, c: int) -> Array:
     """The test images of class c: 797 / 1797 of it, which makes 797 in all."""
     order = permutation(key("digits.test", c), len(members)).numpy()
-    return members[order[: round(len(members) * 797 / 1797)]]
+    chosen: Array = members[order[: round(len(members) * 797 / 1797)]]
+    return chosen

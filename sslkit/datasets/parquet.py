@@ -37,7 +37,7 @@ class Parquet(Dataset):
             if table.schema.field(image).type != train.schema.field(image).type or label not in table.column_names:
                 raise UserError(f"{self.dir}: the test part has other columns than the training part")
         classes = _classes(train, test, label)
-        return classes, *(_raw(table, image, label, classes) for table in (train, test))
+        return classes, _raw(train, image, label, classes), _raw(test, image, label, classes)
 
     def _table(self, part: str) -> Any:
         files = sorted(self.dir.rglob("*.parquet"))

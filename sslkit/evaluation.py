@@ -5,7 +5,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sslkit.contracts import PseudoLabels
+from sslkit.contracts import Algorithm, Classifier, PseudoLabels
+from sslkit.spec import Spec
+from sslkit.views import normalise
+
+BATCH = 500  # images
+
+
+def autocast(spec: Spec) -> torch.autocast:
+    """The precision of a stage, as a context."""
+    return torch.autocast(spec.device, torch.bfloat16, enabled=spec.precision == "bf16")
+
+
+@torch.no_grad()
+def logits(algorithm: Algorithm, network: Classifier, pixels: Tensor, spec: Spec) -> Tensor:
+    """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""
+    was_training = network.training
+    network.eval()
+    mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
+    found = []
+    with autocast(spec):
+        for some in torch.split(pixels, BATCH):
+            found.append(algorithm.predict(network, normalise(some.to(spec.device), mean, std)).float().cpu())
+    network.train(was_training)
+    return torch.cat(found)
 
 
 def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
@@ -28,10 +51,8 @@ def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
     found = {"top1": right.double().mean().item()}
     if logits.shape[1] > 5:
         found["top5"] = (logits.topk(5).indices == label[:, None]).any(1).double().mean().item()
-    present = label.unique().numpy()
-    found["macro_f1"] = float(
-        f1_score(label.numpy(), guess.numpy(), labels=present, average="macro", zero_division=0)
-    )
+    present = torch.unique(label).numpy()
+    found["macro_f1"] = float(f1_score(label.numpy(), guess.numpy(), labels=present, average="macro", zero_division=0))
     found["nll"] = torch.nn.functional.cross_entropy(logits, label).item()
     found["ece"] = calibration_error(confidence, right)
     return found
