@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from sslkit.contracts import Algorithm, Batch, Classifier, Losses, PseudoLabels, Setup, Teacher
+from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Teacher
 from sslkit.errors import UserError
 from sslkit.losses import cross_entropy, frozen_stats
+from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.registry import register
 

@@ -8,8 +8,8 @@ import timm
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from sslkit.contracts import Classifier, Output, Shape
 from sslkit.errors import UserError
+from sslkit.network import Classifier, Output, Shape
 
 
 class TimmClassifier(Classifier):

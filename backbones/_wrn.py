@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslkit.contracts import Classifier, Output, Shape
 from sslkit.errors import UserError
+from sslkit.network import Classifier, Output, Shape
 
 
 class WideResNet(Classifier):

@@ -5,8 +5,8 @@ import difflib
 import timm
 
 from sslkit.backbones._timm import TimmClassifier
-from sslkit.contracts import Shape
 from sslkit.errors import UserError, one_line
+from sslkit.network import Shape
 from sslkit.registry import register
 
 

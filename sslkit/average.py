@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import Tensor
 
-from sslkit.contracts import Classifier
 from sslkit.errors import UserError
+from sslkit.network import Classifier
 
 
 class Average(torch.nn.Module):

@@ -86,11 +86,10 @@ def run_command(
     **flags: Any,
 ) -> None:
     """Fine-tune on the labelled images, then train on all; the same command goes on where it stopped."""
+    from sslkit import pipeline
     from sslkit.resolve import parse_set
 
     request = dict(map(parse_set, sets)) | {KEYS[k]: v for k, v in flags.items() if v is not None}
-    from sslkit import pipeline
-
     if show_config:
         show_configuration(request, config, plugins, as_json)
         return
@@ -109,13 +108,13 @@ def run_command(
 
 
 def show_configuration(request: dict[str, Any], config: str | None, files: tuple[str, ...], as_json: bool) -> None:
-    from sslkit import pipeline
     from sslkit.config import flatten
+    from sslkit.prepare import prepare
     from sslkit.resolve import read_toml, to_toml
 
     for file in files:
         registry.load_plugin(file)
-    prepared = pipeline.prepare((read_toml(config) if config else {}) | request)
+    prepared = prepare((read_toml(config) if config else {}) | request)
     click.echo(json.dumps(flatten(prepared.config), indent=1) if as_json else to_toml(prepared.config), nl=as_json)
 
 

@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from sslkit import checkpoint
-from sslkit.contracts import Batch, Classifier, Losses
+from sslkit.contracts import Batch, Losses
 from sslkit.errors import Stopped, UserError
 from sslkit.evaluation import autocast, logits, scores
 from sslkit.log import EVERY, Log, NonFinite
+from sslkit.network import Classifier
 from sslkit.optim import optimizer, rate
 from sslkit.randomness import Step
 from sslkit.stage import Job, under
@@ -108,7 +109,7 @@ class Engine:
             self.algorithm.start(self)
         mark = saved = time.perf_counter()
         for index in range(start, self.total):
-            self._step(index, log)
+            self.step(index, log)
             self.done = index + 1
             stopping = self.stop()
             if self.done % EVERY and self.done != self.total and not stopping:
@@ -124,21 +125,8 @@ class Engine:
         log.close()
         return self._finish()
 
-    def time_step(self) -> float:
-        """Seconds of a step: the median of three, after which this engine is spent."""
-        self.algorithm.train()
-        log = Log(self.folder, 0, 0)
-        seconds = []
-        for index in range(3):
-            start = time.perf_counter()
-            self._step(index, log)
-            if self.device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
-        log.close()
-        return sorted(seconds)[1]
-
-    def _step(self, index: int, log: Log) -> None:
+    def step(self, index: int, log: Log) -> None:
+        """One optimizer step; its values go to the log's device buffer."""
         factor = rate(index, self.total, self.training["warmup"])
         for chosen in self.optimizers.values():
             for group in chosen.param_groups:
@@ -193,7 +181,7 @@ class Engine:
         top1 = found["val"]["top1"]
         if top1 > self.best.get("val_top1", -1):
             self.best = found["test"] | {"step": self.done, "val_top1": top1}
-            checkpoint.save(self.folder / "best.safetensors", self._weights(), self.best)
+            checkpoint.save(self.folder / "best.safetensors", self.job.weights(), self.best)
         return top1
 
     def _finish(self) -> dict[str, Any]:
@@ -206,16 +194,8 @@ class Engine:
             result["networks"][name] = scores(predictions[name], label)
         result["best"] = self.best or None
         checkpoint.save(self.folder / "predictions.safetensors", predictions, {"classes": self.spec.data["classes"]})
-        checkpoint.save(self.folder / "weights.safetensors", self._weights(), {"steps": self.total})
+        checkpoint.save(self.folder / "weights.safetensors", self.job.weights(), {"steps": self.total})
         return result
-
-    def _weights(self) -> dict[str, Tensor]:
-        """The student, the averaged network, and what else of the algorithm has a state."""
-        parts = {"student.": self.algorithm.student, "averaged.": self.average.network}
-        weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
-        known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
-        own = self.algorithm.state_dict(keep_vars=True).items()
-        return weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known}
 
     # Checkpoints: algorithm, average and optimizers at a step; draws are functions and need no saving.
 
@@ -225,7 +205,7 @@ class Engine:
     def _save(self, log: Log) -> None:
         if self.rank:
             return
-        tensors = self._weights()
+        tensors = self.job.weights()
         for name, chosen in self.optimizers.items():
             for i, state in chosen.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}.{i}.{k}": v for k, v in state.items() if v is not None}
@@ -252,9 +232,7 @@ class Engine:
         return self.done, about["log"]
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
-        self.algorithm.load_state_dict(under("algorithm.", tensors), strict=False)
-        self.algorithm.student.load_state_dict(under("student.", tensors))
-        self.average.network.load_state_dict(under("averaged.", tensors))
+        self.job.restore(tensors)
         for name, chosen in self.optimizers.items():
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in under(f"optimizer.{name}.", tensors).items():

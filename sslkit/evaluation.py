@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sslkit.contracts import Algorithm, Classifier, PseudoLabels
+from sslkit.contracts import Algorithm, PseudoLabels
+from sslkit.network import Classifier
 from sslkit.spec import Spec
 from sslkit.views import normalise
 

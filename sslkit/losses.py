@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sslkit.contracts import Classifier, Mixed, Output, PseudoLabels
+from sslkit.contracts import Mixed, PseudoLabels
+from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,20 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from sslkit import data, registry
+from sslkit import registry
 from sslkit.checkpoint import write_text
 from sslkit.config import Config, Flat, Part, Training, flatten
-from sslkit.data import Dataset, Images
 from sslkit.engine import Engine
 from sslkit.errors import UserError
 from sslkit.machine import Machine, description, resolve_machine, unusable_gpu
+from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
 from sslkit.report import agreement, last_quality, plan_table, summary
-from sslkit.resolve import SLOTS, named, read_toml, resolve, to_toml
+from sslkit.resolve import SLOTS, named, read_toml, to_toml
 from sslkit.spec import Spec, specify
-from sslkit.splits import Split, split
 from sslkit.stage import build
 from sslkit.store import PathLike, Store, is_done, read_json, write_json
-
-MAX_SIZE = 224
+from sslkit.timing import step_seconds
 
 
 @dataclass(frozen=True)
@@ -49,68 +46,6 @@ class Run:
 
     folder: Path
     results: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request, resolved: the configuration, its data, and what it was decided from."""
-
-    config: Config
-    images: Images
-    split: Split
-    remarks: list[str]
-
-
-def prepare(request: Mapping[str, Any], threads: int | None = None) -> Prepared:
-    """Resolve a request, read its data set, decode it and split it.
-
-    Raises:
-        UserError: anything in the request that cannot be.
-    """
-    flat = named(request)
-    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
-    name = str(flat.get("data.name", "digits"))
-    cls = registry.load("dataset", name)
-    dataset = make_dataset(cls, name)
-    classes, train, test = dataset.read()
-    remarks: list[str] = []
-
-    def size() -> int:
-        asked = flat.get("data.size", "auto")
-        return int(asked) if isinstance(asked, int) else min(data.median_size(train), MAX_SIZE)
-
-    def backbone() -> str:
-        chosen = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= 64 else "vit_small"
-        remarks.append(f"backbone {chosen}, chosen for images of {size()} px")
-        return chosen
-
-    config = resolve(flat, cls, backbone)
-    config = replace(config, data=replace(config.data, size=size()))
-    images = data.decode(classes, train, test, size(), threads or 4)
-    return Prepared(config, images, split(images, config.data, config.seed), remarks)
-
-
-def make_dataset(cls: type[Dataset], name: str) -> Dataset:
-    argument = name.partition(":")[2]
-    if cls.argument and not argument:
-        raise UserError(f"data set {name!r} needs a {cls.argument}: --data {name}:{cls.argument.upper()}")
-    if argument and not cls.argument:
-        raise UserError(f"data set {name.partition(':')[0]!r} takes nothing after a colon, got {argument!r}")
-    return cls(**{cls.argument: argument}) if cls.argument else cls()
-
-
-def check_plugins(expected: Mapping[str, str]) -> None:
-    """The plug-in files that a configuration used are loaded, unchanged.
-
-    Raises:
-        UserError: one is not; says which, and the hash it is known by.
-    """
-    loaded = registry.plugin_hashes()
-    for file, digest in expected.items():
-        if digest not in loaded.values():
-            changed = file in loaded
-            why = "has changed since" if changed else f"is needed: give --plugin {file}"
-            raise UserError(f"this run used the plug-in file {file}, which {why} (expected sha256 {digest})")
 
 
 def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
@@ -174,8 +109,9 @@ def run(
     todo = stages(prepared, machine)
     _say(console, prepared, machine)
     suffix = folder.name.rpartition(digest)[2]  # "" or "-2"
-    seconds = _time(store, todo, prepared, suffix)
-    console.print(plan_table([(s.label, s.spec, seconds.get(s.label)) for s in todo]))
+    new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
+    seconds = step_seconds(new, prepared.images, prepared.split)
+    console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
     store.prepare()
     _write_run(folder, prepared, machine, todo, suffix)
     rows = _train(store, todo, prepared, suffix, save_every, console)
@@ -220,27 +156,6 @@ def _compare(store: Store, todo: list[Stage], suffix: str) -> str:
     if not any(apart.values()):
         return "the weights of all stages agree with the first run bit for bit"
     return "the weights differ from the first run's: " + ", ".join(f"{n} by {d:.3g}" for n, d in apart.items())
-
-
-def _time(store: Store, todo: list[Stage], prepared: Prepared, suffix: str) -> dict[str, float]:
-    """Label -> seconds of one step, of the stages still to be begun; the control arm steps like finetune."""
-    found: dict[str, float] = {}
-    known: dict[str, float] = {}
-    for stage in todo:
-        begun = (store.stages / f".{stage.spec.key}{suffix}").is_dir()
-        if store.finished(stage.spec.key + suffix) or begun:
-            continue
-        full = dict(stage.spec.training)
-        if "skip_rejected" in full:
-            full["skip_rejected"] = "off"  # before training nothing would be kept, and the time too short
-        spec = replace(stage.spec, training=full, stage="timing", parent="")
-        work = json.dumps([spec.parts, full["batch"], full.get("mu"), full["accumulate"], full["optimizer"]])
-        if work not in known:
-            with tempfile.TemporaryDirectory() as folder:
-                job = build(spec, prepared.images, prepared.split, None)
-                known[work] = Engine(job, Path(folder)).time_step()
-        found[stage.label] = known[work]
-    return found
 
 
 def _machine(folder: Path, config: Config) -> Machine:

@@ -16,10 +16,10 @@ from sslkit import checkpoint
 from sslkit.data import to_pixels
 from sslkit.errors import UserError
 from sslkit.evaluation import logits, scores
-from sslkit.pipeline import check_plugins, prepare
+from sslkit.prepare import check_plugins, prepare
 from sslkit.resolve import read_toml
 from sslkit.spec import Spec
-from sslkit.stage import build_algorithm, under
+from sslkit.stage import build_algorithm, restore
 from sslkit.store import is_done, read_json
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -68,9 +68,7 @@ def _logits(stage: Path, spec: Spec, pixels: Tensor) -> Tensor:
     torch.set_num_threads(spec.threads)
     algorithm, average = build_algorithm(spec, None)
     tensors, _ = checkpoint.load(stage / "weights.safetensors")
-    algorithm.load_state_dict(under("algorithm.", tensors), strict=False)
-    algorithm.student.load_state_dict(under("student.", tensors))
-    average.network.load_state_dict(under("averaged.", tensors))
+    restore(algorithm, average, tensors)
     return logits(algorithm, average.network, pixels, spec)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from sslkit.contracts import Classifier, Output
+    from sslkit.network import Classifier, Output
 
 _GOLDEN = 0x9E3779B97F4A7C15
 

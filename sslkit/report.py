@@ -88,7 +88,7 @@ def results_table(results: dict[str, Any]) -> list[Table | str]:
     table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     names = ["stage", "network", "top-1 %"] + ["top-5 %"] * top5 + ["F1", "NLL", "ECE", "kept %", "right %", "time"]
     for name in names:
-        table.add_column(name, justify="left" if name in ("stage", "network") else "right", no_wrap=name != "stage")
+        table.add_column(name, justify="left" if name in ("stage", "network") else "right", no_wrap=True)
     table.add_row("pretrain", results["pretrain"])
     for row in rows:
         for i, cells in enumerate(_cells(row, top5)):
@@ -107,13 +107,13 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
     for name, found in networks.items():
         cells = [f"{100 * found['top1']:.1f}"] + [f"{100 * found['top5']:.1f}"] * top5
         cells += [f"{found[k]:.3f}" for k in ("macro_f1", "nll", "ece")]
-        title = f"{row['stage']}: {escape(row['method'])}" if row["method"] != "supervised" else row["stage"]
-        yield [title if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]
+        yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]
 
 
 def _sentences(results: dict[str, Any]) -> list[str]:
     gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
-    found = [f"Headline: the averaged network at the last step. Points: {gains} (one seed: no claim)."]
+    found = [f"semi is {results['stages'][-1]['method']}; finetune+ is as many steps from the same start, labels only."]
+    found.append(f"Headline: the averaged network at the last step. Points: {gains} (one seed: no claim).")
     if "semi - finetune+" not in results["gains"]:
         found.append("No control: --control trains finetune+, as many steps on the labels only.")
     quality = results["stages"][-1].get("pseudo_labels")

@@ -15,10 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from sslkit import checkpoint, registry
 from sslkit.average import Average
 from sslkit.config import PARTS
-from sslkit.contracts import Algorithm, Classifier, Setup, Shape
+from sslkit.contracts import Algorithm, Setup
 from sslkit.data import Images
-from sslkit.errors import UserError
+from sslkit.errors import UserError, one_line
 from sslkit.loader import Loader, Source
+from sslkit.network import Classifier, Shape
 from sslkit.randomness import seeded
 from sslkit.resolve import SLOTS, options
 from sslkit.spec import Spec
@@ -38,10 +39,33 @@ class Job:
     pool: Tensor | None  # (N_u, 3, S, S) uint8
     evaluation: dict[str, tuple[Tensor, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
 
-    @property
-    def state(self) -> nn.Module:
-        """Algorithm and averaged network as one module; the average may be the algorithm's own teacher."""
-        return nn.ModuleDict({"algorithm": self.algorithm, "average": self.average})
+    def weights(self) -> dict[str, Tensor]:
+        """The student, the averaged network, and what else of the algorithm has a state; no tensor twice."""
+        parts = {"student.": self.algorithm.student, "averaged.": self.average.network}
+        weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
+        known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
+        own = self.algorithm.state_dict(keep_vars=True).items()
+        return weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put the tensors of `weights` back."""
+        restore(self.algorithm, self.average, tensors)
+
+
+def restore(algorithm: Algorithm, average: Average, tensors: Mapping[str, Tensor]) -> None:
+    """Put the tensors of `Job.weights` back.
+
+    Raises:
+        UserError: they are of another algorithm or network.
+    """
+    try:
+        algorithm.student.load_state_dict(under("student.", tensors))
+        average.network.load_state_dict(under("averaged.", tensors))
+        extra = algorithm.load_state_dict(under("algorithm.", tensors), strict=False).unexpected_keys
+    except RuntimeError as error:
+        raise UserError(f"the weights do not fit: {one_line(error)}") from None
+    if extra:
+        raise UserError(f"the weights do not fit: the algorithm has no {extra[0]}")
 
 
 def build(spec: Spec, images: Images, split: Split, parent: Path | None, world: int = 1) -> Job:

@@ -12,20 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sslkit.contracts import (
-    Algorithm,
-    Batch,
-    Classifier,
-    Losses,
-    Mixer,
-    Output,
-    PseudoLabeler,
-    PseudoLabels,
-    Setup,
-    Teacher,
-)
+from sslkit.contracts import Algorithm, Batch, Losses, Mixer, PseudoLabeler, PseudoLabels, Setup, Teacher
 from sslkit.errors import UserError
 from sslkit.losses import cross_entropy, gather, joint_forward, only_kept, weighted_ce
+from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 
 

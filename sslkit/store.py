@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +43,10 @@ class Store:
         """Folder of the published stage, if there is one."""
         folder = self.stages / key
         return folder if (folder / "result.json").is_file() else None
+
+    def begun(self, key: str) -> bool:
+        """Whether a stage is finished or was interrupted."""
+        return self.finished(key) is not None or (self.stages / f".{key}").is_dir()
 
     @contextmanager
     def working(self, key: str, waiting: Callable[[], None]) -> Iterator[Path | None]:
@@ -109,7 +112,3 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically."""
     write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def free_gigabytes(path: PathLike) -> float:
-    return shutil.disk_usage(path).free / 1e9

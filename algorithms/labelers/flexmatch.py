@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from sslkit.algorithms.labelers.threshold import check
-from sslkit.contracts import Batch, Output, PseudoLabeler, PseudoLabels, Setup
+from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.losses import one_hot
+from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
 

@@ -3,9 +3,10 @@
 Paper: Sohn et al. 2020, FixMatch, arXiv:2001.07685, eq. 4
 """
 
-from sslkit.contracts import Batch, Output, PseudoLabeler, PseudoLabels, Setup
+from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.errors import UserError
 from sslkit.losses import one_hot
+from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
 

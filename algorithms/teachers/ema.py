@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sslkit.average import Average
-from sslkit.contracts import Classifier, Output, Setup, Teacher
+from sslkit.contracts import Setup, Teacher
 from sslkit.losses import frozen_stats
+from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.registry import register
 

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslkit.contracts import Classifier, Output, Setup, Teacher
+from sslkit.contracts import Setup, Teacher
+from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.registry import register
 

@@ -1,0 +1,78 @@
+"""From a request to a configuration with its data: read, decoded and split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sslkit import data, registry
+from sslkit.config import Config
+from sslkit.data import Dataset, Images
+from sslkit.errors import UserError
+from sslkit.resolve import named, resolve
+from sslkit.splits import Split, split
+
+MAX_SIZE = 224  # pixels, unless asked for more
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, resolved: the configuration, its data, and what it was decided from."""
+
+    config: Config
+    images: Images
+    split: Split
+    remarks: list[str]
+
+
+def prepare(request: Mapping[str, Any], threads: int | None = None) -> Prepared:
+    """Resolve a request, read its data set, decode it and split it.
+
+    Raises:
+        UserError: anything in the request that cannot be.
+    """
+    flat = named(request)
+    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
+    name = str(flat.get("data.name", "digits"))
+    cls = registry.load("dataset", name)
+    dataset = make_dataset(cls, name)
+    classes, train, test = dataset.read()
+    remarks: list[str] = []
+
+    def size() -> int:
+        asked = flat.get("data.size", "auto")
+        return int(asked) if isinstance(asked, int) else min(data.median_size(train), MAX_SIZE)
+
+    def backbone() -> str:
+        chosen = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= 64 else "vit_small"
+        remarks.append(f"backbone {chosen}, chosen for images of {size()} px")
+        return chosen
+
+    config = resolve(flat, cls, backbone)
+    config = replace(config, data=replace(config.data, size=size()))
+    images = data.decode(classes, train, test, size(), threads or 4)
+    return Prepared(config, images, split(images, config.data, config.seed), remarks)
+
+
+def make_dataset(cls: type[Dataset], name: str) -> Dataset:
+    argument = name.partition(":")[2]
+    if cls.argument and not argument:
+        raise UserError(f"data set {name!r} needs a {cls.argument}: --data {name}:{cls.argument.upper()}")
+    if argument and not cls.argument:
+        raise UserError(f"data set {name.partition(':')[0]!r} takes nothing after a colon, got {argument!r}")
+    return cls(**{cls.argument: argument}) if cls.argument else cls()
+
+
+def check_plugins(expected: Mapping[str, str]) -> None:
+    """The plug-in files that a configuration used are loaded, unchanged.
+
+    Raises:
+        UserError: one is not; says which, and the hash it is known by.
+    """
+    loaded = registry.plugin_hashes()
+    for file, digest in expected.items():
+        if digest not in loaded.values():
+            changed = file in loaded
+            why = "has changed since" if changed else f"is needed: give --plugin {file}"
+            raise UserError(f"this run used the plug-in file {file}, which {why} (expected sha256 {digest})")
