@@ -5,19 +5,23 @@ A data set is one short file: a subclass of `Dataset` with a `read` method.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from sslkit.errors import UserError, one_line
+from sslkit.version import __version__
 
 Array: TypeAlias = np.ndarray[Any, Any]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -75,17 +79,45 @@ def median_size(raw: Raw) -> int:
     return int(statistics.median_low(min(_open(raw.images[i], i).size) for i in range(0, len(raw.images), step)))
 
 
-def decode(classes: list[str], train: Raw, test: Raw, size: int, threads: int) -> Images:
-    """Decode every image once: RGB, short side to `size` (bicubic), centre crop."""
+def decode(classes: list[str], train: Raw, test: Raw, size: int, cache: Path | None = None) -> Images:
+    """Decode every image once: RGB, short side to `size` (bicubic), centre crop.
+
+    Args:
+        cache: folder where decoded files are kept by their content, so that the next run finds them.
+    """
     items = [*train.images, *test.images]
-    with ThreadPoolExecutor(threads) as pool:
-        pixels = np.stack(list(pool.map(lambda i: to_pixels(items[i], size, i), range(len(items)))))
+    pixels = _cached(items, size, cache) if cache and isinstance(items[0], bytes) else _decode(items, size)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest = hashlib.sha256(pixels.data)
     digest.update(label.tobytes() + "\0".join(classes).encode())
     default = [str(i) for i in range(len(items))]
     names = [*(train.names or default[: len(train.images)]), *(test.names or default[: len(test.images)])]
     return Images(pixels, label, len(train.images), classes, digest.hexdigest(), names)
+
+
+def _decode(items: Sequence[Any], size: int) -> Array:
+    with ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(lambda i: to_pixels(items[i], size, i), range(len(items)))))
+
+
+def _cached(items: Sequence[bytes], size: int, cache: Path) -> Array:
+    digest = hashlib.sha256(f"{__version__} {size}".encode())
+    for item in items:
+        digest.update(hashlib.sha256(item).digest())
+    path = cache / f"{digest.hexdigest()[:16]}.npy"
+    with contextlib.suppress(OSError, ValueError):  # not there, or damaged
+        found: Array = np.load(path)
+        return found
+    pixels = _decode(items, size)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.save(file, pixels)
+        temporary.replace(path)
+    except OSError:  # no room: decoded again the next time
+        temporary.unlink(missing_ok=True)
+    return pixels
 
 
 def to_pixels(item: Any, size: int, number: int | str) -> Array:

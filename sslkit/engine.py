@@ -37,6 +37,7 @@ class Engine:
         save_every: seconds between checkpoints.
         report: called after every log interval.
         stop: asked after every step whether to save and stop.
+        say: given a sentence when a stage is gone on with.
     """
 
     def __init__(
@@ -47,13 +48,16 @@ class Engine:
         save_every: float = 120.0,
         report: Report = lambda done, line: None,
         stop: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self.job, self.folder, self.save_every, self.report, self.stop = job, folder, save_every, report, stop
+        self.job, self.folder, self.save_every, self.report = job, folder, save_every, report
+        self.stop, self.say = stop, say
         self.spec, self.algorithm, self.average = job.spec, job.algorithm, job.average
         self.training, self.total = job.spec.training, int(job.spec.training["steps"])
         self.device = torch.device(self.spec.device)
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        undecayed = {f"student.{name}" for name in self.algorithm.student.no_weight_decay()}
+        student = self.algorithm.student
+        undecayed = {id(p) for n, p in student.named_parameters() if n in student.no_weight_decay()}
         self.trainable = self.algorithm.trainable()
         self.optimizers = {n: optimizer(m, undecayed, self.training) for n, m in self.trainable.items()}
         self.wrapped: Any = self.algorithm
@@ -225,10 +229,12 @@ class Engine:
                 break
             except checkpoint.DamagedError as error:
                 damaged = error
+                self.say(str(error))
         else:
             raise UserError(f"{damaged}; remove {self.folder} to start this stage anew")
         self._restore(tensors)
         self.done, self.seconds, self.best = about["step"], about["seconds"], about["best"]
+        self.say(f"{self.spec.stage} goes on from step {self.done}")
         return self.done, about["log"]
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:

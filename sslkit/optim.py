@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 
-def optimizer(module: nn.Module, undecayed: Collection[str], training: Mapping[str, Any]) -> torch.optim.Optimizer:
+def optimizer(module: nn.Module, undecayed: Collection[int], training: Mapping[str, Any]) -> torch.optim.Optimizer:
     """Fused AdamW or SGD for the trainable parameters of `module`.
 
-    Norms, biases and other parameters of one dimension are not decayed, nor are those named in `undecayed`.
+    Norms, biases and other parameters of one dimension are not decayed, nor are those whose `id` is in `undecayed`.
     """
     groups: dict[bool, list[Tensor]] = {True: [], False: []}
-    for name, parameter in module.named_parameters():
+    for parameter in module.parameters():
         if parameter.requires_grad:
-            groups[parameter.ndim > 1 and name not in undecayed].append(parameter)
+            groups[parameter.ndim > 1 and id(parameter) not in undecayed].append(parameter)
     decay = training["weight_decay"]
     chosen = [{"params": p, "weight_decay": decay if decayed else 0.0} for decayed, p in groups.items() if p]
     if training["optimizer"] == "sgd":

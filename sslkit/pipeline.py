@@ -98,14 +98,17 @@ def run(
     for plugin in plugins:
         registry.load_plugin(plugin)
     asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
-    prepared = prepare(asked)
     store = Store(runs)
+    prepared = prepare(asked, store.root / "data")
     digest = run_digest(prepared.config)
     folder = store.run_folder(name or run_name(prepared.config), digest, again=again)
     if is_done(folder) and not again:
         console.print(f"[bold]{folder}[/] is finished; --again repeats it", highlight=False)
         return Run(folder, read_json(folder / "results.json"))
-    machine = _machine(folder, prepared.config)
+    first = store.run_folder(name or run_name(prepared.config), digest, again=False)
+    if again and not is_done(first):
+        raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
+    machine = _machine(first, prepared.config)
     todo = stages(prepared, machine)
     _say(console, prepared, machine)
     suffix = folder.name.rpartition(digest)[2]  # "" or "-2"
@@ -135,7 +138,7 @@ def _train(
                 job = build(stage.spec, prepared.images, prepared.split, parent)
                 write_json(work / "spec.json", asdict(stage.spec))
                 with Bar(stage.label, job.spec, console) as bar, Interrupt() as interrupt:
-                    engine = Engine(job, work, save_every=save_every, report=bar, stop=interrupt)
+                    engine = Engine(job, work, save_every=save_every, report=bar, stop=interrupt, say=console.print)
                     result = engine.train()
                 for leftover in work.glob("checkpoint-*"):
                     leftover.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sslkit import data, registry
@@ -14,6 +15,7 @@ from sslkit.resolve import named, resolve
 from sslkit.splits import Split, split
 
 MAX_SIZE = 224  # pixels, unless asked for more
+TUNING_SEED = 100  # the first one
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,18 @@ class Prepared:
     remarks: list[str]
 
 
-def prepare(request: Mapping[str, Any], threads: int | None = None) -> Prepared:
+def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     """Resolve a request, read its data set, decode it and split it.
+
+    Args:
+        cache: folder where decoded images are kept for the next time.
 
     Raises:
         UserError: anything in the request that cannot be.
     """
     flat = named(request)
+    if flat.get("data.tune") and flat.setdefault("seed", TUNING_SEED) < TUNING_SEED:
+        raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
     name = str(flat.get("data.name", "digits"))
     cls = registry.load("dataset", name)
@@ -51,7 +58,7 @@ def prepare(request: Mapping[str, Any], threads: int | None = None) -> Prepared:
 
     config = resolve(flat, cls, backbone)
     config = replace(config, data=replace(config.data, size=size()))
-    images = data.decode(classes, train, test, size(), threads or 4)
+    images = data.decode(classes, train, test, size(), cache)
     return Prepared(config, images, split(images, config.data, config.seed), remarks)
 
 

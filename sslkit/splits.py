@@ -46,8 +46,8 @@ def split(images: Images, data: Data, seed: int) -> Split:
     chosen = np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)])
     val = np.concatenate([o[n - v : n] for o, n, v in zip(orders, counts, held, strict=True)])
     labeled = np.setdiff1d(chosen, val)
-    if len(labeled) == 0:
-        raise UserError(f"data.val={data.val} leaves no labelled image to train on")
+    if data.val and not len(val):
+        raise UserError(f"data.val={data.val} needs at least two labelled images of some class")
     pool = np.setdiff1d(train, val if data.pool == "all" else chosen)
     return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test)
 
