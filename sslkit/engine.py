@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from sslkit import checkpoint
 from sslkit.contracts import Batch, Losses
@@ -84,8 +85,9 @@ class Engine:
 
     def update(self, name: str = "main") -> None:
         parameters = [p for p in self.trainable[name].parameters() if p.grad is not None]
-        limit = self.training["clip"] or float("inf")
-        self.norm = torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+        self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.training["clip"]:
+            clip_grads_with_norm_(parameters, self.training["clip"], self.norm)
         self.bad = torch.maximum(self.bad, (~self.norm.isfinite()).float())
         chosen: Any = self.optimizers[name]
         chosen.found_inf = self.bad  # fused optimizers leave weights and state alone where it is 1

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def run(
         Stopped: interrupted; the same call goes on.
     """
     console = console or Console(stderr=True)
+    say = partial(console.print, markup=False, highlight=False)
     for plugin in plugins:
         registry.load_plugin(plugin)
     asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
@@ -103,7 +105,7 @@ def run(
     digest = run_digest(prepared.config)
     folder = store.run_folder(name or run_name(prepared.config), digest, again=again)
     if is_done(folder) and not again:
-        console.print(f"[bold]{folder}[/] is finished; --again repeats it", highlight=False)
+        say(f"{folder} is finished; --again repeats it")
         return Run(folder, read_json(folder / "results.json"))
     first = store.run_folder(name or run_name(prepared.config), digest, again=False)
     if again and not is_done(first):
@@ -121,7 +123,7 @@ def run(
     results = summary(folder, flatten(prepared.config), asdict(machine), rows)
     if again:
         results["repeats"] = _compare(store, todo, suffix)
-        console.print(results["repeats"], highlight=False, markup=False)
+        say(results["repeats"])
     write_json(folder / "results.json", results)
     return Run(folder, results)
 
@@ -130,17 +132,18 @@ def _train(
     store: Store, todo: list[Stage], prepared: Prepared, suffix: str, save_every: float, console: Console
 ) -> list[dict[str, Any]]:
     rows = []
+    say = partial(console.print, markup=False, highlight=False)
     for stage in todo:
         key = stage.spec.key + suffix
-        with store.working(key, lambda: console.print("another process trains this stage; waiting for it")) as work:
+        with store.working(key, partial(say, f"another process trains {stage.label}; waiting for it")) as work:
             if work is not None:
                 parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
                 job = build(stage.spec, prepared.images, prepared.split, parent)
                 write_json(work / "spec.json", asdict(stage.spec))
                 with Bar(stage.label, job.spec, console) as bar, Interrupt() as interrupt:
-                    engine = Engine(job, work, save_every=save_every, report=bar, stop=interrupt, say=console.print)
+                    engine = Engine(job, work, save_every=save_every, report=bar, stop=interrupt, say=say)
                     result = engine.train()
-                for leftover in work.glob("checkpoint-*"):
+                for leftover in (*work.glob("checkpoint-*"), *work.glob(".*.tmp")):
                     leftover.unlink()
                 result["pseudo_labels"] = last_quality(work / "metrics.jsonl")
                 write_json(work / "result.json", result)

@@ -70,7 +70,11 @@ def to_toml(config: Config) -> str:
 def named(request: Mapping[str, Any]) -> Flat:
     """A part or data set given by its section alone means its name: `algo="fixmatch"`."""
     sections = {*PARTS, "data"}
-    return {f"{k}.name" if k in sections else k: v for k, v in request.items() if v is not None}
+    flat = {f"{k}.name" if k in sections else k: v for k, v in request.items() if v is not None}
+    for key in (f"{section}.name" for section in sections):
+        if not isinstance(flat.get(key, ""), str):
+            raise UserError(f"{key} must be a name, got {flat[key]!r}")
+    return flat
 
 
 def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) -> Config:

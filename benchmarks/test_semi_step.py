@@ -1,0 +1,213 @@
+"""A semi step (ema_teacher x prob_pseudo, 16 + 48 images), its shares, and a plain loop of the same maths.
+
+    python -m pytest benchmarks/test_semi_step.py -m "" -s
+
+An image counts once a step: 64 images. Shares are timed on a CPU, where every call ends when its work is done.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sslkit import registry
+from sslkit.config import Config
+from sslkit.data import Images
+from sslkit.engine import Engine
+from sslkit.log import Log
+from sslkit.machine import Machine
+from sslkit.randomness import uniform_for
+from sslkit.resolve import SLOTS, resolve
+from sslkit.spec import specify
+from sslkit.splits import Split
+from sslkit.stage import Job, build
+from sslkit.views import DRAWS, Policy, view
+
+CASES = {"vit_micro": 8, "vit_tiny": 32, "wrn_28_2": 32}
+BATCH, MU, THREADS = 16, 3, 2
+IMAGES = BATCH * (1 + MU)
+
+
+def make_job(backbone: str, size: int) -> Job:
+    """A semi job on random pixels, all of whose strong views are kept."""
+    config: Config = resolve(
+        {
+            "backbone.name": backbone,
+            "semi.batch": BATCH,
+            "semi.mu": MU,
+            "semi.steps": 1000,
+            "semi.skip_rejected": "off",
+            "labeler.tau": 0.0,
+        },
+        registry.load("dataset", "digits"),
+        lambda: backbone,
+    )
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (1200, 3, size, size), dtype=np.uint8)
+    label = draw.integers(0, 10, 1200)
+    images = Images(pixels, label, 1100, [str(c) for c in range(10)], "noise", [""] * 1200)
+    split = Split(np.arange(100), np.arange(100, 1100), np.arange(0), np.arange(1100, 1200))
+    parts = {s: p for s in ("algo", *SLOTS) if (p := getattr(config, s))}
+    machine = Machine("cpu", "fp32", THREADS)
+    return build(specify(config, "semi", parts, config.semi, "", images, split, machine), images, split, None)
+
+
+@contextmanager
+def timed(owner: Any, method: str, seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add up the time that is spent in a method."""
+    original: Callable[..., Any] = getattr(owner, method)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+
+    setattr(owner, method, wrapper)
+    try:
+        yield
+    finally:
+        setattr(owner, method, original)
+
+
+@contextmanager
+def peak_memory(found: dict[str, Any]) -> Iterator[None]:
+    """Largest resident memory above that at the start, in MB, sampled every millisecond."""
+    done = threading.Event()
+    statm, page = Path("/proc/self/statm"), 4096
+    start = int(statm.read_text().split()[1]) * page
+    found["peak_mb"] = 0.0
+
+    def watch() -> None:
+        while not done.wait(0.001):
+            now = int(statm.read_text().split()[1]) * page
+            found["peak_mb"] = max(found["peak_mb"], (now - start) / 1e6)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def shares(engine: Engine, log: Log, steps: int) -> dict[str, float]:
+    """Share of a step's time by what it is spent on; "student" is all that is not named."""
+    algorithm: Any = engine.algorithm
+    seconds: dict[str, float] = {}
+    start = time.perf_counter()
+    with (
+        timed(engine.job.loader, "batch", seconds, "views"),
+        timed(algorithm.teacher, "predict", seconds, "teacher"),
+        timed(algorithm.mixer, "mix", seconds, "mixer"),
+        timed(engine, "update", seconds, "optimizer + EMA"),
+        timed(algorithm, "after_step", seconds, "optimizer + EMA"),
+    ):
+        for index in range(steps):
+            engine.step(index, log)
+    total = time.perf_counter() - start
+    found = {name: spent / total for name, spent in seconds.items()}
+    return found | {"student and rest": 1 - sum(found.values())}
+
+
+class Plain:
+    """The same maths as a straight-line loop, without registry, engine, log or keyed draws."""
+
+    def __init__(self, job: Job) -> None:
+        self.student = copy.deepcopy(job.algorithm.student).train()
+        self.teacher = copy.deepcopy(self.student).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.student.parameters(), 1e-3, weight_decay=0.05, fused=True)
+        self.sources, self.loader = job.loader.sources, job.loader
+        self.policies = job.loader.views
+
+    def draw(self, stream: str, n: int) -> tuple[dict[str, Tensor], Tensor | None]:
+        source = self.sources[stream]
+        index = torch.randint(len(source.pixels), (n,))
+        pixels = source.pixels[index]
+        made = {
+            name: view(pixels, policy, torch.rand(n, DRAWS), self.loader.mean, self.loader.std)
+            for name, policy in self.policies[stream].items()
+        }
+        return made, None if source.label is None else source.label[index]
+
+    def step(self) -> None:
+        x, y = self.draw("labeled", BATCH)
+        u, _ = self.draw("unlabeled", BATCH * MU)
+        assert y is not None
+        with torch.no_grad():
+            confidence, guess = self.teacher(u["weak"]).p.max(1)
+            target = F.one_hot(guess, 10) * 0.9 + 0.01
+            strong, n = u["strong"], len(guess)
+            j = torch.randperm(n)
+            lam = confidence / (confidence + confidence[j])
+            root = (1 - lam).sqrt()
+            height = strong.shape[2]
+            half, at = (height * root).floor().long() // 2, (torch.rand(2, n) * height).long()
+            place = torch.arange(height)
+            rows, columns = (
+                (place >= (a - half).clamp_min(0)[:, None]) & (place < (a + half).clamp_max(height)[:, None])
+                for a in at
+            )
+            box = (rows[:, :, None] & columns[:, None, :]).float()
+            cut = torch.rand(n) < 0.5
+            share = torch.where(cut, 1 - box.mean((1, 2)), lam)
+            keep = torch.where(cut[:, None, None], 1 - box, lam[:, None, None])[:, None]
+            mixed = torch.lerp(strong[j], strong, keep)
+            target = torch.lerp(target[j], target, share[:, None])
+        loss = F.cross_entropy(self.student(x["weak"]).logits, y)
+        loss = loss + 5 * F.cross_entropy(self.student(mixed).logits, target)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        torch._foreach_lerp_([*self.teacher.parameters()], [*self.student.parameters()], 0.1)
+
+
+@pytest.mark.parametrize("backbone", CASES)
+@pytest.mark.parametrize("code", ["sslkit", "plain"])
+def test_semi_step(benchmark: Any, tmp_path: Path, backbone: str, code: str) -> None:
+    torch.set_num_threads(THREADS)
+    job = make_job(backbone, CASES[backbone])
+    rounds = 30 if backbone == "vit_micro" else 6
+    if code == "plain":
+        plain = Plain(job)
+        with peak_memory(benchmark.extra_info):
+            benchmark.pedantic(plain.step, rounds=rounds, warmup_rounds=2)
+    else:
+        engine, log = Engine(job, tmp_path), Log(tmp_path, 0, 0)
+        engine.algorithm.train()
+        with peak_memory(benchmark.extra_info):
+            benchmark.pedantic(engine.step, args=(0, log), rounds=rounds, warmup_rounds=2)
+        benchmark.extra_info["shares"] = shares(engine, log, rounds)
+        log.close()
+    if benchmark.stats:  # absent with --benchmark-disable
+        benchmark.extra_info["images_per_s"] = IMAGES / benchmark.stats["median"]
+        print(f"\n{code:7} {backbone:10} {describe(benchmark)}")
+
+
+def describe(benchmark: Any) -> str:
+    info, stats = benchmark.extra_info, benchmark.stats
+    text = f"{info['images_per_s']:7.0f} images/s  {1000 * stats['median']:7.1f} ms a step  {info['peak_mb']:5.0f} MB"
+    return text + "".join(f"  {name} {share:.1%}" for name, share in info.get("shares", {}).items())
+
+
+def test_views_alone(benchmark: Any) -> None:
+    """Weak and strong view of 64 images of 32 px."""
+    torch.set_num_threads(THREADS)
+    pixels = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    mean = std = torch.full((3,), 0.5)
+    sample, visit = torch.arange(64), torch.zeros(64, dtype=torch.long)
+    policy = Policy(0.25, 20.0, True, brightness=0.5, contrast=0.5, erase=0.5)
+    benchmark(lambda: view(pixels, policy, uniform_for(1, sample, visit, DRAWS), mean, std))
