@@ -1,0 +1,118 @@
+"""Parts, networks, batches and stages to test with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslkit import registry
+from sslkit.backbones.vit_micro import ViTMicro
+from sslkit.backbones.wrn_10_1 import WRN10x1
+from sslkit.contracts import Algorithm, Batch, PseudoLabels, Setup, Stream
+from sslkit.machine import Machine
+from sslkit.network import Classifier, Shape
+from sslkit.pipeline import stages
+from sslkit.prepare import prepare
+from sslkit.randomness import Step
+from sslkit.resolve import SLOTS, options
+from sslkit.stage import Job, build
+
+CLASSES, SIZE, POOL = 5, 8, 40
+STEP = Step(index=3, total=20, seed=11)
+SMALL = {
+    "backbone": "vit_micro",
+    "data.labels": "4/class",
+    "seed": 3,
+    "semi.batch": 4,
+    "semi.mu": 3,
+    "semi.steps": 5,
+    "semi.lr": 1e-2,
+    "eval.decay": 0.8,
+}
+
+
+def built_in(kind: str) -> list[str]:
+    """Names of the parts that ship in the box, so that a new one is tested by being there."""
+    return [entry.name for entry in registry.entries(kind) if entry.origin == "built in"]
+
+
+def network(name: str = "vit", seed: int = 0) -> Classifier:
+    """A small network whose predictions are far from uniform: LayerNorm ("vit") or BatchNorm ("wrn")."""
+    torch.manual_seed(seed)
+    if name == "wrn":
+        return WRN10x1(Shape(SIZE, CLASSES))
+    made = ViTMicro(Shape(SIZE, CLASSES))
+    with torch.no_grad():
+        made.model.head.weight *= 10
+    return made
+
+
+def setup(student: Classifier | None = None, **changes: Any) -> Setup:
+    student = student or network()
+    made = Setup(
+        student=student,
+        averaged=student,
+        classes=CLASSES,
+        labeled=10,
+        unlabeled=POOL,
+        class_counts=torch.full((CLASSES,), 2),
+        steps=STEP.total,
+        decay=0.9,
+    )
+    return replace(made, **changes)
+
+
+def part(kind: str, name: str, setup: Setup, **chosen: Any) -> Any:
+    return registry.load(kind, name)(setup, **chosen)
+
+
+def algorithm(name: str, setup: Setup, request: Mapping[str, Any] | None = None) -> Algorithm:
+    """An algorithm with its own slots and defaults, except for `request`: {"teacher": "ema", "labeler.tau": 0.5}."""
+    cls = registry.load("algorithm", name)
+    asked = {**cls.defaults, **(request or {})}
+    parts = {slot: registry.load(slot, asked.get(slot, default)) for slot, default in cls.slots.items()}
+    assert set(parts) <= set(SLOTS)
+    chosen = {section: _options(of, section, asked) for section, of in {**parts, "algo": cls}.items()}
+    slots = {slot: of(setup, **chosen[slot]) for slot, of in parts.items()}
+    made: Algorithm = cls(setup, **slots, **chosen["algo"])
+    return made.train()
+
+
+def _options(cls: type, section: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    named = {key.removeprefix(f"{section}."): v for key, v in asked.items() if key.startswith(f"{section}.")}
+    return {key: value for key, value in named.items() if key in options(cls)}
+
+
+def images(n: int, height: int = SIZE, width: int = SIZE, seed: int = 0) -> Tensor:
+    return torch.randn(n, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def batch(cls: type[Algorithm], labeled: int = 3, unlabeled: int = 6, seed: int = 0) -> Batch:
+    """Random images in the views that an algorithm asks for."""
+    sizes = {"labeled": labeled, "unlabeled": unlabeled}
+    made = {}
+    for stream, names in cls.views.items():
+        n = sizes[stream]
+        views = {name: images(n, seed=seed * 10 + i + len(stream)) for i, name in enumerate(names)}
+        label = torch.arange(n) % CLASSES if stream == "labeled" else None
+        made[stream] = Stream(views, torch.arange(n), label)
+    return made
+
+
+def labels(confidence: list[float], tau: float = 0.5, classes: int = CLASSES, smoothing: float = 0.1) -> PseudoLabels:
+    """Labels of given confidences; image i is of class i modulo the number of classes."""
+    y = torch.arange(len(confidence)) % classes
+    target = torch.eye(classes)[y] * (1 - smoothing) + smoothing / classes
+    o = torch.tensor(confidence)
+    return PseudoLabels(target, (o >= tau).float(), o)
+
+
+def job(request: Mapping[str, Any], label: str = "semi") -> Job:
+    """The stage called `label` of a run on digits, made as `sslkit run` makes it, without a parent."""
+    prepared = prepare({**SMALL, **request})
+    found = {stage.label: stage for stage in stages(prepared, Machine("cpu", "fp32", 1))}
+    return build(found[label].spec, prepared.images, prepared.split, None)

@@ -1,0 +1,221 @@
+"""Every field of the configuration does something: it flips the keys of the stages that it touches, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sslkit import data, registry, spec
+from sslkit.config import flatten
+from sslkit.data import Images, decode
+from sslkit.machine import Machine
+from sslkit.pipeline import run_digest, stages
+from sslkit.prepare import Prepared, prepare
+from sslkit.spec import source_hash
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
+BASE = {"backbone": "vit_micro", "device": "cpu"}
+CPU = Machine("cpu", "fp32", 1)
+ALL = frozenset({"finetune", "finetune+", "semi"})
+SEMI = frozenset({"semi"})
+LATER = frozenset({"finetune+", "semi"})
+NONE: frozenset[str] = frozenset()
+
+
+@cache
+def base() -> Prepared:
+    return prepare(BASE)
+
+
+def stage_keys(prepared: Prepared, machine: Machine = CPU) -> dict[str, str]:
+    return {stage.label: stage.spec.key for stage in stages(prepared, machine)}
+
+
+def flipped(prepared: Prepared, machine: Machine = CPU) -> frozenset[str]:
+    """The stages whose keys differ from those of the base request."""
+    first, now = stage_keys(base()), stage_keys(prepared, machine)
+    return frozenset(label for label in first if first[label] != now.get(label))
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of one size are decoded once, and built-in sources read once: a hundred requests are resolved here."""
+    monkeypatch.setattr(data, "decode", lambda *parts: decoded(parts[3]))
+    monkeypatch.setattr(data, "median_size", lambda raw: 8)
+    monkeypatch.setattr(spec, "source_hash", source)
+
+
+@cache
+def decoded(size: int) -> Images:
+    return decode(*registry.load("dataset", "digits")().read(), size=size)
+
+
+@cache
+def source(cls: type) -> str:
+    return source_hash(cls)
+
+
+# key -> (another value than the default's, stages that it changes)
+FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
+    "backbone.name": ("wrn_10_1", ALL),
+    "backbone.patch": (2, ALL),
+    "backbone.pool": ("token", ALL),
+    "backbone.drop_path": (0.1, ALL),
+    "algo.name": ("fixmatch", SEMI),
+    "algo.lambda_u": (2.0, SEMI),
+    "algo.joint": (True, SEMI),
+    "teacher.name": ("self", SEMI),
+    "teacher.decay": (0.5, SEMI),
+    "teacher.mode": ("train", SEMI),
+    "teacher.buffers": ("copy", SEMI),
+    "labeler.name": ("flexmatch", SEMI),
+    "labeler.tau": (0.5, SEMI),
+    "labeler.smoothing": (0.2, SEMI),
+    "mixer.name": ("none", SEMI),
+    "mixer.cutmix": (0.3, SEMI),
+    "mixer.box": ("unbiased", SEMI),
+    "data.labels": ("4/class", ALL),
+    "data.pool": ("all", SEMI),
+    "data.val": (0.2, ALL),
+    "data.tune": (True, ALL),
+    "data.size": (16, ALL),
+    **{
+        f"views.weak.{name}": (value, ALL)
+        for name, value in {
+            "shift": 0.3,
+            "rotate": 7.0,
+            "brightness": 0.2,
+            "contrast": 0.2,
+            "erase": 0.2,
+            "erase_area": 0.2,
+        }.items()
+    },
+    **{
+        f"views.strong.{name}": (value, SEMI)
+        for name, value in {
+            "shift": 0.3,
+            "rotate": 7.0,
+            "brightness": 0.2,
+            "contrast": 0.2,
+            "erase": 0.2,
+            "erase_area": 0.2,
+        }.items()
+    },
+    **{
+        f"finetune.{name}": (value, ALL)
+        for name, value in {
+            "steps": 7,
+            "batch": 32,
+            "lr": 0.5,
+            "optimizer": "sgd",
+            "weight_decay": 0.3,
+            "warmup": 0.3,
+            "clip": 1.0,
+            "accumulate": 2,
+        }.items()
+    },
+    **{
+        f"semi.{name}": (value, LATER)
+        for name, value in {
+            "batch": 32,
+            "optimizer": "sgd",
+            "weight_decay": 0.3,
+            "warmup": 0.3,
+            "clip": 1.0,
+            "accumulate": 2,
+            "lr": 0.5,
+        }.items()
+    },
+    "semi.steps": (7, ALL),  # the averaged network's memory is a share of them
+    "semi.mu": (2, SEMI),
+    "semi.skip_rejected": ("off", SEMI),
+    "control.run": (False, frozenset({"finetune+"})),
+    "control.lr": (0.7, frozenset({"finetune+"})),
+    "eval.decay": (0.3, ALL),
+    "eval.buffers": ("copy", ALL),
+    "seed": (1, ALL),
+    "threads": (3, NONE),
+}
+# A data set has its own folder of tests, mirrored digits are refused, one method alone exists, and what device and
+# precision come to is asked of the machine below.
+ELSEWHERE = {"data.name", "views.weak.flip", "views.strong.flip", "pretrain.method", "device", "precision"}
+
+
+def test_no_field_is_forgotten() -> None:
+    assert set(flatten(base().config)) - ELSEWHERE == set(FIELDS)
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_field_flips_the_keys_of_its_stages(key: str) -> None:
+    value, expected = FIELDS[key]
+    assert flatten(base().config)[key] != value
+    changed = prepare(BASE | {key: value})
+    assert flipped(changed) == expected
+    assert (run_digest(changed.config) != run_digest(base().config)) == (key != "threads")
+
+
+@pytest.mark.parametrize("key", ["device", "precision"])
+def test_requests_to_the_machine_are_in_the_name_of_the_run(key: str) -> None:
+    other = {"device": "auto", "precision": "fp32"}[key]
+    assert run_digest(prepare(BASE | {key: other}).config) != run_digest(base().config)
+
+
+@pytest.mark.parametrize("machine", [Machine("cuda", "fp32", 1), Machine("cpu", "bf16", 1), Machine("cpu", "fp32", 2)])
+def test_what_the_machine_came_to_is_in_every_key(machine: Machine) -> None:
+    assert flipped(base(), machine) == ALL
+
+
+def test_data_are_in_every_key() -> None:
+    images = replace(base().images, fingerprint="other")
+    assert flipped(replace(base(), images=images)) == ALL
+
+
+def test_the_same_request_has_the_same_keys() -> None:
+    assert stage_keys(prepare(BASE)) == stage_keys(base())
+
+
+def test_seeds_share_nothing_and_semi_needs_its_parent() -> None:
+    specs = {stage.label: stage.spec for stage in stages(base(), CPU)}
+    assert specs["finetune"].parent == ""
+    assert specs["semi"].parent == specs["finetune+"].parent == specs["finetune"].key
+    assert replace(specs["semi"], parent="x").key != specs["semi"].key
+
+
+def test_control_shares_its_draws_with_semi_but_not_its_key() -> None:
+    specs = {stage.label: stage.spec for stage in stages(base(), CPU)}
+    assert specs["finetune+"].draws == specs["semi"].draws != specs["finetune"].draws
+    assert specs["finetune+"].key != specs["semi"].key
+    assert specs["finetune+"].training["steps"] == specs["semi"].training["steps"]
+    assert "pool" not in specs["finetune+"].data
+
+
+def test_source_of_a_part_is_in_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (PLUGINS / "swap.py").read_text()
+    keys, digests = [], []
+    for content in (text, text + "# another line\n"):
+        monkeypatch.setattr(registry, "_plugins", {})
+        file = tmp_path / "swap.py"
+        file.write_text(content)
+        registry.load_plugin(file)
+        prepared = prepare(BASE | {"mixer": "swap"})
+        keys.append(stage_keys(prepared))
+        digests.append(run_digest(prepared.config))
+    assert keys[0]["semi"] != keys[1]["semi"]
+    assert keys[0]["finetune"] == keys[1]["finetune"]
+    assert digests[0] != digests[1]
+
+
+def test_where_a_plugin_lies_is_not_in_the_name_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = []
+    for folder in ("a", "b"):
+        monkeypatch.setattr(registry, "_plugins", {})
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "swap.py"
+        file.write_text((PLUGINS / "swap.py").read_text())
+        registry.load_plugin(file)
+        digests.append(run_digest(prepare(BASE | {"mixer": "swap"}).config))
+    assert digests[0] == digests[1]

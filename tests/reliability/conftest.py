@@ -1,0 +1,41 @@
+"""What the reliability tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.reliability.small import small
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _no_timing() -> Iterator[None]:
+    """The three timed steps before training cost as much as these runs and leave nothing behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sslkit.pipeline.step_seconds", lambda specs, images, split: {})
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="package")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of the small run, left alone."""
+    root = tmp_path_factory.mktemp("quiet")
+    assert small(root) == 0
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store of the run under test."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"

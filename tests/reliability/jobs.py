@@ -1,0 +1,43 @@
+"""Stages of the digits made ready to train, without a command line."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sslkit.engine import Engine
+from sslkit.machine import Machine
+from sslkit.pipeline import stages
+from sslkit.prepare import Prepared, prepare
+from sslkit.stage import Job, build
+
+ALGORITHMS = ("supervised", "fixmatch", "flexmatch", "mean_teacher", "ema_teacher")
+STEPS = 13
+SETTINGS = {
+    **{"finetune.steps": 1, "semi.steps": STEPS, "semi.batch": 8, "semi.mu": 2, "semi.lr": 3e-3},
+    **{"control.run": False, "eval.decay": 0.8, "threads": 1},
+}
+TAU = {"fixmatch": 0.2, "flexmatch": 0.2, "ema_teacher": 0.2}  # networks this young reject some images at it
+
+
+@cache
+def _prepared(settings: tuple[tuple[str, Any], ...]) -> Prepared:
+    return prepare(dict(settings))
+
+
+def job(algorithm: str, backbone: str = "vit_micro", *, world: int = 1, **also: Any) -> Job:
+    """The semi stage of an algorithm, from initial weights; `also` are keys with `__` for the dot."""
+    settings = SETTINGS | {"algo": algorithm, "backbone": backbone}
+    settings |= {"labeler.tau": TAU[algorithm]} if algorithm in TAU else {}
+    settings |= {key.replace("__", "."): value for key, value in also.items()}
+    prepared = _prepared(tuple(settings.items()))
+    spec = stages(prepared, Machine("cpu", "fp32", 1))[-1].spec
+    return build(spec, prepared.images, prepared.split, None, world)
+
+
+def train(job: Job, folder: Path, **keys: Any) -> Path:
+    """Train to the end (or to `stop`), a checkpoint at every log interval; the last checkpoint."""
+    folder.mkdir(exist_ok=True, parents=True)
+    Engine(job, folder, save_every=0, **keys).train()
+    return folder / f"checkpoint-{STEPS:09d}.safetensors"

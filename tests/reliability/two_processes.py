@@ -1,0 +1,54 @@
+"""Train every algorithm with two gloo processes, each in a folder of its own: python two_processes.py FOLDER.
+
+The processes are forked after the imports; only this fresh process, which has run nothing, may do so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from tests.reliability.jobs import ALGORITHMS, job, train
+
+CASES = [
+    *((name, {"semi__optimizer": optimizer}) for name in ALGORITHMS for optimizer in ("sgd", "adamw")),
+    ("ema_teacher", {"semi__optimizer": "sgd", "mixer": "none"}),
+    ("flexmatch", {"semi__optimizer": "sgd", "mixer": "prob_pseudo", "teacher": "ema"}),
+    ("fixmatch", {"semi__optimizer": "sgd", "semi__accumulate": 2, "semi__clip": 0.5}),
+]
+
+
+def label(algorithm: str, also: dict[str, object]) -> str:
+    return "-".join([algorithm, *(f"{key}={value}" for key, value in also.items())])
+
+
+def work(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    for algorithm, also in CASES:
+        train(job(algorithm, world=2, **also), folder / label(algorithm, also) / str(rank))
+    dist.destroy_process_group()
+
+
+def main(folder: Path) -> int:
+    ranks = []
+    for rank in range(2):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                work(rank, folder)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        ranks.append(pid)
+    return max(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in ranks)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
