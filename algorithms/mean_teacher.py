@@ -37,9 +37,10 @@ class MeanTeacher(Algorithm):
 
     def forward(self, batch: Batch, step: Step) -> Losses:
         x, u = batch["labeled"], batch["unlabeled"]
-        target = self.teacher.predict(self.student, u["weak"], step).p
-        out_x = step.forward("labeled", self.student, x["weak"])
         with frozen_stats(self.student):  # only labelled images move BatchNorm's statistics
+            target = self.teacher.predict(self.student, u["weak"], step).p
+        out_x = step.forward("labeled", self.student, x["weak"])
+        with frozen_stats(self.student):
             p = step.forward("student", self.student, u["weak2"]).p
         consistency = self.weight * step.ramp(self.ramp) * F.mse_loss(p, target)
         labels = PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))

@@ -27,7 +27,7 @@ class TimmClassifier(Classifier):
 
     def no_weight_decay(self) -> set[str]:
         names: set[str] = getattr(self.model, "no_weight_decay", set)()
-        return {f"model.{name}" for name in names}
+        return {f"model.{name}" for name in names} & dict(self.named_parameters()).keys()
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class ViT(TimmClassifier):
         pool: Literal["mean", "token"] = "mean",
         drop_path: float = 0.0,
     ) -> None:
-        patch = checked_patch(shape.size, patch or (4 if shape.size <= 64 else self.width.patch))
+        published = 4 if shape.size <= 64 else self.width.patch
+        patch = checked_patch(shape.size, published if patch is None else patch)
         if not 0 <= drop_path < 1:
             raise UserError(f"backbone.drop_path must be in [0, 1), got {drop_path}")
         model = VisionTransformer(

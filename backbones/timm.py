@@ -23,10 +23,10 @@ class Timm(TimmClassifier):
         if not timm.is_model(model):
             near = difflib.get_close_matches(model, timm.list_models(), n=3)
             raise UserError(f"timm has no model {model!r}" + (f"; near are {', '.join(near)}" if near else ""))
-        patch = patch or (4 if shape.size <= 64 else None)
+        asked, patch = patch, patch or (4 if shape.size <= 64 else None)
         sized = {"img_size": shape.size} | ({"patch_size": patch} if patch else {})
         network = None
-        for arguments in (sized, {"img_size": shape.size}, {}):  # not every model takes both
+        for arguments in [sized] if asked else [sized, {"img_size": shape.size}, {}]:  # not every model takes both
             try:
                 network = timm.create_model(model, num_classes=shape.classes, **arguments)
                 break

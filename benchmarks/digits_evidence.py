@@ -8,6 +8,7 @@ The headline is the averaged network at the last step.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,32 +64,36 @@ def main(seeds: int, labels: str, backbone: str, runs: str, sets: Sequence[str])
     print(f"Hardware: {about['processor']}, {torch.get_num_threads()} thread, CPU. torch {about['torch']}.")
 
 
-def measure(
-    seeds: Sequence[int], keys: Mapping[str, Any], runs: str
-) -> tuple[Scores, Scores, Scores, dict[str, Any]]:
-    """Top-1 in percent, seconds, and share of pool images labelled right among those kept, by arm and seed.
+def measure(seeds: Sequence[int], keys: Mapping[str, Any], runs: str) -> tuple[Scores, Scores, Scores, dict[str, Any]]:
+    """Top-1 in percent, seconds, and share of right ones among the kept pseudo-labels, by arm and seed.
 
     The seconds of a semi-supervised arm are those of its run: fine-tuning and the semi stage.
     """
-    names = [*CONTROLS, *ARMS]
-    top1, seconds, kept = ({name: [] for name in names} for _ in range(3))
+    top1, seconds, kept = empty(), empty(), empty()
     config: dict[str, Any] = {}
     for seed in seeds:
-        for number, (arm, chosen) in enumerate(ARMS.items()):
+        for arm, chosen in ARMS.items():
             results = sslkit.run({**keys, **chosen, "seed": seed}, runs=runs, console=Console(quiet=True)).results
+            config = config or results["config"]
             stages = {row["stage"]: row for row in results["stages"]}
-            for name, stage in ((*zip(CONTROLS, CONTROLS, strict=True), (arm, "semi")) if not number else [(arm, "semi")]):
-                top1[name].append(100 * stages[stage]["networks"]["averaged"]["top1"])
-                before = 0.0 if stage == "finetune" else stages["finetune"]["seconds"]
-                seconds[name].append(before + stages[stage]["seconds"])
-            kept[arm].append(100 * (stages["semi"]["pseudo_labels"] or {}).get("precision", float("nan")))
-            config = results["config"] if number == 0 else config
+            found = {arm: stages["semi"]}
+            if arm == SEMI_VIT:
+                found = {name: stages[name] for name in CONTROLS} | found
+            for name, row in found.items():
+                before = 0.0 if name == "finetune" else stages["finetune"]["seconds"]
+                top1[name].append(100 * row["networks"]["averaged"]["top1"])
+                seconds[name].append(before + row["seconds"])
+            kept[arm].append(100 * (stages["semi"]["pseudo_labels"] or {}).get("precision", math.nan))
             click.echo(f"seed {seed}, {arm}: {top1[arm][-1]:.1f}", err=True)
     return top1, seconds, kept, config
 
 
+def empty() -> Scores:
+    return {name: [] for name in (*CONTROLS, *ARMS)}
+
+
 def arms_table(top1: Scores, seconds: Scores, kept: Scores) -> str:
-    rows = ["| arm | top-1 %, mean | sd | n | each seed | labels right % | seconds a run |", "|---|---|---|---|---|---|---|"]
+    rows = ["| arm | top-1 %, mean | sd | n | each seed | labels right % | seconds a run |", "|---" * 7 + "|"]
     for name, values in top1.items():
         right = f"{statistics.mean(kept[name]):.1f}" if kept[name] else ""
         each = " ".join(f"{v:.1f}" for v in values)
@@ -110,7 +115,7 @@ def interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, floa
 
 
 def pairs_table(top1: Scores) -> str:
-    rows = ["| paired difference, points | mean | 95% t-interval | n |", "|---|---|---|---|"]
+    rows = ["| paired difference, points | mean | 95% t-interval | n |", "|---" * 4 + "|"]
     for a, b in PAIRS:
         mean, low, high = interval(top1[a], top1[b])
         rows.append(f"| {a} - {b} | {mean:+.1f} | {low:+.1f} to {high:+.1f} | {len(top1[a])} |")

@@ -189,28 +189,30 @@ def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_jso
             raise unknown("kind of part", kind, [f"{k}s" for k in kinds])
         kinds = [kind.removesuffix("s")]
     rows = [entry for k in kinds for entry in registry.entries(k)]
-    problems = {(e.kind, e.name): problem(e) for e in rows} if check else {}
+    problems = [problem(entry) if check else "" for entry in rows]
     if as_json:
         fields = ("kind", "name", "description", "paper", "origin")
-        found = {key: {"problem": reason} for key, reason in problems.items()}
-        listed = [{f: getattr(e, f) for f in fields} | found.get((e.kind, e.name), {}) for e in rows]
+        listed = [{f: getattr(e, f) for f in fields} for e in rows]
+        if check:
+            listed = [row | {"problem": reason} for row, reason in zip(listed, problems, strict=True)]
         click.echo(json.dumps(listed, indent=1))
     else:
         table = Table()
         for column in ("kind", "name", "description", "paper", "origin", *(["problem"] if check else [])):
             table.add_column(column, no_wrap=column in ("kind", "name"))
-        for e in rows:
+        for e, reason in zip(rows, problems, strict=True):
             cells = [e.kind, e.name, e.description, e.paper, e.origin]
-            table.add_row(*map(escape, [*cells, problems[e.kind, e.name]] if check else cells))
+            table.add_row(*map(escape, [*cells, reason] if check else cells))
         Console().print(table)
-    if any(problems.values()):
-        raise UserError(f"{sum(map(bool, problems.values()))} of {len(rows)} parts cannot be loaded")
+    if any(problems):
+        raise UserError(f"{sum(map(bool, problems))} of {len(rows)} parts cannot be loaded")
 
 
 def problem(entry: registry.Entry) -> str:
     """Why a part cannot be loaded, or nothing."""
     try:
-        registry.load(entry.kind, entry.name)
+        registry.find(entry.kind, entry.name)
+        registry.load_entry(entry)
     except UserError as error:
         return str(error)
     return ""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sslkit.errors import UserError, one_line
 from sslkit.version import __version__
@@ -33,7 +33,7 @@ class Raw:
 
     images: Sequence[Any]  # uint8 arrays (H, W) or (H, W, 3), or encoded files as bytes
     label: Array  # (N,) int64, -1 where there is none
-    names: Sequence[str] = ()  # where an image came from; default: its number
+    names: Sequence[str] = ()  # where an image came from; default: its part and number
 
 
 class Dataset(ABC):
@@ -76,7 +76,11 @@ class Images:
 def median_size(raw: Raw) -> int:
     """Median of the shorter sides of (at most 500 of) the images."""
     step = max(1, len(raw.images) // 500)
-    return int(statistics.median_low(min(_open(raw.images[i], i).size) for i in range(0, len(raw.images), step)))
+    return int(
+        statistics.median_low(
+            min(_open(raw.images[i], f"train image {i}").size) for i in range(0, len(raw.images), step)
+        )
+    )
 
 
 def decode(classes: list[str], train: Raw, test: Raw, size: int, cache: Path | None = None) -> Images:
@@ -86,21 +90,25 @@ def decode(classes: list[str], train: Raw, test: Raw, size: int, cache: Path | N
         cache: folder where decoded files are kept by their content, so that the next run finds them.
     """
     items = [*train.images, *test.images]
-    pixels = _cached(items, size, cache) if cache and isinstance(items[0], bytes) else _decode(items, size)
+    names = [*_names(train, "train"), *_names(test, "test")]
+    encoded = cache and isinstance(items[0], bytes)
+    pixels = _cached(items, names, size, cache) if cache and encoded else _decode(items, names, size)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest = hashlib.sha256(pixels.data)
     digest.update(label.tobytes() + "\0".join(classes).encode())
-    default = [str(i) for i in range(len(items))]
-    names = [*(train.names or default[: len(train.images)]), *(test.names or default[: len(test.images)])]
     return Images(pixels, label, len(train.images), classes, digest.hexdigest(), names)
 
 
-def _decode(items: Sequence[Any], size: int) -> Array:
+def _names(raw: Raw, part: str) -> Sequence[str]:
+    return raw.names or [f"{part} image {i}" for i in range(len(raw.images))]
+
+
+def _decode(items: Sequence[Any], names: Sequence[str], size: int) -> Array:
     with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(lambda i: to_pixels(items[i], size, i), range(len(items)))))
+        return np.stack(list(pool.map(lambda item, name: to_pixels(item, size, name), items, names)))
 
 
-def _cached(items: Sequence[bytes], size: int, cache: Path) -> Array:
+def _cached(items: Sequence[bytes], names: Sequence[str], size: int, cache: Path) -> Array:
     digest = hashlib.sha256(f"{__version__} {size}".encode())
     for item in items:
         digest.update(hashlib.sha256(item).digest())
@@ -108,7 +116,7 @@ def _cached(items: Sequence[bytes], size: int, cache: Path) -> Array:
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found: Array = np.load(path)
         return found
-    pixels = _decode(items, size)
+    pixels = _decode(items, names, size)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -120,22 +128,35 @@ def _cached(items: Sequence[bytes], size: int, cache: Path) -> Array:
     return pixels
 
 
-def to_pixels(item: Any, size: int, number: int | str) -> Array:
-    """One image as (3, size, size) uint8."""
-    image = _open(item, number)
+def to_pixels(item: Any, size: int, name: str) -> Array:
+    """One image as (3, size, size) uint8.
+
+    Raises:
+        UserError: it cannot be decoded; says its name.
+    """
+    image = _open(item, name)
     try:
-        image = ImageOps.exif_transpose(image).convert("RGB")
+        image = _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
         if image.size != (size, size):
             image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    except (OSError, ValueError) as error:
-        raise UserError(f"image {number} cannot be decoded: {one_line(error)}") from None
+    except Exception as error:  # decoders raise what they like
+        raise UserError(f"{name} cannot be decoded: {one_line(error)}") from None
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-def _open(item: Any, number: int | str) -> Image.Image:
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16 bits are scaled by depth; Pillow itself would clip them to white."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+
+
+def _open(item: Any, name: str) -> Image.Image:
     if isinstance(item, np.ndarray):
         return Image.fromarray(item)
     try:
         return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
-    except (OSError, ValueError) as error:
-        raise UserError(f"image {number} cannot be decoded: {one_line(error)}") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{name} is not an image that Pillow knows") from None
+    except Exception as error:
+        raise UserError(f"{name} cannot be decoded: {one_line(error)}") from None

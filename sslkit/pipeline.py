@@ -100,6 +100,8 @@ def run(
     for plugin in plugins:
         registry.load_plugin(plugin)
     asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
+    if not save_every >= 0:
+        raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
     store = Store(runs)
     prepared = prepare(asked, store.root / "data")
     digest = run_digest(prepared.config)
@@ -112,10 +114,11 @@ def run(
         raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
     machine = _machine(first, prepared.config)
     todo = stages(prepared, machine)
-    _say(console, prepared, machine)
     suffix = folder.name.rpartition(digest)[2]  # "" or "-2"
     new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
-    seconds = step_seconds(new, prepared.images, prepared.split)
+    with console.status("timing three steps of each stage"):  # also the first time that all is put together
+        seconds = step_seconds(new, prepared.images, prepared.split)
+    _say(console, prepared, machine)
     console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
     store.prepare()
     _write_run(folder, prepared, machine, todo, suffix)

@@ -43,7 +43,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
     name = str(flat.get("data.name", "digits"))
     cls = registry.load("dataset", name)
-    dataset = make_dataset(cls, name)
+    dataset: Dataset = cls(**registry.argument("dataset", name, cls))
     classes, train, test = dataset.read()
     remarks: list[str] = []
 
@@ -60,15 +60,6 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     config = replace(config, data=replace(config.data, size=size()))
     images = data.decode(classes, train, test, size(), cache)
     return Prepared(config, images, split(images, config.data, config.seed), remarks)
-
-
-def make_dataset(cls: type[Dataset], name: str) -> Dataset:
-    argument = name.partition(":")[2]
-    if cls.argument and not argument:
-        raise UserError(f"data set {name!r} needs a {cls.argument}: --data {name}:{cls.argument.upper()}")
-    if argument and not cls.argument:
-        raise UserError(f"data set {name.partition(':')[0]!r} takes nothing after a colon, got {argument!r}")
-    return cls(**{cls.argument: argument}) if cls.argument else cls()
 
 
 def check_plugins(expected: Mapping[str, str]) -> None:

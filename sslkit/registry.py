@@ -22,14 +22,15 @@ from typing import Any, TypeVar
 
 from sslkit.errors import UserError, one_line, unknown
 
-# kind -> the package whose modules are its built-in parts; the entry-point group is `sslkit.<kind>s`.
+# kind -> the package whose modules are its built-in parts, and the base class of its parts. The entry-point
+# group is `sslkit.<kind>s`.
 KINDS = {
-    "algorithm": "algorithms",
-    "teacher": "algorithms.teachers",
-    "labeler": "algorithms.labelers",
-    "mixer": "algorithms.mixers",
-    "backbone": "backbones",
-    "dataset": "datasets",
+    "algorithm": ("algorithms", "contracts:Algorithm"),
+    "teacher": ("algorithms.teachers", "contracts:Teacher"),
+    "labeler": ("algorithms.labelers", "contracts:PseudoLabeler"),
+    "mixer": ("algorithms.mixers", "contracts:Mixer"),
+    "backbone": ("backbones", "network:Classifier"),
+    "dataset": ("datasets", "data:Dataset"),
 }
 T = TypeVar("T", bound=type)
 
@@ -101,13 +102,41 @@ def load(kind: str, name: str) -> type[Any]:
     """Import the part called `name` and return its class.
 
     Raises:
-        UserError: as `find`, or the part cannot be imported (with the reason).
+        UserError: as `find` and `load_entry`.
     """
-    entry = find(kind, name)
+    return load_entry(find(kind, name))
+
+
+def argument(kind: str, name: str, cls: type) -> dict[str, str]:
+    """What follows the colon in `name`, as the keyword parameter that the part calls its `argument`.
+
+    Raises:
+        UserError: it is missing, or not wanted.
+    """
+    keyword: str | None = getattr(cls, "argument", None)
+    part, colon, given = name.partition(":")
+    if keyword and not given:
+        raise UserError(f"{kind} {part!r} needs a {keyword}: {part}:{keyword.upper()}")
+    if colon and not keyword:
+        raise UserError(f"{kind} {part!r} takes nothing after a colon, got {name!r}")
+    return {keyword: given} if keyword else {}
+
+
+def load_entry(entry: Entry) -> type[Any]:
+    """Import a part.
+
+    Raises:
+        UserError: it cannot be imported (with the reason), or is not of its kind.
+    """
+    module, _, base = KINDS[entry.kind][1].partition(":")
     try:
-        return entry.load()
-    except Exception as error:
-        raise UserError(f"{kind} {entry.name!r} ({entry.origin}) cannot be loaded: {one_line(error)}") from error
+        cls = entry.load()
+    except (Exception, SystemExit) as error:
+        why = f"cannot be loaded: {one_line(error)}"
+        raise UserError(f"{entry.kind} {entry.name!r} ({entry.origin}) {why}") from error
+    if not (isinstance(cls, type) and issubclass(cls, getattr(importlib.import_module(f"sslkit.{module}"), base))):
+        raise UserError(f"{entry.kind} {entry.name!r} ({entry.origin}) is not a subclass of sslkit.{module}.{base}")
+    return cls
 
 
 def load_plugin(path: str | os.PathLike[str]) -> None:
@@ -131,11 +160,12 @@ def load_plugin(path: str | os.PathLike[str]) -> None:
     try:
         spec.loader.exec_module(module)
         found = _loading
-    except Exception as error:
-        del sys.modules[spec.name]
+    except (Exception, SystemExit) as error:
         raise UserError(f"plug-in file {str(path)!r} cannot be loaded: {one_line(error)}") from error
     finally:
         _loading = None
+        if not found:
+            del sys.modules[spec.name]
     if not found:
         raise UserError(f"plug-in file {str(path)!r} registers no part; decorate a class with @sslkit.register")
     _plugins[file] = found
@@ -153,7 +183,7 @@ def _describe(docstring: str | None) -> tuple[str, str]:
 
 
 def _built_in(kind: str) -> Iterator[Entry]:
-    package = KINDS[kind]
+    package = KINDS[kind][0]
     folder = Path(__file__).parent.joinpath(*package.split("."))
     for file in sorted(folder.glob("[!_]*.py")):
         description, paper = _describe(ast.get_docstring(ast.parse(file.read_text("utf-8"))))

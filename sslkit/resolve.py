@@ -102,6 +102,9 @@ def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) ->
             raise UserError(f"algorithm {names['algo']!r} has no {slot} (its slots: {has}); drop {asked[0]}")
         names[slot] = request.get(f"{slot}.name", slots.get(slot, ""))
         parts[slot] = registry.load(slot, names[slot]) if slot in slots else None
+    for section, cls in parts.items():
+        if cls is not None:
+            registry.argument(PARTS[section], names[section], cls)
     flat: Flat = {}
     for source in (parts["algo"], parts["backbone"], dataset):
         flat |= {k: v for k, v in getattr(source, "defaults", {}).items() if _applies(k, parts)}
@@ -206,10 +209,12 @@ def coerce(key: str, value: Any, hint: Any) -> Any:
             return value
         raise unknown(f"{key}", str(value), map(str, choices))
     wrong = UserError(f"{key} must be {_NAMES.get(hint, hint)}, got {value!r}")
+    if hint is str and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # data.labels = 40
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
-        if hint is float and math.isnan(value):
+        if hint is float and not math.isfinite(value):
             raise wrong
         return value
     raise wrong

@@ -31,6 +31,8 @@ def split(images: Images, data: Data, seed: int) -> Split:
     Raises:
         UserError: a class is smaller than asked, no labels, or a request that cannot be read.
     """
+    if len(images.classes) < 2:
+        raise UserError(f"there is only one class, {images.classes[0]!r}; classification needs two")
     train = np.arange(images.train)
     test = np.arange(images.train, len(images.label))
     if data.tune:
@@ -40,6 +42,8 @@ def split(images: Images, data: Data, seed: int) -> Split:
         train = np.concatenate([*hidden, *(order[round(len(order) / 4) :] for order in orders)])
         test.sort()
         train.sort()
+    if not (images.label[test] >= 0).any():
+        raise UserError("the test part has no labels, so nothing can be measured")
     orders = _by_class(images, train, seed, "labels")
     counts = _counts(data.labels, [len(order) for order in orders], images.classes, seed)
     held = [_held_out(count, data.val) for count in counts]
@@ -71,7 +75,7 @@ def _counts(labels: str, sizes: list[int], classes: list[str], seed: int) -> lis
     """Labelled images of every class."""
     if labels == "all":
         return sizes
-    match = re.fullmatch(r"(\d+)/class|(\d+(?:\.\d+)?)%|(\d+)", labels.strip())
+    match = re.fullmatch(r"(\d{1,9})/class|(\d{1,3}(?:\.\d{1,9})?)%|(\d{1,9})", labels.strip())
     if not match:
         raise UserError(f"data.labels must be like 10/class, 40, 1% or all, got {labels!r}")
     per_class, percent, total = match.groups()

@@ -164,8 +164,7 @@ def _part(spec: Spec, section: str, setup: Setup, **slots: nn.Module) -> Any:
 
 def _checked(section: str, cls: type, first: object, described: dict[str, Any], **slots: nn.Module) -> Any:
     """The part, made; a ValueError of its constructor is the user's, with the section's name."""
-    argument = getattr(cls, "argument", None)
-    extra = {argument: described["name"].partition(":")[2]} if argument else {}
+    extra = registry.argument(PARTS[section], described["name"], cls)
     known = options(cls)
     chosen = {name: value for name, value in described["options"].items() if name in known}
     try:

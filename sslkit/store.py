@@ -22,10 +22,19 @@ PathLike = str | os.PathLike[str]
 
 
 class Store:
-    """Folders of stages and runs below one root."""
+    """Folders of stages and runs below one root.
+
+    Raises:
+        UserError: the root cannot be a folder that is written to.
+    """
 
     def __init__(self, root: PathLike) -> None:
         self.root = Path(root)
+        if not str(root):
+            raise UserError("--runs needs the name of a folder")
+        there = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK)):
+            raise UserError(f"--runs {root}: {there} is not a folder that can be written to")
         self.stages = self.root / "stages"
 
     def prepare(self) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sslkit.data import Array, Dataset, Raw
+from sslkit.data import Dataset, Raw
 from sslkit.errors import UserError, one_line
 from sslkit.registry import register
 
 SPLITS = {"train": r"train", "test": r"test|val"}
+UNLABELLED = (None, -1)
 LABELS = ("label", "labels", "target", "class", "fine_label", "y")
 
 
@@ -36,8 +37,8 @@ class Parquet(Dataset):
         for table in (train, test):
             if table.schema.field(image).type != train.schema.field(image).type or label not in table.column_names:
                 raise UserError(f"{self.dir}: the test part has other columns than the training part")
-        classes = _classes(train, test, label)
-        return classes, _raw(train, image, label, classes), _raw(test, image, label, classes)
+        classes, place = _classes(train, test, label)
+        return classes, _raw(train, image, label, place), _raw(test, image, label, place)
 
     def _table(self, part: str) -> Any:
         files = sorted(self.dir.rglob("*.parquet"))
@@ -68,26 +69,39 @@ def _is_image(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _classes(train: Any, test: Any, label: str) -> list[str]:
-    """Class names: those of the hub's metadata, else the sorted words or numbers of the training part."""
-    about = json.loads((train.schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = about.get("info", {}).get("features", {}).get(label, {}).get("names")
-    if names:
-        return [str(name) for name in names]
-    values = {v for v in train[label].unique().to_pylist() if v is not None and v != -1}
-    strange = {v for v in test[label].unique().to_pylist() if v is not None and v != -1} - values
+def _classes(train: Any, test: Any, label: str) -> tuple[list[str], dict[Any, int]]:
+    """Class names, and value of the label column -> class.
+
+    Numbers are places in the names of the hub's metadata, where there are such; else the classes are the sorted
+    words or numbers of the training part.
+    """
+    values = {v for v in train[label].unique().to_pylist() if v not in UNLABELLED}
+    tested = {v for v in test[label].unique().to_pylist() if v not in UNLABELLED}
+    names = _names(train.schema, label)
+    if names and all(isinstance(value, int) for value in values | tested):
+        classes, place = names, {i: i for i in range(len(names))}
+    else:
+        classes = [str(value) for value in sorted(values)]
+        place = {value: i for i, value in enumerate(sorted(values))}
+    strange = sorted(map(str, (values | tested) - place.keys()))
     if strange:
-        raise UserError(f"the test part has classes that the training part lacks: {sorted(strange)[:3]}")
-    return [str(value) for value in sorted(values)]
+        raise UserError(f"labels that are no class of the training part: {strange[:3]}; classes are {classes[:12]}")
+    if not values:
+        raise UserError(f"no image of the training part has a label in column {label!r}")
+    return classes, place
 
 
-def _raw(table: Any, image: str, label: str, classes: list[str]) -> Raw:
+def _names(schema: Any, label: str) -> list[str]:
+    """Class names in the hub's metadata, where there are any."""
+    try:
+        about = json.loads((schema.metadata or {})[b"huggingface"])
+        return [str(name) for name in about["info"]["features"][label]["names"]]
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+def _raw(table: Any, image: str, label: str, place: dict[Any, int]) -> Raw:
     column = table[image].combine_chunks()
     encoded = column.field("bytes") if pa.types.is_struct(column.type) else column
-    values = table[label].to_pylist()
-    place = {name: i for i, name in enumerate(classes)}
-    by_name = not all(isinstance(v, int) and 0 <= v < len(classes) for v in values if v not in (None, -1))
-    labels: Array = np.array([
-        -1 if v in (None, -1) else place.get(str(v), -1) if by_name or str(v) in place else v for v in values
-    ])  # fmt: skip
-    return Raw(encoded.to_pylist(), labels.astype(np.int64))
+    labels = [-1 if value in UNLABELLED else place[value] for value in table[label].to_pylist()]
+    return Raw([item or b"" for item in encoded.to_pylist()], np.array(labels, np.int64))

@@ -155,8 +155,8 @@ class Plain:
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
             self.moments[name] = m, v
             decayed = p.ndim > 1 and not name.endswith(("pos_embed", "cls_token"))
-            p *= 1 - lr * (training["weight_decay"] if decayed else 0.0)
-            p -= lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+            p.mul_(1 - lr * (training["weight_decay"] if decayed else 0.0))
+            p.sub_(lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8))
 
     @torch.no_grad()
     def follow(self, net: nn.Module, decay: float) -> None:

@@ -6,8 +6,8 @@ from torch import nn
 
 from sslkit.average import Average
 from sslkit.errors import UserError
-from sslkit.network import Classifier, Output
-from tests.algorithms.make import CLASSES, STEP, built_in, images, network, part, setup
+from sslkit.network import Classifier, Output, Shape
+from tests.algorithms.make import CLASSES, SIZE, STEP, Small, built_in, images, network, part, setup
 from tests.guard import no_sync
 
 
@@ -126,11 +126,8 @@ def test_ema_teacher_follows_after_the_step_with_its_own_or_the_given_decay():
 
 @pytest.mark.parametrize("kind", ["train", "eval"])
 def test_ema_teacher_drops_paths_in_train_mode_alone(kind):
-    from sslkit.backbones.vit_micro import ViTMicro
-    from sslkit.network import Shape
-
     torch.manual_seed(0)
-    student = ViTMicro(Shape(8, CLASSES), drop_path=0.5)
+    student = Small(Shape(SIZE, CLASSES), drop_path=0.5)
     teacher = part("teacher", "ema", setup(student), mode=kind)
     one, two = (teacher.predict(student, images(6), step).logits for step in (STEP, STEP.at(1)))
     assert one.equal(two) == (kind == "eval")

@@ -12,9 +12,10 @@ from torch import Tensor
 from sslkit.average import Average
 from sslkit.backbones._timm import TimmClassifier
 from sslkit.backbones._wrn import WideResNet
+from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.contracts import Losses
 from sslkit.engine import Engine
-from tests.algorithms.make import job
+from tests.algorithms.make import Small, job
 from tests.algorithms.plain import Plain, Terms
 
 CASES = {
@@ -53,7 +54,8 @@ class Recorder(Engine):
 
 @pytest.fixture(autouse=True)
 def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks compute in float64: AdamW divides by tiny gradients, which rounding must not decide."""
+    """Small networks that compute in float64: AdamW divides by tiny gradients, which rounding must not decide."""
+    monkeypatch.setattr(ViTMicro, "width", Small.width)
     for cls in (TimmClassifier, WideResNet):
         single = cls.forward
         monkeypatch.setattr(cls, "forward", lambda self, x, single=single: single(self, x.double()))
@@ -97,7 +99,7 @@ def spread(student: torch.nn.Module, averaged: torch.nn.Module) -> None:
     with torch.no_grad():
         for net in (student, averaged):
             head = net.model.head if hasattr(net, "model") else net.head
-            head.weight *= 8 if hasattr(net, "model") else 2
+            head.weight *= 16 if hasattr(net, "model") else 2
             for p in net.parameters():
                 p.add_(torch.randn_like(p), alpha=0.02)
 

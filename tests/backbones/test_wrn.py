@@ -56,7 +56,7 @@ def test_wrn_is_the_network_written_out(name, depth, factor):
     network = registry.load("backbone", name)(Shape(16, 10)).double().train()
     with torch.no_grad():
         for p in network.parameters():
-            p += 0.05 * torch.randn_like(p)
+            p.add_(torch.randn_like(p), alpha=0.05)
     x = torch.randn(4, 3, 16, 16, dtype=torch.float64)
     found = network(x).logits
     torch.testing.assert_close(

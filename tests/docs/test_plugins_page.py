@@ -49,7 +49,7 @@ def test_the_table_names_kinds_base_classes_and_what_they_have() -> None:
     assert set(BASES) == set(registry.KINDS)
     for kind, _, written, overridden in rows:
         names = re.findall(r"`(\w+)`", written)
-        assert getattr(BASES[kind], "__abstractmethods__") <= set(names)
+        assert BASES[kind].__abstractmethods__ <= set(names)
         annotated = {name for cls in BASES[kind].__mro__ for name in getattr(cls, "__annotations__", {})}
         for name in [*names, *re.findall(r"`(\w+)`", overridden)]:
             assert hasattr(BASES[kind], name) or name in annotated, f"{kind}: {name}"

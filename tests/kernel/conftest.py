@@ -1,12 +1,22 @@
-"""A registry as it is in a fresh process, for every test."""
+"""A registry as it is in a fresh process where nothing foreign is installed, for every test."""
 
 from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
 
 import pytest
 
 from sslkit import registry
 
+real = importlib.metadata.entry_points
+
+
+def without_parts(**asked: Any) -> Any:
+    return [] if str(asked.get("group")).startswith("sslkit.") else real(**asked)
+
 
 @pytest.fixture(autouse=True)
-def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(importlib.metadata, "entry_points", without_parts)

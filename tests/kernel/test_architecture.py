@@ -58,7 +58,9 @@ def test_imports_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     file = tmp_path / "sslkit" / "x.py"
     file.parent.mkdir()
-    file.write_text("def f():\n    from .algorithms import ema\nfrom sslkit import backbones\nimport sslkit.harness.a\n")
+    file.write_text(
+        "def f():\n    from .algorithms import ema\nfrom sslkit import backbones\nimport sslkit.harness.a\n"
+    )
     found = set(imported(file))
     assert {"sslkit.algorithms.ema", "sslkit.backbones", "sslkit.harness.a"} <= found
 

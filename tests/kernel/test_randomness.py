@@ -44,7 +44,7 @@ def test_splitmix64_by_python_integers() -> None:
 @pytest.mark.parametrize("bins", [2, 10, 256])
 def test_uniform_by_chi_square(seed: int, bins: int) -> None:
     u = uniform(seed, positions()).numpy()
-    assert 0 <= u.min()
+    assert u.min() >= 0
     assert u.max() < 1
     counts = np.bincount((u * bins).astype(int), minlength=bins)
     assert stats.chisquare(counts).pvalue > unlikely

@@ -27,8 +27,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Pretends that distributions with entry points are installed."""
     points: list[Any] = []
 
-    def found(group: str) -> list[Any]:
-        return [point for point in points if point.group == group]
+    def found(**asked: Any) -> Any:
+        return [point for point in points if point.group == asked["group"]]
 
     def add(kind: str, name: str, value: str, distribution: str = "foreign", summary: str = "A stranger") -> None:
         about = SimpleNamespace(metadata={"Name": distribution, "Version": "1.2", "Summary": summary})

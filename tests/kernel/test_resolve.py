@@ -29,7 +29,9 @@ def keys(config: Config) -> Flat:
 # Layers.
 
 
-def test_defaults_come_from_kernel_algorithm_backbone_and_data_set() -> None:
+def test_defaults_come_from_kernel_algorithm_backbone_and_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"control.run": True, "views.weak.flip": False, "views.strong.flip": False}
+    monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", own)
     found = keys(resolved())
     assert found["algo.name"] == "ema_teacher"
     assert found["semi.warmup"] == 0.05  # kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_seeds_differ_and_repeat(digits: Images) -> None:
 def test_labels_are_nested(digits: Images, seed: int) -> None:
     sizes = ["1/class", "4/class", "40", "10/class", "30/class", "all"]
     sets = [set(split(digits, Data(labels=labels), seed).labeled) for labels in sizes]
-    for smaller, larger in zip(sets, sets[1:], strict=False):
+    for smaller, larger in pairwise(sets):
         assert smaller <= larger
 
 

@@ -19,6 +19,7 @@ from sslkit.spec import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 BASE = {"backbone": "vit_micro", "device": "cpu"}
+DEFAULTS = {"control.run": True, "views.weak.flip": False, "views.strong.flip": False}
 CPU = Machine("cpu", "fp32", 1)
 ALL = frozenset({"finetune", "finetune+", "semi"})
 SEMI = frozenset({"semi"})
@@ -47,6 +48,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "decode", lambda *parts: decoded(parts[3]))
     monkeypatch.setattr(data, "median_size", lambda raw: 8)
     monkeypatch.setattr(spec, "source_hash", source)
+    monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", DEFAULTS)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Does constraints.txt resolve from wheels alone, for every Python and platform that sslkit is for?
 
-    .venv/bin/python tests/packaging/resolve_constraints.py            # all twelve, about ten minutes, needs the network
+    .venv/bin/python tests/packaging/resolve_constraints.py            # all twelve; needs the network
     .venv/bin/python tests/packaging/resolve_constraints.py 3.14 macos # those whose name holds all the words
 
 Nothing is installed: this is pip's own `--dry-run --only-binary=:all: --python-version --platform`, run once a

@@ -1,9 +1,10 @@
 """A mixer that reverses the batch; a plug-in that works."""
 
+from torch import Tensor
+
 from sslkit import register
 from sslkit.contracts import Mixed, Mixer, PseudoLabels, Setup
 from sslkit.randomness import Step
-from torch import Tensor
 
 
 @register("mixer", "swap")

@@ -104,7 +104,7 @@ def _become(arguments: Sequence[str], log: Path) -> None:
 def warm_up() -> None:
     """Import what a run imports. One thread only, as a fork does not inherit the others."""
     import torch
-    import torch.utils.tensorboard  # noqa: F401
+    import torch.utils.tensorboard
 
     torch.set_num_threads(1)
     from sklearn.metrics import f1_score  # noqa: F401

@@ -31,7 +31,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = Path(__file__).parents[2]
     line = [sys.executable, "-m", "tests.reliability.two_processes", str(folder)]
     done = subprocess.run(
-        line, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600, check=False
+        line,
+        cwd=root,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
@@ -59,7 +65,10 @@ def test_two_processes_are_one_with_twice_the_micro_batches(algorithm, also, pai
     if algorithm == "flexmatch":
         assert torch.equal(alone["algorithm.labeler.seen"], both["algorithm.labeler.seen"])
         assert (alone["algorithm.labeler.seen"] < 10).any()
-    assert not apart(alone, both)
+    if more["semi__accumulate"] == 2:
+        assert not apart(alone, both)  # to the bit: a sum of two terms has one order
+    else:
+        assert max(apart(alone, both).values(), default=0.0) < 1e-6
 
 
 @pytest.mark.parametrize(("algorithm", "also"), CASES, ids=[label(*case) for case in CASES])

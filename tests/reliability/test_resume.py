@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,20 @@ def stop_after(steps: int):
     return lambda: next(asked) >= steps
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-@pytest.mark.parametrize("backbone", ["vit_micro", "wrn_10_1"])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+OFTEN = [
+    ("flexmatch", "vit_micro", "adamw"),
+    ("ema_teacher", "vit_micro", "adamw"),
+    ("supervised", "wrn_10_1", "adamw"),
+    ("mean_teacher", "wrn_10_1", "sgd"),
+    ("fixmatch", "wrn_10_1", "sgd"),
+]
+CASES = [
+    pytest.param(*case, marks=() if case in OFTEN else pytest.mark.slow)
+    for case in product(ALGORITHMS, ["vit_micro", "wrn_10_1"], ["adamw", "sgd"])
+]
+
+
+@pytest.mark.parametrize(("algorithm", "backbone", "optimizer"), CASES)
 def test_going_on_is_exact(algorithm: str, backbone: str, optimizer: str, tmp_path: Path):
     torch.set_num_threads(1)
     also = {"semi__optimizer": optimizer, "semi__accumulate": 2, "semi__clip": 1.0}

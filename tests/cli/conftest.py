@@ -1,0 +1,56 @@
+"""A fresh registry and folder for every test, and one tiny run that all share."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sslkit import pipeline, registry
+from tests.cli.call import Call, folder_of, run
+
+real = importlib.metadata.entry_points
+
+
+def without_parts(**asked: Any) -> Any:
+    return [] if str(asked.get("group")).startswith("sslkit.") else real(**asked)
+
+
+@pytest.fixture(autouse=True)
+def nothing_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(importlib.metadata, "entry_points", without_parts)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test stands in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step is timed before training, which is half of the work of a run this small; the shared run has it."""
+    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A tiny finished run with its control arm, trained once for all tests. They do not change it."""
+
+    arguments: tuple[str, ...]
+    runs: Path
+    folder: Path
+    call: Call
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    runs = tmp_path_factory.mktemp("finished") / "runs"
+    arguments = ("--control", "--runs", str(runs), "--json")
+    call = run(*arguments)
+    assert call.code == 0, call.err
+    return Finished(arguments, runs, folder_of(call, runs), call)

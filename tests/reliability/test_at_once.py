@@ -1,0 +1,103 @@
+"""A command started twice at once or again after it ended, runs that share a stage: nothing mixed or overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+from filelock import FileLock, Timeout
+
+from sslkit.engine import Engine
+from tests.reliability.small import SMALL, assert_equal, leftovers, small, stages
+
+
+def start(root: Path, *more: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "sslkit", *SMALL, "--json", "--runs", str(root), *more]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(*processes: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """What they print, when all have ended well."""
+    said = [process.communicate(timeout=600) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), said
+    return [json.loads(out) for out, _ in said]
+
+
+def networks(results: dict[str, Any]) -> list[object]:
+    return [row["networks"] for row in results["stages"]]
+
+
+@pytest.mark.slow
+def test_the_same_command_twice_at_once(root, quiet):
+    said = finish(start(root), start(root))
+    assert_equal(root, quiet)
+    expected = json.loads(next(quiet.glob("*/results.json")).read_text("utf-8"))
+    assert networks(said[0]) == networks(said[1]) == networks(expected)
+    assert len(list(root.glob("*/results.json"))) == 1
+    trained = [row["new"] for results in said for row in results["stages"]]
+    assert sum(trained) == 2  # each stage by one of them
+
+
+@pytest.mark.slow
+def test_two_runs_that_share_a_stage_at_once(root, quiet):
+    other = ("--algo", "fixmatch", "--set", "labeler.tau=0.3")
+    finish(start(root), start(root, *other))
+    runs = [json.loads(path.read_text("utf-8"))["stages"] for path in root.glob("*/run.json")]
+    assert len(runs) == 2
+    assert runs[0]["finetune"] == runs[1]["finetune"]
+    assert runs[0]["semi"] != runs[1]["semi"]
+    assert len(list(root.glob("stages/[!.]*"))) == 3
+    assert not leftovers(root)
+    for label, folder in stages(quiet).items():
+        for name in ("weights.safetensors", "predictions.safetensors"):
+            assert (root / "stages" / folder.name / name).read_bytes() == (folder / name).read_bytes(), label
+
+
+def test_of_two_that_begin_at_once_the_first_description_stands(root, quiet, monkeypatch):
+    """With other --threads it is still the same run: its description, results and stages are of one machine."""
+
+    def meanwhile(*args: object) -> dict[str, float]:
+        run = next(quiet.glob("*/run.json")).parent
+        copytree(run, root / run.name, ignore=lambda folder, names: {"results.json"})
+        return {}
+
+    monkeypatch.setattr("sslkit.pipeline.step_seconds", meanwhile)
+    assert small(root, "--threads", "2") == 0
+    about, found = (json.loads(next(root.glob(f"*/{name}.json")).read_text("utf-8")) for name in ("run", "results"))
+    assert about["machine"]["threads"] == found["machine"]["threads"] == 1
+    assert {row["stage"]: row["key"] for row in found["stages"]} == about["stages"]
+
+
+def test_a_stage_that_another_process_holds_is_waited_for(root, quiet, monkeypatch, capsys):
+    """The other one publishes while this one waits: it is taken as it is, and nothing is trained."""
+    acquire = FileLock.acquire
+
+    def busy(self: FileLock, timeout: float | None = None, **keys: object) -> object:
+        if timeout == 0:
+            raise Timeout(self.lock_file)
+        for folder in stages(quiet).values():
+            copytree(folder, root / "stages" / folder.name, dirs_exist_ok=True)
+        return acquire(self, timeout, **keys)
+
+    monkeypatch.setattr(FileLock, "acquire", busy)
+    monkeypatch.setattr(Engine, "step", lambda *args: pytest.fail("trained a stage that is there"))
+    assert small(root) == 0
+    assert "another process trains finetune" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert_equal(root, quiet)
+
+
+def test_again_after_it_ended_nothing_is_written(root, quiet, monkeypatch, capsys):
+    copytree(quiet, root)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
+    monkeypatch.setattr(Engine, "step", lambda *args: pytest.fail("trained"))
+    assert small(root) == 0
+    assert "is finished" in capsys.readouterr().err
+    assert before == {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in root.rglob("*") if p.is_file()}
