@@ -14,6 +14,7 @@ from rich.table import Table
 
 from sslkit import registry
 from sslkit.errors import Stopped, UserError, one_line, unknown
+from sslkit.plugins import load_plugin
 from sslkit.version import __version__
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
@@ -113,7 +114,7 @@ def show_configuration(request: dict[str, Any], config: str | None, files: tuple
     from sslkit.resolve import read_toml, to_toml
 
     for file in files:
-        registry.load_plugin(file)
+        load_plugin(file)
     prepared = prepare((read_toml(config) if config else {}) | request)
     click.echo(json.dumps(flatten(prepared.config), indent=1) if as_json else to_toml(prepared.config), nl=as_json)
 
@@ -165,7 +166,7 @@ def predict_command(
     from sslkit.predict import predict
 
     for plugin in plugins:
-        registry.load_plugin(plugin)
+        load_plugin(plugin)
     found = predict(Path(run), [Path(p) for p in paths], test=test, out=Path(out), all_classes=all_classes)
     if as_json:
         click.echo(json.dumps(found))
@@ -182,7 +183,7 @@ def predict_command(
 def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_json: bool) -> None:
     """List parts: algorithms, teachers, labelers, mixers, backbones, datasets."""
     for plugin in plugins:
-        registry.load_plugin(plugin)
+        load_plugin(plugin)
     kinds = list(registry.KINDS)
     if kind:
         if kind.removesuffix("s") not in kinds:

@@ -1,9 +1,8 @@
 """The contracts: what an algorithm is, what its slots are, and what they exchange.
 
-Letters in shapes: B labelled images, mu*B unlabelled ones, N images of any kind, C classes, D features.
-A part is made as `Part(setup, **options)`; its typed keyword parameters are its options. What must survive a
-restart is a parameter or a buffer. No part ever sees the hidden labels of unlabelled images.
-"""
+Letters in shapes: B labelled images, N images of any kind, C classes. A part is made as `Part(setup, **options)`;
+its typed keyword parameters are its options. What must survive a restart is a parameter or a buffer. No part ever
+sees the hidden labels of unlabelled images."""
 
 from __future__ import annotations
 
@@ -34,8 +33,8 @@ class Stream:
 
     @property
     def y(self) -> Tensor:
-        """(N,) int64, the labels of a labelled stream."""
-        assert self.label is not None, "this stream has no labels"
+        """(N,) int64, of a labelled stream."""
+        assert self.label is not None
         return self.label
 
 
@@ -82,7 +81,7 @@ class Setup:
     class_counts: Tensor  # (C,) int64, of the labelled images
     steps: int
     decay: float  # of the averaged network that is evaluated
-    buffers: str = "average"  # what an average does with buffers: "average" or "copy"
+    buffers: str = "average"  # or "copy": what an average does with buffers
     skip_rejected: bool = False  # the student need not see images of weight 0
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from sslkit import registry
 from sslkit.checkpoint import write_text
 from sslkit.config import Config, Flat, Part, Training, flatten
 from sslkit.engine import Engine
 from sslkit.errors import UserError
 from sslkit.machine import Machine, description, resolve_machine, unusable_gpu
+from sslkit.plugins import load_plugin, plugin_hashes
 from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
 from sslkit.report import agreement, last_quality, plan_table, summary
@@ -98,7 +98,7 @@ def run(
     console = console or Console(stderr=True)
     say = partial(console.print, markup=False, highlight=False)
     for plugin in plugins:
-        registry.load_plugin(plugin)
+        load_plugin(plugin)
     asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
     if not save_every >= 0:
         raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
@@ -182,7 +182,7 @@ def _write_run(folder: Path, prepared: Prepared, machine: Machine, todo: list[St
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {folder}: {error.strerror}") from None
-    plugins = registry.plugin_hashes()
+    plugins = plugin_hashes()
     text = to_toml(prepared.config)
     if plugins:
         text += "\n[plugins]\n" + "".join(f"{json.dumps(f)} = {json.dumps(h)}\n" for f, h in plugins.items())
@@ -225,5 +225,5 @@ def run_digest(config: Config) -> str:
     """8 hexadecimal digits of the configuration; the number of threads is not part of it."""
     flat = flatten(config)
     flat.pop("threads")
-    flat["plugins"] = sorted(registry.plugin_hashes().values())
+    flat["plugins"] = sorted(plugin_hashes().values())
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]

@@ -16,7 +16,8 @@ from sslkit import checkpoint
 from sslkit.data import to_pixels
 from sslkit.errors import UserError
 from sslkit.evaluation import logits, scores
-from sslkit.prepare import check_plugins, prepare
+from sslkit.plugins import check_plugins
+from sslkit.prepare import prepare
 from sslkit.resolve import read_toml
 from sslkit.spec import Spec
 from sslkit.stage import build_algorithm, restore

@@ -11,7 +11,8 @@ from sslkit import data, registry
 from sslkit.config import Config
 from sslkit.data import Dataset, Images
 from sslkit.errors import UserError
-from sslkit.resolve import named, resolve
+from sslkit.plugins import check_plugins
+from sslkit.resolve import argument, named, resolve
 from sslkit.splits import Split, split
 
 MAX_SIZE = 224  # pixels, unless asked for more
@@ -43,7 +44,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
     name = str(flat.get("data.name", "digits"))
     cls = registry.load("dataset", name)
-    dataset: Dataset = cls(**registry.argument("dataset", name, cls))
+    dataset: Dataset = cls(**argument("dataset", name, cls))
     classes, train, test = dataset.read()
     remarks: list[str] = []
 
@@ -60,17 +61,3 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     config = replace(config, data=replace(config.data, size=size()))
     images = data.decode(classes, train, test, size(), cache)
     return Prepared(config, images, split(images, config.data, config.seed), remarks)
-
-
-def check_plugins(expected: Mapping[str, str]) -> None:
-    """The plug-in files that a configuration used are loaded, unchanged.
-
-    Raises:
-        UserError: one is not; says which, and the hash it is known by.
-    """
-    loaded = registry.plugin_hashes()
-    for file, digest in expected.items():
-        if digest not in loaded.values():
-            changed = file in loaded
-            why = "has changed since" if changed else f"is needed: give --plugin {file}"
-            raise UserError(f"this run used the plug-in file {file}, which {why} (expected sha256 {digest})")

@@ -1,20 +1,17 @@
 """The registry: which parts exist, what they say of themselves, and where they come from.
 
-A part is one class in one module. Built-in parts are found by their folder and described by their docstring,
-which is parsed, not imported; foreign parts come from entry points or from a file given by `--plugin`. A part
-is imported when it is used.
+Built-in parts are found by their folder and described by their docstring, which is parsed, not imported; foreign
+parts come from entry points, or from a file given by `--plugin`. A part is imported when it is used.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +19,7 @@ from typing import Any, TypeVar
 
 from sslkit.errors import UserError, one_line, unknown
 
-# kind -> the package whose modules are its built-in parts, and the base class of its parts. The entry-point
-# group is `sslkit.<kind>s`.
+# kind -> package of the built-in parts, base class of all parts; the entry-point group is `sslkit.<kind>s`
 KINDS = {
     "algorithm": ("algorithms", "contracts:Algorithm"),
     "teacher": ("algorithms.teachers", "contracts:Teacher"),
@@ -43,11 +39,11 @@ class Entry:
     name: str
     description: str
     paper: str
-    origin: str  # "built in", "DISTRIBUTION VERSION" or "FILE (sha256 …)"
+    origin: str  # "built in", "DISTRIBUTION VERSION" or the file
     load: Callable[[], type]
 
 
-_plugins: dict[Path, list[Entry]] = {}
+plugins: dict[Path, list[Entry]] = {}  # file -> the parts it registered
 _loading: list[Entry] | None = None  # where `register` puts the parts of the plug-in file being executed
 
 
@@ -63,12 +59,10 @@ def register(kind: str, name: str | None = None) -> Callable[[T], T]:
     def mark(cls: T) -> T:
         module = sys.modules[cls.__module__]
         part_name = name or Path(str(module.__file__)).stem
-        parts = module.__dict__.setdefault("__sslkit_parts__", {})
-        parts[kind, part_name] = cls
+        module.__dict__.setdefault("__sslkit_parts__", {})[kind, part_name] = cls
         if _loading is not None:
-            description, paper = _describe(cls.__doc__ or module.__doc__)
-            origin = f"{module.__file__}"
-            _loading.append(Entry(kind, part_name, description, paper, origin, lambda: cls))
+            about = _describe(cls.__doc__ or module.__doc__)
+            _loading.append(Entry(kind, part_name, *about, str(module.__file__), lambda: cls))
         return cls
 
     return mark
@@ -78,8 +72,8 @@ def entries(kind: str) -> list[Entry]:
     """All parts of `kind`, built in first, without importing any. Parts of one name all stand in the list."""
     if kind not in KINDS:
         raise unknown("kind of part", kind, KINDS, "sslkit list")
-    plugins = [entry for parts in _plugins.values() for entry in parts if entry.kind == kind]
-    return [*_built_in(kind), *_installed(kind), *plugins]
+    from_files = [entry for parts in plugins.values() for entry in parts if entry.kind == kind]
+    return [*_built_in(kind), *_installed(kind), *from_files]
 
 
 def find(kind: str, name: str) -> Entry:
@@ -90,90 +84,43 @@ def find(kind: str, name: str) -> Entry:
     """
     known = entries(kind)
     found = [entry for entry in known if entry.name == name.partition(":")[0]]
-    if not found:
-        raise unknown(kind, name, {entry.name for entry in known}, f"sslkit list {kind}s")
     if len(found) > 1:
         origins = " and ".join(entry.origin for entry in found)
         raise UserError(f"two {kind}s are called {name!r}: {origins}; rename or uninstall one of them")
+    if not found:
+        raise unknown(kind, name, {entry.name for entry in known}, f"sslkit list {kind}s")
     return found[0]
 
 
 def load(kind: str, name: str) -> type[Any]:
-    """Import the part called `name` and return its class.
-
-    Raises:
-        UserError: as `find` and `load_entry`.
-    """
+    """The class of the part called `name`; raises as `find` and `load_entry`."""
     return load_entry(find(kind, name))
 
 
-def argument(kind: str, name: str, cls: type) -> dict[str, str]:
-    """What follows the colon in `name`, as the keyword parameter that the part calls its `argument`.
-
-    Raises:
-        UserError: it is missing, or not wanted.
-    """
-    keyword: str | None = getattr(cls, "argument", None)
-    part, colon, given = name.partition(":")
-    if keyword and not given:
-        raise UserError(f"{kind} {part!r} needs a {keyword}: {part}:{keyword.upper()}")
-    if colon and not keyword:
-        raise UserError(f"{kind} {part!r} takes nothing after a colon, got {name!r}")
-    return {keyword: given} if keyword else {}
-
-
 def load_entry(entry: Entry) -> type[Any]:
-    """Import a part.
-
-    Raises:
-        UserError: it cannot be imported (with the reason), or is not of its kind.
-    """
+    """Import a part; UserError where that fails (with the reason), or where it is not of its kind."""
     module, _, base = KINDS[entry.kind][1].partition(":")
+    what = f"{entry.kind} {entry.name!r} ({entry.origin})"
     try:
         cls = entry.load()
     except (Exception, SystemExit) as error:
-        why = f"cannot be loaded: {one_line(error)}"
-        raise UserError(f"{entry.kind} {entry.name!r} ({entry.origin}) {why}") from error
+        raise UserError(f"{what} cannot be loaded: {one_line(error)}") from error
     if not (isinstance(cls, type) and issubclass(cls, getattr(importlib.import_module(f"sslkit.{module}"), base))):
-        raise UserError(f"{entry.kind} {entry.name!r} ({entry.origin}) is not a subclass of sslkit.{module}.{base}")
+        raise UserError(f"{what} is not a subclass of sslkit.{module}.{base}")
     return cls
 
 
-def load_plugin(path: str | os.PathLike[str]) -> None:
-    """Execute one plug-in file; the parts it registers are known from then on.
-
-    Raises:
-        UserError: no such file, the file fails, or it registers nothing.
-    """
+@contextmanager
+def collecting(file: Path) -> Iterator[list[Entry]]:
+    """While entered, parts that are registered are those of the plug-in `file`; without an error they stay known."""
     global _loading  # noqa: PLW0603
-    file = Path(path).expanduser().resolve()
-    if file in _plugins:
-        return
-    if not file.is_file():
-        raise UserError(f"no plug-in file {str(path)!r}")
-    spec = importlib.util.spec_from_file_location(f"sslkit_plugin_{len(_plugins)}_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"plug-in file {str(path)!r} is not a Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    _loading, found = [], []
+    found: list[Entry] = []
+    _loading = found
     try:
-        spec.loader.exec_module(module)
-        found = _loading
-    except (Exception, SystemExit) as error:
-        raise UserError(f"plug-in file {str(path)!r} cannot be loaded: {one_line(error)}") from error
+        yield found
+        plugins[file] = found
     finally:
         _loading = None
-        if not found:
-            del sys.modules[spec.name]
-    if not found:
-        raise UserError(f"plug-in file {str(path)!r} registers no part; decorate a class with @sslkit.register")
-    _plugins[file] = found
-
-
-def plugin_hashes() -> dict[str, str]:
-    """File -> sha256 of every plug-in file that was loaded."""
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in _plugins}
 
 
 def _describe(docstring: str | None) -> tuple[str, str]:
@@ -186,20 +133,17 @@ def _built_in(kind: str) -> Iterator[Entry]:
     package = KINDS[kind][0]
     folder = Path(__file__).parent.joinpath(*package.split("."))
     for file in sorted(folder.glob("[!_]*.py")):
-        description, paper = _describe(ast.get_docstring(ast.parse(file.read_text("utf-8"))))
-        module = f"sslkit.{package}.{file.stem}"
-        key = (kind, file.stem)
-        yield Entry(kind, file.stem, description, paper, "built in", partial(_from_module, module, key))
+        about = _describe(ast.get_docstring(ast.parse(file.read_text("utf-8"))))
+        load = partial(_from_module, f"sslkit.{package}.{file.stem}", (kind, file.stem))
+        yield Entry(kind, file.stem, *about, "built in", load)
 
 
 def _from_module(module: str, key: tuple[str, str]) -> type:
-    part: type = importlib.import_module(module).__sslkit_parts__[key]
-    return part
+    return importlib.import_module(module).__sslkit_parts__[key]  # type: ignore[no-any-return]
 
 
 def _installed(kind: str) -> Iterator[Entry]:
     for point in importlib.metadata.entry_points(group=f"sslkit.{kind}s"):
         about = point.dist.metadata if point.dist else None
-        summary = about["Summary"] or "" if about else ""
         origin = f"{about['Name']} {about['Version']}" if about else point.value
-        yield Entry(kind, point.name, summary, "", origin, point.load)
+        yield Entry(kind, point.name, about["Summary"] or "" if about else "", "", origin, point.load)

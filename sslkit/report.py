@@ -101,8 +101,8 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
     quality = row.get("pseudo_labels") or {}
     networks = dict(row["networks"])
     if row.get("best"):
-        networks[f"best on val, step {row['best']['step']}"] = row["best"]
-    time = duration(row["seconds"]) + ("" if row["new"] else ", stored")
+        networks["best/val"] = row["best"]
+    time = duration(row["seconds"]) if row["new"] else "stored"
     ends = [[_percent(quality.get("coverage")), _percent(quality.get("precision")), time]]
     for name, found in networks.items():
         cells = [f"{100 * found['top1']:.1f}"] + [f"{100 * found['top5']:.1f}"] * top5
@@ -116,6 +116,10 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     found.append(f"Headline: the averaged network at the last step. Points: {gains} (one seed: no claim).")
     if "semi - finetune+" not in results["gains"]:
         found.append("No control: --control trains finetune+, as many steps on the labels only.")
+    best = {row["stage"]: row["best"]["step"] for row in results["stages"] if row.get("best")}
+    if best:
+        steps = ", ".join(f"{step} of {name}" for name, step in best.items())
+        found.append(f"best/val: the averaged network at the step that was best on the validation part ({steps}).")
     quality = results["stages"][-1].get("pseudo_labels")
     if quality and not quality.get("coverage"):
         found.append("No pseudo-label was kept at the end: lower labeler.tau.")

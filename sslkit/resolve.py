@@ -104,7 +104,7 @@ def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) ->
         parts[slot] = registry.load(slot, names[slot]) if slot in slots else None
     for section, cls in parts.items():
         if cls is not None:
-            registry.argument(PARTS[section], names[section], cls)
+            argument(PARTS[section], names[section], cls)
     flat: Flat = {}
     for source in (parts["algo"], parts["backbone"], dataset):
         flat |= {k: v for k, v in getattr(source, "defaults", {}).items() if _applies(k, parts)}
@@ -121,6 +121,21 @@ def _applies(key: str, parts: Mapping[str, type | None]) -> bool:
         return True
     part = parts[section]
     return part is not None and name in options(part)
+
+
+def argument(kind: str, name: str, cls: type) -> dict[str, str]:
+    """What follows the colon in `name`, as the keyword parameter that the part calls its `argument`.
+
+    Raises:
+        UserError: it is missing, or not wanted.
+    """
+    keyword: str | None = getattr(cls, "argument", None)
+    part, colon, given = name.partition(":")
+    if keyword and not given:
+        raise UserError(f"{kind} {part!r} needs a {keyword}: {part}:{keyword.upper()}")
+    if colon and not keyword:
+        raise UserError(f"{kind} {part!r} takes nothing after a colon, got {name!r}")
+    return {keyword: given} if keyword else {}
 
 
 def options(part: type) -> dict[str, inspect.Parameter]:

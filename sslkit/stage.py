@@ -21,7 +21,7 @@ from sslkit.errors import UserError, one_line
 from sslkit.loader import Loader, Source
 from sslkit.network import Classifier, Shape
 from sslkit.randomness import seeded
-from sslkit.resolve import SLOTS, options
+from sslkit.resolve import SLOTS, argument, options
 from sslkit.spec import Spec
 from sslkit.splits import Split
 from sslkit.views import Policy
@@ -164,7 +164,7 @@ def _part(spec: Spec, section: str, setup: Setup, **slots: nn.Module) -> Any:
 
 def _checked(section: str, cls: type, first: object, described: dict[str, Any], **slots: nn.Module) -> Any:
     """The part, made; a ValueError of its constructor is the user's, with the section's name."""
-    extra = registry.argument(PARTS[section], described["name"], cls)
+    extra = argument(PARTS[section], described["name"], cls)
     known = options(cls)
     chosen = {name: value for name, value in described["options"].items() if name in known}
     try:

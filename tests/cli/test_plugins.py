@@ -20,7 +20,7 @@ MIXER, ALGORITHM = ROOT / "examples" / "reverse_mixer.py", ROOT / "examples" / "
 
 def forget() -> None:
     """As in a new process: no plug-in file is loaded."""
-    registry._plugins.clear()
+    registry.plugins.clear()
 
 
 def with_mixer(*arguments: str) -> Call:
@@ -112,7 +112,7 @@ def test_a_configuration_cannot_load_code() -> None:
     """A file may say which plug-in a run needs; only the command line loads one."""
     Path("c.toml").write_text(f'algo = "pi_model"\n[plugins]\n"{ALGORITHM}" = "{"0" * 64}"\n')
     assert_refused(run("--config", "c.toml"), "--plugin")
-    assert not registry._plugins
+    assert not registry.plugins
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from sslkit import registry
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working folder, no plug-in known, and the number of threads as it was afterwards."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry, "plugins", {})
     threads = torch.get_num_threads()
     yield tmp_path
     torch.set_num_threads(threads)

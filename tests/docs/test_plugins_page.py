@@ -37,7 +37,7 @@ def test_a_part_of_the_page_runs(command: list[str], here: Path, capsys: pytest.
     results = json.loads(capsys.readouterr().out)
     assert Path(file).stem in [value for key, value in results["config"].items() if key.endswith(".name")]
     assert [row["stage"] for row in results["stages"]] == ["finetune", "semi"]
-    (entries,) = registry._plugins.values()
+    (entries,) = registry.plugins.values()
     (entry,) = entries
     assert issubclass(entry.load(), BASES[entry.kind])
     assert entry.description

@@ -18,5 +18,5 @@ def without_parts(**asked: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def nothing_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry, "plugins", {})
     monkeypatch.setattr(importlib.metadata, "entry_points", without_parts)

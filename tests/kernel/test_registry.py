@@ -17,6 +17,7 @@ import pytest
 from sslkit import registry
 from sslkit.cli import main
 from sslkit.errors import UserError
+from sslkit.plugins import load_plugin, plugin_hashes
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 Install = Callable[..., None]
@@ -109,13 +110,13 @@ def test_unknown_names_get_suggestions(kind: str, name: str, hint: str) -> None:
 
 
 def test_plugin_file_registers_once() -> None:
-    registry.load_plugin(PLUGINS / "swap.py")
-    registry.load_plugin(PLUGINS / "swap.py")
+    load_plugin(PLUGINS / "swap.py")
+    load_plugin(PLUGINS / "swap.py")
     assert names("mixer").count("swap") == 1
     entry = registry.find("mixer", "swap")
     assert entry.description == "Every image takes the place of its mirror image in the batch."
     assert "swap.py" in entry.origin
-    assert [len(digest) for digest in registry.plugin_hashes().values()] == [64]
+    assert [len(digest) for digest in plugin_hashes().values()] == [64]
 
 
 @pytest.mark.parametrize(
@@ -132,9 +133,9 @@ def test_plugin_file_registers_once() -> None:
 def test_bad_plugin_files_say_why_and_leave_nothing(file: str, reason: str) -> None:
     before = set(sys.modules)
     with pytest.raises(UserError) as caught:
-        registry.load_plugin(PLUGINS / file)
+        load_plugin(PLUGINS / file)
     assert reason in str(caught.value)
-    assert registry.plugin_hashes() == {}
+    assert plugin_hashes() == {}
     assert not {name for name in set(sys.modules) - before if name.startswith("sslkit_plugin")}
 
 
@@ -142,13 +143,13 @@ def test_plugin_file_must_be_python(tmp_path: Path) -> None:
     file = tmp_path / "part.txt"
     file.write_text((PLUGINS / "swap.py").read_text())
     with pytest.raises(UserError, match=r"must end in \.py"):
-        registry.load_plugin(file)
+        load_plugin(file)
 
 
 def test_failed_plugin_does_not_keep_the_next_from_registering() -> None:
     with pytest.raises(UserError):
-        registry.load_plugin(PLUGINS / "raises.py")
-    registry.load_plugin(PLUGINS / "swap.py")
+        load_plugin(PLUGINS / "raises.py")
+    load_plugin(PLUGINS / "swap.py")
     assert "swap" in names("mixer")
 
 

@@ -14,6 +14,7 @@ from sslkit.config import flatten
 from sslkit.data import Images, decode
 from sslkit.machine import Machine
 from sslkit.pipeline import run_digest, stages
+from sslkit.plugins import load_plugin
 from sslkit.prepare import Prepared, prepare
 from sslkit.spec import source_hash
 
@@ -199,10 +200,10 @@ def test_source_of_a_part_is_in_its_key(tmp_path: Path, monkeypatch: pytest.Monk
     text = (PLUGINS / "swap.py").read_text()
     keys, digests = [], []
     for content in (text, text + "# another line\n"):
-        monkeypatch.setattr(registry, "_plugins", {})
+        monkeypatch.setattr(registry, "plugins", {})
         file = tmp_path / "swap.py"
         file.write_text(content)
-        registry.load_plugin(file)
+        load_plugin(file)
         prepared = prepare(BASE | {"mixer": "swap"})
         keys.append(stage_keys(prepared))
         digests.append(run_digest(prepared.config))
@@ -214,10 +215,10 @@ def test_source_of_a_part_is_in_its_key(tmp_path: Path, monkeypatch: pytest.Monk
 def test_where_a_plugin_lies_is_not_in_the_name_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digests = []
     for folder in ("a", "b"):
-        monkeypatch.setattr(registry, "_plugins", {})
+        monkeypatch.setattr(registry, "plugins", {})
         (tmp_path / folder).mkdir()
         file = tmp_path / folder / "swap.py"
         file.write_text((PLUGINS / "swap.py").read_text())
-        registry.load_plugin(file)
+        load_plugin(file)
         digests.append(run_digest(prepare(BASE | {"mixer": "swap"}).config))
     assert digests[0] == digests[1]
