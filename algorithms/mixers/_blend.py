@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sslkit.contracts import Mixer, PseudoLabels, Setup
 from sslkit.errors import UserError
 from sslkit.randomness import Step
 
@@ -76,3 +77,31 @@ class BetaRatio:
         cutmix = step.beta("mixer.cutmix", self.cutmix_alpha, 1, device=device)
         u = step.uniform("mixer.box", 4, 1, device=device)
         return torch.where(cut, cutmix, mixup).expand(n), cut.expand(n), u.expand(4, n)
+
+
+class BetaMixer(Mixer):
+    """A mixer whose ratios are drawn from Beta distributions, one draw a batch.
+
+    Options:
+        alpha, cutmix_alpha: of the distributions of mixup and CutMix ratios.
+        switch: probability of CutMix.
+        box: "published" clips CutMix boxes at the border, "unbiased" keeps the ratio's mean.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        alpha: float = 0.8,
+        cutmix_alpha: float = 1.0,
+        switch: float = 0.5,
+        box: Box = "published",
+    ) -> None:
+        super().__init__()
+        self.ratio, self.box = BetaRatio(alpha, cutmix_alpha, switch), box
+
+    def blended(self, images: Tensor, labels: PseudoLabels, partner: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Images (N, 3, H, W) and targets (N, C) mixed with those of their partners (N,)."""
+        lam, cut, u = self.ratio.draw(len(images), step, images.device)
+        mixed, share = blend(images, partner, lam, cut, u, self.box)
+        return mixed, torch.lerp(labels.target[partner], labels.target, share[:, None])

@@ -6,42 +6,21 @@ Paper: Cai et al. 2022, Semi-ViT, arXiv:2208.05688, "Pseudo Mixup" (its definiti
 import torch
 from torch import Tensor
 
-from sslkit.algorithms.mixers._blend import BetaRatio, Box, blend
-from sslkit.contracts import Mixed, Mixer, PseudoLabels, Setup
+from sslkit.algorithms.mixers._blend import BetaMixer
+from sslkit.contracts import Mixed, PseudoLabels
 from sslkit.randomness import Step
 from sslkit.registry import register
 
 
 @register("mixer")
-class Pseudo(Mixer):
-    """Partners are drawn within the images of weight above 0; weights stay as they are.
-
-    Options:
-        alpha, cutmix_alpha: of the Beta distributions of mixup and CutMix ratios, one draw a batch.
-        switch: probability of CutMix.
-        box: "published" clips CutMix boxes at the border, "unbiased" keeps the ratio's mean.
-    """
-
-    def __init__(
-        self,
-        setup: Setup,
-        *,
-        alpha: float = 0.8,
-        cutmix_alpha: float = 1.0,
-        switch: float = 0.5,
-        box: Box = "published",
-    ) -> None:
-        super().__init__()
-        self.ratio, self.box = BetaRatio(alpha, cutmix_alpha, switch), box
+class Pseudo(BetaMixer):
+    """Partners are drawn within the images of weight above 0; weights stay as they are."""
 
     def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
-        n, device = len(images), images.device
-        partner = cycle(labels.weight > 0, step.uniform("mixer.pair", n, device=device))
-        lam, cut, u = self.ratio.draw(n, step, device)
-        mixed, share = blend(images, partner, lam, cut, u, self.box)
         kept = labels.weight > 0
+        partner = cycle(kept, step.uniform("mixer.pair", len(images), device=images.device))
+        mixed, target = self.blended(images, labels, partner, step)
         mixed = torch.where(kept[:, None, None, None], mixed, images)
-        target = torch.lerp(labels.target[partner], labels.target, share[:, None])
         target = torch.where(kept[:, None], target, labels.target)
         return Mixed(mixed, PseudoLabels(target, labels.weight, labels.confidence))
 

@@ -6,34 +6,17 @@ Paper: Cai et al. 2022, Semi-ViT, arXiv:2208.05688, "Pseudo Mixup+" (behaviour o
 import torch
 from torch import Tensor
 
-from sslkit.algorithms.mixers._blend import BetaRatio, Box, blend
-from sslkit.contracts import Mixed, Mixer, PseudoLabels, Setup
+from sslkit.algorithms.mixers._blend import BetaMixer
+from sslkit.contracts import Mixed, PseudoLabels
 from sslkit.randomness import Step
 from sslkit.registry import register
 
 
 @register("mixer")
-class PseudoPlus(Mixer):
-    """The partner is the image at the mirrored place of the batch; weights are the anchors'.
-
-    Options: as those of mixer `pseudo`.
-    """
-
-    def __init__(
-        self,
-        setup: Setup,
-        *,
-        alpha: float = 0.8,
-        cutmix_alpha: float = 1.0,
-        switch: float = 0.5,
-        box: Box = "published",
-    ) -> None:
-        super().__init__()
-        self.ratio, self.box = BetaRatio(alpha, cutmix_alpha, switch), box
+class PseudoPlus(BetaMixer):
+    """The partner is the image at the mirrored place of the batch; weights are the anchors'."""
 
     def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
         partner = torch.arange(len(images), device=images.device).flip(0)
-        lam, cut, u = self.ratio.draw(len(images), step, images.device)
-        mixed, share = blend(images, partner, lam, cut, u, self.box)
-        target = torch.lerp(labels.target[partner], labels.target, share[:, None])
+        mixed, target = self.blended(images, labels, partner, step)
         return Mixed(mixed, PseudoLabels(target, labels.weight, labels.confidence))
