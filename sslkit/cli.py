@@ -128,8 +128,8 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 
     console = Console()
     for part in results_table(results):
-        console.print(part, highlight=False)
-    console.print(f"in {escape(str(folder))}", highlight=False)
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+    console.print(f"in {escape(str(folder))}", highlight=False, soft_wrap=True)
 
 
 @cli.command("show")
@@ -137,12 +137,13 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 @as_json
 def show_command(run: str, as_json: bool) -> None:
     """Print the table of a finished run again."""
-    from sslkit.store import is_done, read_json
+    from sslkit.report import read_results
+    from sslkit.store import is_done
 
     folder = Path(run)
     if folder.is_dir() and not is_done(folder):
         raise UserError(f"{run} is not finished; `sslkit run --config {run}/config.toml` goes on with it")
-    print_results(read_json(folder / "results.json"), folder, as_json)
+    print_results(read_results(folder), folder, as_json)
 
 
 @cli.command("predict")

@@ -51,7 +51,7 @@ class Training:
     accumulate: int = 1  # micro-batches a step on each device
 
     def __post_init__(self) -> None:
-        _within(self, steps=(1, None), batch=(1, None), lr=(0, None), weight_decay=(0, None))
+        _within(self, steps=(1, None), batch=(1, 65536), lr=(0, None), weight_decay=(0, None))
         _within(self, warmup=(0, 1), clip=(0, None), accumulate=(1, None))
 
 
@@ -62,7 +62,7 @@ class Semi(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within(self, mu=(1, None))
+        _within(self, mu=(1, 1024))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def unknown(kind: str, name: str, known: Iterable[str], see: str = "") -> UserEr
         hint = "; known are " + ", ".join(known)
     else:
         hint = ""
-    return UserError(f"unknown {kind} {name!r}{hint}{' see `' + see + '`' if see else ''}")
+    return UserError(f"unknown {kind} {name!r}{hint}{'; see `' + see + '`' if see else ''}")
 
 
 def one_line(error: BaseException) -> str:

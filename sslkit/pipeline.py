@@ -23,7 +23,7 @@ from sslkit.machine import Machine, description, resolve_machine, unusable_gpu
 from sslkit.plugins import load_plugin, plugin_hashes
 from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
-from sslkit.report import agreement, last_quality, plan_table, summary
+from sslkit.report import agreement, last_quality, plan_table, read_results, summary
 from sslkit.resolve import SLOTS, named, read_toml, to_toml
 from sslkit.spec import Spec, specify
 from sslkit.stage import build
@@ -96,7 +96,7 @@ def run(
         Stopped: interrupted; the same call goes on.
     """
     console = console or Console(stderr=True)
-    say = partial(console.print, markup=False, highlight=False)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     for plugin in plugins:
         load_plugin(plugin)
     asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
@@ -108,7 +108,7 @@ def run(
     folder = store.run_folder(name or run_name(prepared.config), digest, again=again)
     if is_done(folder) and not again:
         say(f"{folder} is finished; --again repeats it")
-        return Run(folder, read_json(folder / "results.json"))
+        return Run(folder, read_results(folder))
     first = store.run_folder(name or run_name(prepared.config), digest, again=False)
     if again and not is_done(first):
         raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
@@ -135,7 +135,7 @@ def _train(
     store: Store, todo: list[Stage], prepared: Prepared, suffix: str, save_every: float, console: Console
 ) -> list[dict[str, Any]]:
     rows = []
-    say = partial(console.print, markup=False, highlight=False)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     for stage in todo:
         key = stage.spec.key + suffix
         with store.working(key, partial(say, f"another process trains {stage.label}; waiting for it")) as work:
@@ -213,7 +213,7 @@ def _say(console: Console, prepared: Prepared, machine: Machine) -> None:
     if config.data.tune:
         lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
     for line in filter(None, lines):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def run_name(config: Config) -> str:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,7 +73,7 @@ def entries(kind: str) -> list[Entry]:
     if kind not in KINDS:
         raise unknown("kind of part", kind, KINDS, "sslkit list")
     from_files = [entry for parts in plugins.values() for entry in parts if entry.kind == kind]
-    return [*_built_in(kind), *_installed(kind), *from_files]
+    return [*_built_in(kind), *installed(kind), *from_files]
 
 
 def find(kind: str, name: str) -> Entry:
@@ -142,8 +142,12 @@ def _from_module(module: str, key: tuple[str, str]) -> type:
     return importlib.import_module(module).__sslkit_parts__[key]  # type: ignore[no-any-return]
 
 
-def _installed(kind: str) -> Iterator[Entry]:
+@cache
+def installed(kind: str) -> list[Entry]:
+    """Parts of installed distributions, which are looked up once a process."""
+    found = []
     for point in importlib.metadata.entry_points(group=f"sslkit.{kind}s"):
-        about = point.dist.metadata if point.dist else None
-        origin = f"{about['Name']} {about['Version']}" if about else point.value
-        yield Entry(kind, point.name, about["Summary"] or "" if about else "", "", origin, point.load)
+        about = point.dist.metadata if point.dist else {"Name": point.value, "Version": "", "Summary": ""}
+        origin = f"{about['Name']} {about['Version']}".strip()
+        found.append(Entry(kind, point.name, about["Summary"] or "", "", origin, point.load))
+    return found

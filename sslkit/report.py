@@ -13,8 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from sslkit import checkpoint
+from sslkit.errors import UserError
 from sslkit.progress import QUALITY, images_a_step
 from sslkit.spec import Spec
+from sslkit.store import read_json
 
 RESULT_SCHEMA = 1
 
@@ -55,6 +57,19 @@ def last_quality(path: Path) -> dict[str, float] | None:
         if values:
             found[name] = sum(values) / len(values)
     return found or None
+
+
+def read_results(run: Path) -> dict[str, Any]:
+    """The stored results of a run.
+
+    Raises:
+        UserError: they are missing or damaged, or of another version.
+    """
+    path = run / "results.json"
+    results = read_json(path)
+    if not isinstance(results, dict) or results.get("schema") != RESULT_SCHEMA:
+        raise UserError(f"{path} is damaged or of another version: its schema is not {RESULT_SCHEMA}")
+    return results
 
 
 def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -105,8 +120,8 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
     time = duration(row["seconds"]) if row["new"] else "stored"
     ends = [[_percent(quality.get("coverage")), _percent(quality.get("precision")), time]]
     for name, found in networks.items():
-        cells = [f"{100 * found['top1']:.1f}"] + [f"{100 * found['top5']:.1f}"] * top5
-        cells += [f"{found[k]:.3f}" for k in ("macro_f1", "nll", "ece")]
+        cells = [f"{100 * found[k]:.1f}" for k in (("top1", "top5") if top5 else ("top1",))]
+        cells += [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
         yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]
 
 

@@ -98,8 +98,8 @@ def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) ->
     for slot in SLOTS:
         asked = [key for key in request if key.partition(".")[0] == slot]
         if slot not in slots and asked:
-            has = ", ".join(slots) or "none"
-            raise UserError(f"algorithm {names['algo']!r} has no {slot} (its slots: {has}); drop {asked[0]}")
+            has, drop = ", ".join(slots) or "none", f"--{slot}" if f"{slot}.name" in asked else asked[0]
+            raise UserError(f"algorithm {names['algo']!r} has no {slot} (its slots: {has}); drop {drop}")
         names[slot] = request.get(f"{slot}.name", slots.get(slot, ""))
         parts[slot] = registry.load(slot, names[slot]) if slot in slots else None
     for section, cls in parts.items():

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sslkit import pipeline, registry
+from sslkit import pipeline
 from tests.cli.call import Call, folder_of, run
-
-real = importlib.metadata.entry_points
-
-
-def without_parts(**asked: Any) -> Any:
-    return [] if str(asked.get("group")).startswith("sslkit.") else real(**asked)
-
-
-@pytest.fixture(autouse=True)
-def nothing_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "plugins", {})
-    monkeypatch.setattr(importlib.metadata, "entry_points", without_parts)
 
 
 @pytest.fixture(autouse=True)

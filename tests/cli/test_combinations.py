@@ -19,7 +19,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("combinations") / "runs"
 
 
-pytestmark = pytest.mark.usefixtures("untimed")
+untimed = pytest.mark.usefixtures("untimed")
 
 
 def names(kind: str) -> list[str]:
@@ -33,6 +33,7 @@ def trained(store: Path, *arguments: str) -> Call:
     return call
 
 
+@untimed
 @pytest.mark.parametrize("algorithm", names("algorithm"))
 def test_every_algorithm_trains(algorithm: str, store: Path) -> None:
     found = trained(store, "--algo", algorithm).json["stages"][-1]
@@ -44,6 +45,7 @@ def test_every_algorithm_trains(algorithm: str, store: Path) -> None:
 SLOTS = list(product(names("teacher"), names("labeler"), names("mixer")))
 
 
+@untimed
 @pytest.mark.parametrize(("teacher", "labeler", "mixer"), SLOTS)
 def test_every_combination_of_slots_trains(teacher: str, labeler: str, mixer: str, store: Path) -> None:
     slots = ("--teacher", teacher, "--labeler", labeler, "--mixer", mixer)
@@ -77,11 +79,13 @@ SMALL = {  # every built-in option away from its default
 }
 
 
+@untimed
 @pytest.mark.parametrize("case", SMALL)
 def test_options_train(case: str, store: Path) -> None:
     trained(store, *SMALL[case])
 
 
+@untimed
 def test_teacher_of_its_own_is_evaluated_too(store: Path) -> None:
     found = trained(store, "--set", "teacher.decay=0.3").json["stages"][-1]
     assert set(found["networks"]) == {"averaged", "student", "teacher"}

@@ -11,7 +11,7 @@ import pytest
 
 from sslkit import registry
 from tests.cli.call import TINY, Call, assert_refused, folder_of, run, sslkit
-from tests.cli.conftest import real
+from tests.conftest import real
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "tests" / "plugins"
@@ -131,6 +131,7 @@ def test_installed_parts_are_found_by_entry_points(tmp_path: Path, monkeypatch: 
         "[sslkit.algorithms]\npi_model = extras_pi_model:PiModel\n"
     )
     monkeypatch.setattr(importlib.metadata, "entry_points", real)
+    registry.installed.cache_clear()
     monkeypatch.syspath_prepend(site)
 
     rows = {row["name"]: row for row in sslkit("list", "mixers", "--json").json}

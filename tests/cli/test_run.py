@@ -173,7 +173,7 @@ def test_validation_makes_a_best_and_leaves_the_headline_alone() -> None:
         assert {"step", "val_top1", "top1"} <= set(row["best"])
         assert Path("r/stages", row["key"], "best.safetensors").is_file()
     shown = sslkit("show", folder_of(made, Path("r")))
-    assert "best on val" in shown.out
+    assert "best/val" in shown.out
     assert made.json["headline"]["step"] == "last"
 
 

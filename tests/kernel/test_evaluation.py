@@ -55,6 +55,13 @@ def test_calibration_error_by_a_loop(n: int, classes: int, seed: int) -> None:
     assert scores(logits, label)["ece"] == pytest.approx(expected)
 
 
+def test_bins_of_calibration_are_told_apart() -> None:
+    """One image a bin, right in every other one: merged bins would cancel."""
+    confidence = (torch.arange(15).double() + 0.5) / 15
+    right = torch.arange(15) % 2 == 0
+    assert calibration_error(confidence, right) == pytest.approx(float((right.double() - confidence).abs().mean()))
+
+
 def test_calibration_error_at_its_ends() -> None:
     sure = torch.ones(4)
     assert calibration_error(sure, torch.ones(4, dtype=torch.bool)) == 0.0

@@ -27,6 +27,12 @@ def png(shade: int, size: int = 8) -> bytes:
     return file.getvalue()
 
 
+def noise(size: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size), dtype=np.uint8)).save(file, "png")
+    return file.getvalue()
+
+
 def write(
     folder: Path,
     part: str,
@@ -192,7 +198,7 @@ def test_torn_file_and_bad_metadata_are_one_line(tmp_path: Path) -> None:
 
 BROKEN = {
     "cut in the header": png(3, 16)[:40],
-    "cut in the pixels": png(3, 16)[:-20],
+    "cut in the pixels": noise(64)[:2000],
     "empty": b"",
     "missing": None,
     "text": b"not an image",

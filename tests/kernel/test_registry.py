@@ -36,6 +36,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
         points.append(EntryPoint(name, value, f"sslkit.{kind}s")._for(about))  # type: ignore[attr-defined]
 
     monkeypatch.setattr(importlib.metadata, "entry_points", found)
+    registry.installed.cache_clear()
     return add
 
 
@@ -60,12 +61,12 @@ def test_every_built_in_part_loads_by_its_name(kind: str) -> None:
 
 
 def test_entry_point_is_listed_unimported_and_loaded_when_used(install: Install) -> None:
-    install("mixer", "foreign_mixer", "collections:OrderedDict")
+    install("mixer", "foreign_mixer", "sslkit.algorithms.mixers.none:Identity")
     install("mixer", "never", "no_such_module:Thing")
     entry = registry.find("mixer", "foreign_mixer")
     assert (entry.description, entry.origin) == ("A stranger", "foreign 1.2")
     assert "no_such_module" not in sys.modules
-    assert registry.load("mixer", "foreign_mixer").__name__ == "OrderedDict"
+    assert registry.load("mixer", "foreign_mixer").__name__ == "Identity"
 
 
 def test_part_that_fails_to_import_is_one_line_and_others_work(install: Install) -> None:
@@ -75,6 +76,12 @@ def test_part_that_fails_to_import_is_one_line_and_others_work(install: Install)
     assert "brokenware 1.2" in str(caught.value)
     assert "ModuleNotFoundError: No module named 'no_such_module'" in str(caught.value)
     assert registry.load("mixer", "none").__name__ == "Identity"
+
+
+def test_a_part_must_be_of_its_kind(install: Install) -> None:
+    install("mixer", "stranger", "collections:OrderedDict")
+    with pytest.raises(UserError, match=r"sslkit\.contracts\.Mixer"):
+        registry.load("mixer", "stranger")
 
 
 def test_missing_attribute_of_an_entry_point_is_a_reason(install: Install) -> None:

@@ -60,21 +60,6 @@ def test_two_runs_that_share_a_stage_at_once(root, quiet):
             assert (root / "stages" / folder.name / name).read_bytes() == (folder / name).read_bytes(), label
 
 
-def test_of_two_that_begin_at_once_the_first_description_stands(root, quiet, monkeypatch):
-    """With other --threads it is still the same run: its description, results and stages are of one machine."""
-
-    def meanwhile(*args: object) -> dict[str, float]:
-        run = next(quiet.glob("*/run.json")).parent
-        copytree(run, root / run.name, ignore=lambda folder, names: {"results.json"})
-        return {}
-
-    monkeypatch.setattr("sslkit.pipeline.step_seconds", meanwhile)
-    assert small(root, "--threads", "2") == 0
-    about, found = (json.loads(next(root.glob(f"*/{name}.json")).read_text("utf-8")) for name in ("run", "results"))
-    assert about["machine"]["threads"] == found["machine"]["threads"] == 1
-    assert {row["stage"]: row["key"] for row in found["stages"]} == about["stages"]
-
-
 def test_a_stage_that_another_process_holds_is_waited_for(root, quiet, monkeypatch, capsys):
     """The other one publishes while this one waits: it is taken as it is, and nothing is trained."""
     acquire = FileLock.acquire

@@ -127,7 +127,8 @@ def test_a_disk_that_is_full_from_the_start(disk, capsys):
 def test_a_read_only_disk(disk, capsys):
     disk.read_only()
     assert small(disk.path / "runs") == 2
-    assert "Read-only" in one_line(capsys.readouterr().err)
+    assert str(disk.path) in one_line(capsys.readouterr().err)
+    assert not list(disk.path.iterdir())
 
 
 @pytest.mark.parametrize("where", ["a/file", "a/file/below", "/proc/sslkit"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ def without_parts(**asked: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def nothing_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "plugins", {})
     monkeypatch.setattr(importlib.metadata, "entry_points", without_parts)
+    registry.installed.cache_clear()
+    yield
+    registry.installed.cache_clear()
