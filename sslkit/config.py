@@ -62,7 +62,7 @@ class Semi(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within(self, mu=(1, 1024))
+        _within(self, mu=(1, None))
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,6 @@ class Engine:
         assert self.job.pool is not None, "this stage has no unlabelled pool"
         return logits(self.algorithm, network, self.job.pool, self.spec).softmax(1)
 
-    # The loop.
-
     def train(self) -> dict[str, Any]:
         """All steps from the last checkpoint on; the stage's result.
 
@@ -126,8 +124,9 @@ class Engine:
             if stopping or now - saved >= self.save_every:
                 self._save(log)
                 saved = time.perf_counter()
-            if stopping and self.done < self.total:
-                raise Stopped(f"stopped after step {self.done} of {self.total}, which is saved")
+            if stopping:
+                log.close()
+                raise Stopped(f"stopped after step {self.done} of {self.total} of {self.spec.stage}, which is saved")
         log.close()
         return self._finish()
 
@@ -247,3 +246,5 @@ class Engine:
                 i, _, field = key.partition(".")
                 state.setdefault(int(i), {})[field] = value
             chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})
+            for parameter, kept in chosen.state.items():  # fused optimizers want the parameter's memory layout
+                kept |= {k: torch.empty_like(parameter).copy_(v) for k, v in kept.items() if v.shape == parameter.shape}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 
 from sslkit.contracts import Losses
@@ -34,13 +38,14 @@ class Log:
     """
 
     def __init__(self, folder: Path, position: int, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self.path = folder / "metrics.jsonl"
-        self.path.touch()
-        with self.path.open("r+b") as file:
-            file.truncate(position)
-        self._board = SummaryWriter(str(folder), purge_step=step)
+        try:
+            self.path.touch()
+            with self.path.open("r+b") as file:
+                file.truncate(min(position, self.path.stat().st_size))
+            self._board = Board(folder, step)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {one_line(error)}") from None
         self._rows: list[Tensor] = []
         self._names: list[str] = []
         self._scored = False
@@ -90,15 +95,31 @@ class Log:
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(finite) + "\n")
-            for name, value in line.items():
-                if name != "step":
-                    self._board.add_scalar(name, value, line["step"])
-            self._board.flush()
+            self._board.write(line["step"], {k: v for k, v in line.items() if k != "step"})
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {one_line(error)}") from None
 
     def close(self) -> None:
-        try:
-            self._board.close()
-        except OSError as error:
-            raise UserError(f"cannot write TensorBoard's events: {one_line(error)}") from None
+        self._board.file.close()
+
+
+class Board:
+    """TensorBoard's events, written at once: its own writer does so in a thread, where a full disk is a traceback.
+
+    Args:
+        step: events of this step and later ones, which a killed process left, are to be forgotten.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.file = (folder / f"events.out.tfevents.{time.time_ns()}").open("wb")
+        self.records = RecordWriter(self.file)
+        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._add(Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START)))
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        summary = Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()])
+        self._add(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _add(self, event: Any) -> None:
+        self.records.write(event.SerializeToString())
+        self.file.flush()

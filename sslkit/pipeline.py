@@ -18,7 +18,7 @@ from rich.console import Console
 from sslkit.checkpoint import write_text
 from sslkit.config import Config, Flat, Part, Training, flatten
 from sslkit.engine import Engine
-from sslkit.errors import UserError
+from sslkit.errors import Stopped, UserError
 from sslkit.machine import Machine, description, resolve_machine, unusable_gpu
 from sslkit.plugins import load_plugin, plugin_hashes
 from sslkit.prepare import Prepared, prepare
@@ -27,7 +27,7 @@ from sslkit.report import agreement, last_quality, plan_table, read_results, sum
 from sslkit.resolve import SLOTS, named, read_toml, to_toml
 from sslkit.spec import Spec, specify
 from sslkit.stage import build
-from sslkit.store import PathLike, Store, is_done, read_json, write_json
+from sslkit.store import PathLike, Store, is_done, read_json, remove, write_json
 from sslkit.timing import step_seconds
 
 
@@ -121,35 +121,49 @@ def run(
     _say(console, prepared, machine)
     console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
     store.prepare()
-    _write_run(folder, prepared, machine, todo, suffix)
-    rows = _train(store, todo, prepared, suffix, save_every, console)
+    with store.alone(folder):
+        if (folder / "run.json").is_file():  # interrupted before, or another process began it meanwhile
+            todo = stages(prepared, _machine(folder, prepared.config))
+        else:
+            _write_run(folder, prepared, machine, todo, suffix)
+        remove(folder.glob(".*.tmp"))
+    with Interrupt() as interrupt:
+        rows = _train(store, todo, prepared, suffix, save_every, interrupt, console)
     results = summary(folder, flatten(prepared.config), asdict(machine), rows)
     if again:
         results["repeats"] = _compare(store, todo, suffix)
         say(results["repeats"])
-    write_json(folder / "results.json", results)
-    return Run(folder, results)
+    with store.alone(folder):
+        if not is_done(folder):
+            write_json(folder / "results.json", results)
+    return Run(folder, read_results(folder))
 
 
 def _train(
-    store: Store, todo: list[Stage], prepared: Prepared, suffix: str, save_every: float, console: Console
+    store: Store,
+    todo: list[Stage],
+    prepared: Prepared,
+    suffix: str,
+    save_every: float,
+    stop: Interrupt,
+    console: Console,
 ) -> list[dict[str, Any]]:
     rows = []
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     for stage in todo:
+        if stop():
+            raise Stopped(f"stopped before {stage.label}")
         key = stage.spec.key + suffix
         with store.working(key, partial(say, f"another process trains {stage.label}; waiting for it")) as work:
             if work is not None:
                 parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
                 job = build(stage.spec, prepared.images, prepared.split, parent)
                 write_json(work / "spec.json", asdict(stage.spec))
-                with Bar(stage.label, job.spec, console) as bar, Interrupt() as interrupt:
-                    engine = Engine(job, work, save_every=save_every, report=bar, stop=interrupt, say=say)
-                    result = engine.train()
-                for leftover in (*work.glob("checkpoint-*"), *work.glob(".*.tmp")):
-                    leftover.unlink()
+                with Bar(stage.label, job.spec, console) as bar:
+                    result = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say).train()
                 result["pseudo_labels"] = last_quality(work / "metrics.jsonl")
                 write_json(work / "result.json", result)
+                remove(work.glob("checkpoint-*"))
         found = read_json(store.stages / key / "result.json")
         rows.append({"stage": stage.label, "method": stage.method, "key": key, "new": work is not None, **found})
     return rows

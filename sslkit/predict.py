@@ -19,7 +19,7 @@ from sslkit.evaluation import logits, scores
 from sslkit.plugins import check_plugins
 from sslkit.prepare import prepare
 from sslkit.resolve import read_toml
-from sslkit.spec import Spec
+from sslkit.spec import Spec, stamp
 from sslkit.stage import build_algorithm, restore
 from sslkit.store import is_done, read_json
 
@@ -75,9 +75,9 @@ def _logits(stage: Path, spec: Spec, pixels: Tensor) -> Tensor:
 
 def _test_set(run: Path, spec: Spec) -> tuple[list[str], Tensor, Tensor]:
     prepared = prepare(read_toml(run / "config.toml"))
-    if prepared.images.fingerprint != spec.data["fingerprint"]:
-        raise UserError(f"the data of {prepared.config.data.name!r} has changed since {run.name}")
     index = prepared.split.test
+    if prepared.images.fingerprint != spec.data["fingerprint"] or stamp(index) != spec.data["test"]:
+        raise UserError(f"the data or the configuration has changed since {run.name}")
     images = prepared.images
     names = [images.names[i] for i in index]
     return names, torch.from_numpy(images.pixels[index]), torch.from_numpy(images.label[index])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -49,7 +50,10 @@ def duration(seconds: float) -> str:
 
 def last_quality(path: Path) -> dict[str, float] | None:
     """Coverage, precision and recall of the pseudo-labels over the last tenth of a stage's logged steps."""
-    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    lines = []
+    for text in path.read_text("utf-8", "replace").splitlines():
+        with contextlib.suppress(ValueError):  # the log may have been damaged from outside
+            lines.append(json.loads(text))
     lines = lines[-max(1, len(lines) // 10) :]
     found = {}
     for name in QUALITY:

@@ -21,7 +21,7 @@ import torch
 from sslkit import registry
 from sslkit.config import PARTS, Config, Part, Training
 from sslkit.contracts import Algorithm
-from sslkit.data import Images
+from sslkit.data import Array, Images
 from sslkit.errors import unknown
 from sslkit.machine import Machine
 from sslkit.randomness import key
@@ -84,7 +84,7 @@ def specify(
     used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
     if "unlabeled" not in views:
         del used["pool"]
-    data |= {name: [len(index), hashlib.sha256(index.tobytes()).hexdigest()] for name, index in used.items()}
+    data |= {name: stamp(index) for name, index in used.items()}
     return Spec(
         stage,
         parent,
@@ -98,6 +98,11 @@ def specify(
         machine.precision,
         machine.threads,
     )
+
+
+def stamp(index: Array) -> list[Any]:
+    """Length and hash of an index array."""
+    return [len(index), hashlib.sha256(index.tobytes()).hexdigest()]
 
 
 def _dataset(config: Config) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,19 @@ class Store:
                 yield None
                 return
             folder = self.stages / f".{key}"
+            if (self.stages / key).exists():
+                raise UserError(f"{self.stages / key} has no result.json: it is damaged; remove it")
             folder.mkdir(exist_ok=True)
-            yield folder
+            remove(folder.glob(".*.tmp"))
+            ready = (folder / "result.json").is_file()  # killed just before it was published
+            yield None if ready else folder
             os.rename(folder, self.stages / key)
         finally:
             lock.release()
+
+    def alone(self, run: Path) -> FileLock:
+        """Held while what a run stores of itself is read and written."""
+        return FileLock(self.root / f".{run.name}.lock")
 
     def run_folder(self, name: str, digest: str, *, again: bool) -> Path:
         """`NAME-HASH`, or with `again` the first of `NAME-HASH-2`, `-3`, … that is not finished."""
@@ -91,6 +99,11 @@ class Store:
             folder = self.root / f"{safe(name)}-{digest}-{number}"
             number += 1
         return folder
+
+
+def remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 def is_done(run: Path) -> bool:

@@ -1,5 +1,6 @@
 """The code of docs/plugins.md is executed: every part by the command that the page gives."""
 
+import importlib.metadata
 import json
 import re
 import tomllib
@@ -9,6 +10,7 @@ import pytest
 
 from sslkit import contracts, data, network, registry
 from sslkit.cli import main
+from tests.conftest import real
 
 from .page import blocks, brief, commands, text
 
@@ -68,6 +70,7 @@ def test_a_package_with_the_pages_entry_point(
     (about / "entry_points.txt").write_text("".join(points), "utf-8")
     (here / "pairs.py").write_text('raise RuntimeError("imported")\n', "utf-8")
     monkeypatch.syspath_prepend(str(here))
+    monkeypatch.setattr(importlib.metadata, "entry_points", real)
     assert main(["list", "mixers", "--json"]) == 0, "listing imports nothing"
     listed = {part["name"]: part for part in json.loads(capsys.readouterr().out)}
     assert listed["pairs"]["description"] == project["description"]
