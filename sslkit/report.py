@@ -104,7 +104,7 @@ def results_table(results: dict[str, Any]) -> list[Table | str]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
     top5 = any("top5" in n for row in rows for n in row["networks"].values())
-    table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     names = ["stage", "network", "top-1 %"] + ["top-5 %"] * top5 + ["F1", "NLL", "ECE", "kept %", "right %", "time"]
     for name in names:
         table.add_column(name, justify="left" if name in ("stage", "network") else "right", no_wrap=True)

@@ -25,9 +25,9 @@ class Digits(Dataset):
         "views.strong.shift": 0.1,
         "views.strong.rotate": 10.0,
         "views.strong.erase": 0.0,
-        "finetune.steps": 100,  # so that vit_base takes minutes on two cores
+        "finetune.steps": 80,  # so that vit_base takes minutes on two cores
         "finetune.batch": 16,
-        "semi.steps": 100,
+        "semi.steps": 80,
         "semi.batch": 16,
         "semi.mu": 3,
         "labeler.tau": 0.6,
