@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from sslkit.errors import UserError
 from sslkit.network import Classifier
+
+Lists: TypeAlias = tuple[list[Tensor], list[Tensor]]
 
 
 class Average(torch.nn.Module):
@@ -29,6 +32,7 @@ class Average(torch.nn.Module):
             raise UserError(f"buffers of an average must be 'average' or 'copy', got {buffers!r}")
         self.network = copy.deepcopy(start).requires_grad_(False).eval()
         self.decay, self.buffer_rule = decay, buffers
+        self._known: list[Any] = []  # a list, so that the student does not become a part of this module
 
     def train(self, mode: bool = True) -> Average:
         """An average is never in train mode; a teacher that wants that says so for one forward."""
@@ -36,16 +40,18 @@ class Average(torch.nn.Module):
 
     @torch.no_grad()
     def update(self, student: Classifier) -> None:
-        lerp: list[tuple[Tensor, Tensor]] = [*zip(self.network.parameters(), student.parameters(), strict=True)]
-        copied: list[tuple[Tensor, Tensor]] = []
-        for pair in zip(self.network.buffers(), student.buffers(), strict=True):
-            averaged = self.buffer_rule == "average" and pair[0].is_floating_point()
-            (lerp if averaged else copied).append(pair)
-        _foreach(torch._foreach_lerp_, lerp, 1 - self.decay)
-        if copied:
-            _foreach(torch._foreach_copy_, copied)
+        lerp, copied = self._pairs(student)
+        torch._foreach_lerp_(*lerp, 1 - self.decay)
+        if copied[0]:
+            torch._foreach_copy_(*copied)
 
-
-def _foreach(operation: object, pairs: list[tuple[Tensor, Tensor]], *args: float) -> None:
-    assert callable(operation)
-    operation([mine for mine, _ in pairs], [theirs for _, theirs in pairs], *args)
+    def _pairs(self, student: Classifier) -> tuple[Lists, Lists]:
+        """Tensors to average and to copy, mine and the student's, looked up once."""
+        if not self._known or self._known[0] is not student:
+            pairs = list(zip(self.network.parameters(), student.parameters(), strict=True))
+            buffers = list(zip(self.network.buffers(), student.buffers(), strict=True))
+            average = self.buffer_rule == "average"
+            lerp = [*pairs, *(pair for pair in buffers if average and pair[0].is_floating_point())]
+            copied = [pair for pair in buffers if not (average and pair[0].is_floating_point())]
+            self._known = [student, *(([mine for mine, _ in p], [theirs for _, theirs in p]) for p in (lerp, copied))]
+        return self._known[1], self._known[2]

@@ -59,8 +59,9 @@ class Engine:
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         student = self.algorithm.student
         undecayed = {id(p) for n, p in student.named_parameters() if n in student.no_weight_decay()}
-        self.trainable = self.algorithm.trainable()
-        self.optimizers = {n: optimizer(m, undecayed, self.training) for n, m in self.trainable.items()}
+        modules = self.algorithm.trainable()
+        self.trainable = {n: [p for p in m.parameters() if p.requires_grad] for n, m in modules.items()}
+        self.optimizers = {n: optimizer(m, undecayed, self.training) for n, m in modules.items()}
         self.wrapped: Any = self.algorithm
         if self.world > 1:
             self.wrapped = DistributedDataParallel(self.algorithm, broadcast_buffers=False)
@@ -69,8 +70,6 @@ class Engine:
         self.averages = all(module is not self.average for module in self.algorithm.modules())
         self.runs, self.done, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] = {}
-
-    # What an algorithm may call.
 
     def run(self, batch: Batch, step: Step) -> Losses:
         self.runs += 1
@@ -84,7 +83,7 @@ class Engine:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def update(self, name: str = "main") -> None:
-        parameters = [p for p in self.trainable[name].parameters() if p.grad is not None]
+        parameters = self.trainable[name]
         self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.training["clip"]:
             clip_grads_with_norm_(parameters, self.training["clip"], self.norm)

@@ -98,12 +98,20 @@ class Step:
 
     def forward(self, name: str, network: Classifier, images: Tensor) -> Output:
         """`network(images)` with dropout and stochastic depth drawn from (seed, name, step, micro)."""
-        torch.manual_seed(self.key(name))
+        _seed_device(self.key(name), images.device)
         return network(images)
 
     def at(self, micro: int) -> Step:
         """This step as micro-batch number `micro` sees it."""
         return replace(self, micro=micro)
+
+
+def _seed_device(value: int, device: torch.device) -> None:
+    """Seed the one generator that layers on `device` draw from; `torch.manual_seed` costs 5 ms for all of them."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(value)
+    else:
+        getattr(torch, device.type).manual_seed(value)
 
 
 def seeded(module_name: str, seed: int) -> None:
