@@ -76,9 +76,9 @@ class ViT(TimmClassifier):
         super().__init__(model, self.width.dim)
 
 
-def learning_rates(finetune: float, semi: float) -> Mapping[str, Any]:
-    """Configuration defaults: the control arm starts from the semi stage's rate."""
-    return {"finetune.lr": finetune, "semi.lr": semi}
+def learning_rates(finetune: float, semi: float, control: float | None = None) -> Mapping[str, Any]:
+    """Configuration defaults; without a rate of its own the control arm has that of the semi stage."""
+    return {"finetune.lr": finetune, "semi.lr": semi, "control.lr": control}
 
 
 def checked_patch(size: int, patch: int) -> int:

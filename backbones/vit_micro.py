@@ -10,4 +10,4 @@ from sslkit.registry import register
 @register("backbone")
 class ViTMicro(ViT):
     width = Width(dim=128, depth=4, heads=4)
-    defaults = learning_rates(finetune=3e-3, semi=1e-3)
+    defaults = learning_rates(finetune=3e-3, semi=1e-3, control=1e-4)
