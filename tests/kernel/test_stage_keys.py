@@ -19,7 +19,7 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.spec import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
-BASE = {"backbone": "vit_micro", "device": "cpu"}
+BASE = {"control.lr": "auto", "backbone": "vit_micro", "device": "cpu"}
 DEFAULTS = {"control.run": True, "views.weak.flip": False, "views.strong.flip": False}
 CPU = Machine("cpu", "fp32", 1)
 ALL = frozenset({"finetune", "finetune+", "semi"})
