@@ -12,10 +12,10 @@ demo: $(READY)  ## train a vision transformer on real handwritten digits
 	$(VENV)/bin/sslkit run --algo ema_teacher --mixer prob_pseudo --backbone vit_base
 
 test: $(READY)  ## the tests of every day
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 test-all: $(READY)  ## all tests: also those that start processes, kill them and build wheels
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile -m ""
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m ""
 
 lint: $(READY)  ## ruff and mypy
 	$(VENV)/bin/ruff check .

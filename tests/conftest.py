@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from sslkit import registry
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two workers share two cores
 
 real = importlib.metadata.entry_points
 

@@ -159,7 +159,7 @@ def test_without_the_unlabelled_term_an_algorithm_is_supervised(name, tmp_path, 
     monkeypatch.setattr(ViTMicro, "width", Small.width)
     ended = []
     for request, label in (({"algo": name, **weight}, "semi"), ({"algo": name}, "finetune+")):
-        made = job({"backbone.drop_path": 0.2, "semi.steps": 3, **request}, label)
+        made = job({"backbone.drop_path": 0.2, "semi.steps": 3, "control.lr": "auto", **request}, label)
         engine = Engine(made, tmp_path)
         made.algorithm.train()
         for index in range(3):

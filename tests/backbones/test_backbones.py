@@ -203,5 +203,6 @@ def test_timm_patch_follows_the_image():
     assert make("timm", "vit_tiny_patch16_224", size=32, patch=8).model.patch_embed.patch_size == (8, 8)
 
 
-def test_learning_rates_are_of_both_stages():
-    assert learning_rates(finetune=1.0, semi=2.0) == {"finetune.lr": 1.0, "semi.lr": 2.0}
+def test_learning_rates_are_of_every_stage():
+    assert learning_rates(1.0, 2.0, 3.0) == {"finetune.lr": 1.0, "semi.lr": 2.0, "control.lr": 3.0}
+    assert learning_rates(1.0, 2.0)["control.lr"] is None, "that of the semi stage"

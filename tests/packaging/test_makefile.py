@@ -38,7 +38,8 @@ def tool(path: Path, text: str) -> None:
 
 def make(folder: Path, *goals: str, lacks: str = "", path: Path | None = None) -> subprocess.CompletedProcess[str]:
     search = os.environ["PATH"] if path is None else f"{path}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"LACKS": lacks, "PATH": search, "MAKEFLAGS": ""}
+    outer = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VENV", "PYTHON")  # this may itself run under make
+    environment = {k: v for k, v in os.environ.items() if k not in outer} | {"LACKS": lacks, "PATH": search}
     command = ["make", *goals, f"PYTHON={folder / 'python'}"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

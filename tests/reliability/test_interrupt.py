@@ -79,6 +79,7 @@ def test_ctrl_c_before_training(point, root, monkeypatch, capsys):
     assert "Traceback" not in said
 
 
-def test_a_run_keeps_no_signal_handler_of_its_own(quiet: Path):
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+def test_a_run_keeps_no_signal_handler_of_its_own(root: Path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert small(root) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
