@@ -136,7 +136,7 @@ def run(
     with store.alone(folder):
         if not is_done(folder):
             write_json(folder / "results.json", results)
-    return Run(folder, read_results(folder))
+    return Run(folder, results)
 
 
 def _train(
