@@ -96,7 +96,7 @@ def run(
         Stopped: interrupted; the same call goes on.
     """
     console = console or Console(stderr=True)
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say = partial(_say, console)
     for plugin in plugins:
         load_plugin(plugin)
     asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
@@ -118,12 +118,14 @@ def run(
     new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
     with console.status("timing three steps of each stage"):  # also the first time that all is put together
         seconds = step_seconds(new, prepared.images, prepared.split)
-    _say(console, prepared, machine)
+    for line in _introduction(prepared, machine):
+        say(line)
     console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
     store.prepare()
     with store.alone(folder):
         if (folder / "run.json").is_file():  # interrupted before, or another process began it meanwhile
-            todo = stages(prepared, _machine(folder, prepared.config))
+            machine = _machine(folder, prepared.config)
+            todo = stages(prepared, machine)
         else:
             _write_run(folder, prepared, machine, todo, suffix)
         remove(folder.glob(".*.tmp"))
@@ -149,7 +151,7 @@ def _train(
     console: Console,
 ) -> list[dict[str, Any]]:
     rows = []
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say = partial(_say, console)
     for stage in todo:
         if stop():
             raise Stopped(f"stopped before {stage.label}")
@@ -214,7 +216,13 @@ def _write_run(folder: Path, prepared: Prepared, machine: Machine, todo: list[St
     write_json(folder / "run.json", about)
 
 
-def _say(console: Console, prepared: Prepared, machine: Machine) -> None:
+def _say(console: Console, sentence: str) -> None:
+    """A sentence as it is: names in it are no markup, and lines are not cut."""
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
+    """What was decided: backbone, data and its parts, machine."""
     config, s = prepared.config, prepared.split
     sizes = f"{len(s.labeled)} labelled, {len(s.pool)} in the pool ({config.data.pool}), {len(s.test)} test"
     lines = [
@@ -226,8 +234,7 @@ def _say(console: Console, prepared: Prepared, machine: Machine) -> None:
     ]
     if config.data.tune:
         lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
-    for line in filter(None, lines):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return list(filter(None, lines))
 
 
 def run_name(config: Config) -> str:
