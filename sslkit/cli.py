@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,7 @@ def fail(message: str) -> int:
 
 
 def entry_point() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends as Ctrl-C does
     sys.exit(main())
 
 

@@ -31,3 +31,9 @@ def one_line(error: BaseException) -> str:
     """The type and first line of an exception, for a sentence about it."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory was not enough: torch has no class of its own for the CPU."""
+    kinds = ("OutOfMemoryError", "MemoryError")
+    return type(error).__name__ in kinds or "can't allocate memory" in str(error)

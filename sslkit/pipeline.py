@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
-from sslkit.checkpoint import write_text
 from sslkit.config import Config, Flat, Part, Training, flatten
 from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
-from sslkit.machine import Machine, description, resolve_machine, unusable_gpu
-from sslkit.plugins import load_plugin, plugin_hashes
+from sslkit.machine import Machine, unusable_gpu
+from sslkit.plugins import load_plugin
 from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
+from sslkit.record import machine_of, run_digest, run_name, write_run
 from sslkit.report import agreement, last_quality, plan_table, read_results, summary
-from sslkit.resolve import SLOTS, named, read_toml, to_toml
+from sslkit.resolve import SLOTS, named, read_toml
 from sslkit.spec import Spec, specify
-from sslkit.stage import build
+from sslkit.stage import build, enough_memory
 from sslkit.store import PathLike, Store, is_done, read_json, remove, write_json
 from sslkit.timing import step_seconds
 
@@ -104,41 +99,53 @@ def run(
         raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
     store = Store(runs)
     prepared = prepare(asked, store.root / "data")
-    digest = run_digest(prepared.config)
-    folder = store.run_folder(name or run_name(prepared.config), digest, again=again)
+    folder, suffix = _folder(store, prepared.config, name, again)
     if is_done(folder) and not again:
         say(f"{folder} is finished; --again repeats it")
         return Run(folder, read_results(folder))
-    first = store.run_folder(name or run_name(prepared.config), digest, again=False)
-    if again and not is_done(first):
-        raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
-    machine = _machine(first, prepared.config)
-    todo = stages(prepared, machine)
-    suffix = folder.name.rpartition(digest)[2]  # "" or "-2"
-    new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
-    with console.status("timing three steps of each stage"):  # also the first time that all is put together
-        seconds = step_seconds(new, prepared.images, prepared.split)
-    for line in _introduction(prepared, machine):
-        say(line)
-    console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
-    store.prepare()
-    with store.alone(folder):
-        if (folder / "run.json").is_file():  # interrupted before, or another process began it meanwhile
-            machine = _machine(folder, prepared.config)
-            todo = stages(prepared, machine)
-        else:
-            _write_run(folder, prepared, machine, todo, suffix)
-        remove(folder.glob(".*.tmp"))
+    machine, todo = _plan(store, folder, suffix, prepared, console)
     with Interrupt() as interrupt:
         rows = _train(store, todo, prepared, suffix, save_every, interrupt, console)
     results = summary(folder, flatten(prepared.config), asdict(machine), rows)
     if again:
         results["repeats"] = _compare(store, todo, suffix)
         say(results["repeats"])
-    with store.alone(folder):
+    with store.alone():
         if not is_done(folder):
             write_json(folder / "results.json", results)
     return Run(folder, results)
+
+
+def _folder(store: Store, config: Config, name: str | None, again: bool) -> tuple[Path, str]:
+    """The run's folder, and what its stages' names end in: nothing, or "-2" and so on for a repetition."""
+    name, digest = name or run_name(config), run_digest(config)
+    first = store.run_folder(name, digest, again=False)
+    if again and not is_done(first):
+        raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
+    folder = store.run_folder(name, digest, again=again)
+    return folder, folder.name.rpartition(digest)[2]
+
+
+def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: Console) -> tuple[Machine, list[Stage]]:
+    """Decide on machine and stages, time them, say it all, and store it, unless an unfinished run stored it."""
+    first = folder.with_name(folder.name.removesuffix(suffix))  # a repetition has the machine of the first run
+    machine = machine_of(first, prepared.config)
+    todo = stages(prepared, machine)
+    new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
+    with console.status("timing three steps of each stage"):  # also the first time that all is put together
+        seconds = step_seconds(new, prepared.images, prepared.split)
+    for line in _introduction(prepared, machine):
+        _say(console, line)
+    console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
+    store.prepare()
+    with store.alone():
+        if (folder / "run.json").is_file():  # interrupted before, or another process began it meanwhile
+            machine = machine_of(folder, prepared.config)
+            todo = stages(prepared, machine)
+        else:
+            write_run(folder, prepared, machine, {s.label: s.spec.key + suffix for s in todo})
+        remove(folder.glob(".*.tmp"))
+    return machine, todo
 
 
 def _train(
@@ -159,9 +166,9 @@ def _train(
         with store.working(key, partial(say, f"another process trains {stage.label}; waiting for it")) as work:
             if work is not None:
                 parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
-                job = build(stage.spec, prepared.images, prepared.split, parent)
                 write_json(work / "spec.json", asdict(stage.spec))
-                with Bar(stage.label, job.spec, console) as bar:
+                with enough_memory(stage.spec), Bar(stage.label, stage.spec, console) as bar:
+                    job = build(stage.spec, prepared.images, prepared.split, parent)
                     result = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say).train()
                 result["pseudo_labels"] = last_quality(work / "metrics.jsonl")
                 write_json(work / "result.json", result)
@@ -183,39 +190,6 @@ def _compare(store: Store, todo: list[Stage], suffix: str) -> str:
     return "the weights differ from the first run's: " + ", ".join(f"{n} by {d:.3g}" for n, d in apart.items())
 
 
-def _machine(folder: Path, config: Config) -> Machine:
-    """What the unfinished run stored, else what is decided now."""
-    stored = folder / "run.json"
-    if stored.is_file():
-        machine = Machine(**read_json(stored)["machine"])
-        torch.set_num_threads(machine.threads)
-        return machine
-    return resolve_machine(config)
-
-
-def _write_run(folder: Path, prepared: Prepared, machine: Machine, todo: list[Stage], suffix: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {folder}: {error.strerror}") from None
-    plugins = plugin_hashes()
-    text = to_toml(prepared.config)
-    if plugins:
-        text += "\n[plugins]\n" + "".join(f"{json.dumps(f)} = {json.dumps(h)}\n" for f, h in plugins.items())
-    write_text(folder / "config.toml", text)
-    split_ = {name: index.tolist() for name, index in vars(prepared.split).items()}
-    write_json(folder / "split.json", split_ | {"classes": prepared.images.classes})
-    about = {
-        "machine": asdict(machine),
-        "versions": description(),
-        "plugins": plugins,
-        "command": sys.argv,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "stages": {stage.label: stage.spec.key + suffix for stage in todo},
-    }
-    write_json(folder / "run.json", about)
-
-
 def _say(console: Console, sentence: str) -> None:
     """A sentence as it is: names in it are no markup, and lines are not cut."""
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
@@ -235,16 +209,3 @@ def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
     if config.data.tune:
         lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
     return list(filter(None, lines))
-
-
-def run_name(config: Config) -> str:
-    names = [config.data.name.partition(":")[0], config.algo.name, config.mixer.name if config.mixer else ""]
-    return "-".join(filter(None, [*names, config.backbone.name.replace(":", "_")]))
-
-
-def run_digest(config: Config) -> str:
-    """8 hexadecimal digits of the configuration; the number of threads is not part of it."""
-    flat = flatten(config)
-    flat.pop("threads")
-    flat["plugins"] = sorted(plugin_hashes().values())
-    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sslkit.average import Average
 from sslkit.config import PARTS
 from sslkit.contracts import Algorithm, Setup
 from sslkit.data import Images
-from sslkit.errors import UserError, one_line
+from sslkit.errors import UserError, one_line, out_of_memory
 from sslkit.loader import Loader, Source
 from sslkit.network import Classifier, Shape
 from sslkit.randomness import seeded
@@ -113,6 +114,27 @@ def build(spec: Spec, images: Images, split: Split, parent: Path | None, world: 
         sources["unlabeled"].pixels if pooled else None,
         {name: (pixels[i], label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)},
     )
+
+
+@contextmanager
+def enough_memory(spec: Spec) -> Iterator[None]:
+    """Answer a batch that does not fit with the settings that make it smaller.
+
+    Raises:
+        UserError: memory was not enough within the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        batch, mu = spec.training["batch"], spec.training.get("mu", 0) if "unlabeled" in spec.views else 0
+        sizes = f"{batch} labelled" + (f" and {batch * mu} unlabelled" if mu else "")
+        raise UserError(
+            f"stage {spec.stage!r} needs more memory than {spec.device} has, with {sizes} images of "
+            f"{spec.data['size']} px a step in {spec.training['accumulate']} micro-batches; raise "
+            f"{spec.stage}.accumulate, or lower {spec.stage}.batch{' or semi.mu' if mu else ''}, or lower --size"
+        ) from None
 
 
 def build_algorithm(spec: Spec, parent: Path | None) -> tuple[Algorithm, Average]:

@@ -84,12 +84,13 @@ class Store:
             ready = (folder / "result.json").is_file()  # killed just before it was published
             yield None if ready else folder
             os.rename(folder, self.stages / key)
+            Path(lock.lock_file).unlink(missing_ok=True)  # a finished stage needs no lock: who waits finds it finished
         finally:
             lock.release()
 
-    def alone(self, run: Path) -> FileLock:
+    def alone(self) -> FileLock:
         """Held while what a run stores of itself is read and written."""
-        return FileLock(self.root / f".{run.name}.lock")
+        return FileLock(self.root / ".lock")
 
     def run_folder(self, name: str, digest: str, *, again: bool) -> Path:
         """`NAME-HASH`, or with `again` the first of `NAME-HASH-2`, `-3`, … that is not finished."""

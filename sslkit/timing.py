@@ -16,7 +16,7 @@ from sslkit.engine import Engine
 from sslkit.log import Log
 from sslkit.spec import Spec
 from sslkit.splits import Split
-from sslkit.stage import build
+from sslkit.stage import build, enough_memory
 
 
 def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[str, float]:
@@ -37,7 +37,7 @@ def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[st
 
 def _time(spec: Spec, images: Images, split: Split) -> float:
     """The fastest of three steps: the first ones also warm up."""
-    with tempfile.TemporaryDirectory() as folder:
+    with enough_memory(spec), tempfile.TemporaryDirectory() as folder:
         engine = Engine(build(spec, images, split, None), Path(folder))
         engine.algorithm.train()
         log = Log(engine.folder, 0, 0)

@@ -6,9 +6,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
-from sslkit import data, registry
+from sslkit import data, pipeline, registry
 from sslkit.data import Images, decode
+from sslkit.loader import Loader
 from tests.cli.call import assert_refused, run, sslkit
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -203,3 +205,21 @@ def test_a_device_that_is_not_there(device: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert_refused(run("--device", device), "--device cpu")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("when", ["timing", "training"])
+def test_too_little_memory_is_answered_with_what_to_lower(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own refusal, of a batch that no machine holds."""
+
+    def batch(*_: object) -> object:
+        return torch.empty(1 << 50)
+
+    if when == "training":
+        monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(Loader, "batch", batch)
+    found = run()
+    assert found.code == 2
+    (line,) = [line for line in found.err.splitlines() if line.startswith("error: ")]
+    assert "stage 'finetune' needs more memory than cpu has, with 8 labelled images of 8 px a step" in line
+    for setting in ("finetune.accumulate", "finetune.batch", "--size"):
+        assert setting in line

@@ -92,3 +92,33 @@ def test_the_wheel_lists_the_built_in_parts(installed: Path, tmp_path: Path) -> 
         modules = {file.stem for file in (ROOT / folder).glob("[!_]*.py")}
         tracked = {Path(p).stem for p in run("git", "ls-tree", "--name-only", "HEAD", f"{folder}/", cwd=ROOT).split()}
         assert {part["name"] for part in listed if part["kind"] == kind} == modules & tracked
+
+
+def test_a_plug_in_installed_by_pip_is_found(installed: Path, tmp_path: Path) -> None:
+    """A package of one file, with an entry point, as docs/plugins.md describes it."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "reverse_mixer.py").write_text((ROOT / "examples" / "reverse_mixer.py").read_text("utf-8"), "utf-8")
+    (package / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "sslkit-reverse"\nversion = "2.0"\n[tool.setuptools]\npy-modules = ["reverse_mixer"]\n'
+        '[project.entry-points."sslkit.mixers"]\nreverse = "reverse_mixer:Reverse"\n'
+    )
+    python, sslkit = installed / "bin" / "python", installed / "bin" / "sslkit"
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    )
+    run(*pip, package, cwd=tmp_path, PYTHONPATH=sysconfig.get_path("purelib"))
+    rows = {row["name"]: row for row in json.loads(run(sslkit, "list", "mixers", "--json", cwd=tmp_path))}
+    assert rows["reverse"]["origin"] == "sslkit-reverse 2.0"
+    few = [word for key in ("finetune", "semi") for word in ("--set", f"{key}.steps=2")]
+    printed = run(sslkit, "run", "--mixer", "reverse", "--backbone", "vit_micro", *few, "--json", cwd=tmp_path)
+    assert json.loads(printed)["config"]["mixer.name"] == "reverse"

@@ -1,0 +1,73 @@
+"""What a run stores of itself: configuration, split, machine, versions, and which stages are its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from sslkit.checkpoint import write_text
+from sslkit.config import Config, flatten
+from sslkit.errors import UserError
+from sslkit.machine import Machine, description, resolve_machine
+from sslkit.plugins import plugin_hashes
+from sslkit.prepare import Prepared
+from sslkit.resolve import to_toml
+from sslkit.store import read_json, write_json
+
+
+def run_name(config: Config) -> str:
+    names = [config.data.name.partition(":")[0], config.algo.name, config.mixer.name if config.mixer else ""]
+    return "-".join(filter(None, [*names, config.backbone.name.replace(":", "_")]))
+
+
+def run_digest(config: Config) -> str:
+    """8 hexadecimal digits of the configuration; the number of threads is not part of it."""
+    flat = flatten(config)
+    flat.pop("threads")
+    flat["plugins"] = sorted(plugin_hashes().values())
+    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def machine_of(folder: Path, config: Config) -> Machine:
+    """What the unfinished run stored, else what is decided now."""
+    stored = folder / "run.json"
+    if stored.is_file():
+        machine = Machine(**read_json(stored)["machine"])
+        torch.set_num_threads(machine.threads)
+        return machine
+    return resolve_machine(config)
+
+
+def write_run(folder: Path, prepared: Prepared, machine: Machine, stages: Mapping[str, str]) -> None:
+    """Store what a run needs to be gone on with and repeated.
+
+    Args:
+        stages: label -> name of the stage's folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}") from None
+    plugins = plugin_hashes()
+    text = to_toml(prepared.config)
+    if plugins:
+        text += "\n[plugins]\n" + "".join(f"{json.dumps(f)} = {json.dumps(h)}\n" for f, h in plugins.items())
+    write_text(folder / "config.toml", text)
+    split_ = {name: index.tolist() for name, index in vars(prepared.split).items()}
+    write_json(folder / "split.json", split_ | {"classes": prepared.images.classes})
+    about = {
+        "machine": asdict(machine),
+        "versions": description(),
+        "plugins": plugins,
+        "command": sys.argv,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": dict(stages),
+    }
+    write_json(folder / "run.json", about)
