@@ -97,4 +97,4 @@ def test_sigterm_before_training_ends_as_ctrl_c_does(monkeypatch, capsys):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 130
-    assert capsys.readouterr().err.startswith("interrupted")
+    assert capsys.readouterr().err.strip().startswith("interrupted; the same command goes on")
