@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from sslkit.views import Policy
+from sslkit.augment.policy import POLICIES, Policy
 
 Flat = dict[str, Any]  # "section.name" -> value
 
@@ -30,8 +30,8 @@ class Data:
 
 @dataclass(frozen=True)
 class Views:
-    weak: Policy = field(default_factory=lambda: Policy(shift=0.125, flip=True))
-    strong: Policy = field(default_factory=lambda: Policy(0.25, 20.0, True, brightness=0.5, contrast=0.5, erase=0.5))
+    weak: Policy = field(default_factory=lambda: POLICIES["pad_crop"])
+    strong: Policy = field(default_factory=lambda: POLICIES["fixmatch"])
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm, PseudoLabels
 from sslkit.network import Classifier
 from sslkit.spec import Spec
-from sslkit.views import normalise
 
 BATCH = 500  # images
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslkit.augment.policy import Policy
+from sslkit.augment.render import view
 from sslkit.contracts import Batch, Stream
-from sslkit.randomness import key, permutation, uniform_for
-from sslkit.views import DRAWS, Policy, view
+from sslkit.randomness import Draw, key, permutation
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,15 @@ class Source:
     """The images of one stream, on the training device."""
 
     pixels: Tensor  # (n, 3, S, S) uint8
-    sample: Tensor  # (n,) int64, the image's number in the data set: what its draws are named after
+    sample: Tensor  # (n,) int64 on the host, the image's number in the data set: what its draws are named after
     label: Tensor | None  # (n,) int64; None where they are hidden
     batch: int  # images a step, over all devices
 
 
 class Loader:
     """Every stream is walked in epochs, each a new permutation, and wraps round within a step.
+
+    What is drawn, is drawn on the host, so that it is known without asking the device.
 
     Args:
         sources: stream name -> its images.
@@ -52,16 +55,17 @@ class Loader:
     def _stream(self, name: str, step: int, micro: int) -> Stream:
         source = self.sources[name]
         size = source.batch // self.parts
-        index, visit = self._places(name, step * source.batch + micro * size, size)
-        pixels, sample = source.pixels[index], source.sample[index]
+        place, visit = self._places(name, step * source.batch + micro * size, size)
+        index = place.to(source.pixels.device, non_blocking=True)
+        pixels, sample = source.pixels[index], source.sample[place]
         views = {}
         for view_name, policy in self.views[name].items():
-            u = uniform_for(key(self.seed, "view", view_name), sample, visit, DRAWS)
-            views[view_name] = view(pixels, policy, u, self.mean, self.std)
+            draw = Draw(key(self.seed, "view", view_name), sample, visit)
+            views[view_name] = view(pixels, policy, draw, self.mean, self.std)
         return Stream(views, index, None if source.label is None else source.label[index])
 
     def _places(self, name: str, start: int, size: int) -> tuple[Tensor, Tensor]:
-        """(size,) index into the source, and (size,) number of the epoch each belongs to."""
+        """On the host: (size,) index into the source, and (size,) number of the epoch each belongs to."""
         n = len(self.sources[name].pixels)
         index, visit = [], []
         while size:
@@ -77,5 +81,5 @@ class Loader:
             source = self.sources[name]
             seed = key(self.seed, "order", name, epoch)
             self._orders = {k: v for k, v in self._orders.items() if k[0] != name}
-            self._orders[name, epoch] = permutation(seed, len(source.pixels), source.pixels.device)
+            self._orders[name, epoch] = permutation(seed, len(source.pixels))
         return self._orders[name, epoch]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,10 +50,25 @@ def uniform(seed: int | Tensor, position: Tensor) -> Tensor:
     return _shift(bits(seed, position), 40).to(torch.float32) * (1.0 / (1 << 24))
 
 
-def uniform_for(seed: int, sample: Tensor, visit: Tensor, n: int) -> Tensor:
-    """(B, n) uniform float32 for samples (B,) at their visits (B,), whatever batch they stand in."""
-    own = bits(bits(seed, sample), visit)  # (B,)
-    return uniform(own[:, None], torch.arange(n, device=sample.device))
+@dataclass(frozen=True)
+class Draw:
+    """The uniforms of some samples at their visits; each name has draws of its own, on the device of `sample`."""
+
+    seed: int
+    sample: Tensor  # (B,) int64
+    visit: Tensor  # (B,) int64
+
+    def __call__(self, name: str, n: int) -> Tensor:
+        """(B, n) uniform float32 in [0, 1)."""
+        return uniform(self._own + key(name), torch.arange(n, device=self.sample.device))
+
+    @cached_property
+    def _own(self) -> Tensor:
+        return bits(bits(self.seed, self.sample), self.visit)[:, None]
+
+    def of(self, rows: Tensor | slice, device: torch.device | str = "cpu") -> Draw:
+        """The same draws for some rows, on a device."""
+        return Draw(self.seed, *(x[rows].to(device, non_blocking=True) for x in (self.sample, self.visit)))
 
 
 def permutation(seed: int, n: int, device: torch.device | str = "cpu") -> Tensor:

@@ -13,16 +13,18 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
 
 from sslkit import registry
-from sslkit.config import PARTS, Config, Flat, Part, flatten
+from sslkit.augment.policy import POLICIES
+from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
 from sslkit.errors import UserError, unknown
 
+VIEWS = tuple(f"views.{f.name}" for f in fields(Views))
 SLOTS = ("teacher", "labeler", "mixer")
 
 
@@ -45,7 +47,7 @@ def read_toml(path: str | os.PathLike[str]) -> Flat:
         raise UserError(f"cannot read configuration {str(path)!r}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a TOML file: {error}") from None
-    return _flat(nested)
+    return named(_flat(nested))
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Flat:
@@ -68,13 +70,26 @@ def to_toml(config: Config) -> str:
 
 
 def named(request: Mapping[str, Any]) -> Flat:
-    """A part or data set given by its section alone means its name: `algo="fixmatch"`."""
+    """A part or data set given by its section alone means its name: `algo="fixmatch"`; a view's policy likewise."""
     sections = {*PARTS, "data"}
+    request = _policies(request) | {k: v for k, v in request.items() if k not in VIEWS}
     flat = {f"{k}.name" if k in sections else k: v for k, v in request.items() if v is not None}
     for key in (f"{section}.name" for section in sections):
         if not isinstance(flat.get(key, ""), str):
             raise UserError(f"{key} must be a name, got {flat[key]!r}")
     return flat
+
+
+def _policies(request: Mapping[str, Any]) -> Flat:
+    """The fields of policies that are given by name: `views.strong="usb"`."""
+    flat: Flat = {}
+    for key in VIEWS:
+        name = request.get(key)
+        if name is not None:
+            if name not in POLICIES:
+                raise unknown("policy of " + key, str(name), POLICIES)
+            flat |= flatten(POLICIES[name], f"{key}.")
+    return {key: "auto" if value is None else value for key, value in flat.items()}
 
 
 def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) -> Config:
@@ -107,12 +122,18 @@ def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) ->
             argument(PARTS[section], names[section], cls)
     flat: Flat = {}
     for source in (parts["algo"], parts["backbone"], dataset):
-        flat |= {k: v for k, v in getattr(source, "defaults", {}).items() if _applies(k, parts)}
+        flat |= {k: v for k, v in named(getattr(source, "defaults", {})).items() if _applies(k, parts)}
     flat |= request | {f"{section}.name": name for section, name in names.items() if parts[section]}
     config = build(flat, parts)
-    if not getattr(dataset, "flip", True) and (config.views.weak.flip or config.views.strong.flip):
-        raise UserError(f"data set {config.data.name!r} must not be mirrored; leave views.*.flip at false")
-    return config
+    return replace(config, views=_mirrored(config, getattr(dataset, "flip", True)))
+
+
+def _mirrored(config: Config, allowed: bool) -> Views:
+    """The views, mirrored where the data set allows it and nothing else was asked for."""
+    views = {f.name: getattr(config.views, f.name) for f in fields(Views)}
+    if not allowed and any(policy.flip for policy in views.values()):
+        raise UserError(f"data set {config.data.name!r} must not be mirrored; leave views.*.flip at auto")
+    return Views(**{n: replace(p, flip=allowed if p.flip is None else p.flip) for n, p in views.items()})
 
 
 def _applies(key: str, parts: Mapping[str, type | None]) -> bool:

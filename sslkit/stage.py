@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslkit import checkpoint, registry
+from sslkit.augment.policy import Policy
 from sslkit.average import Average
 from sslkit.config import PARTS
 from sslkit.contracts import Algorithm, Setup
@@ -25,7 +26,6 @@ from sslkit.randomness import seeded
 from sslkit.resolve import SLOTS, argument, options
 from sslkit.spec import Spec
 from sslkit.splits import Split
-from sslkit.views import Policy
 
 
 @dataclass
@@ -98,7 +98,7 @@ def build(spec: Spec, images: Images, split: Split, parent: Path | None, world: 
         if not len(index):
             raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
         known = label[index].to(device) if stream == "labeled" else None
-        sources[stream] = Source(pixels[index].to(device), index.to(device), known, batch)
+        sources[stream] = Source(pixels[index].to(device), index, known, batch)
     views = {
         stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
     }

@@ -18,13 +18,14 @@ class Digits(Dataset):
     flip = False
     mean, std = (0.305,) * 3, (0.376,) * 3
     defaults = {
-        "views.weak.flip": False,
+        "views.weak": "plain",
         "views.weak.shift": 0.06,  # half a pixel: larger ones cost accuracy on 8 px
         "views.weak.rotate": 5.0,
-        "views.strong.flip": False,
+        "views.strong": "plain",
         "views.strong.shift": 0.1,
         "views.strong.rotate": 10.0,
-        "views.strong.erase": 0.0,
+        "views.strong.brightness": 0.5,
+        "views.strong.contrast": 0.5,
         "finetune.steps": 80,  # so that vit_base takes minutes on two cores
         "finetune.batch": 16,
         "semi.steps": 80,

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from sslkit.augment.policy import Policy
 from sslkit.contracts import Stream
 from sslkit.loader import Loader, Source
-from sslkit.views import Policy
 
-POLICY = Policy(0.2, 15.0, True, brightness=0.3, contrast=0.3, erase=0.5)
+POLICY = Policy(shift=0.2, rotate=15.0, flip=True, brightness=0.3, randaugment="usb-n3", erase=0.5)
 VIEWS = {"labeled": {"weak": POLICY}, "unlabeled": {"weak": POLICY, "weak2": POLICY, "strong": POLICY}}
 ZERO, ONE = torch.zeros(3), torch.ones(3)
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from sslkit.randomness import Step, bits, key, permutation, seeded, uniform, uniform_for
+from sslkit.randomness import Draw, Step, bits, key, permutation, seeded, uniform
 
 N = 1 << 18
 KEYS = [key("a"), key("b", 1), key(0, "semi")]
@@ -26,7 +26,7 @@ def test_golden_values() -> None:
     assert uniform(7, torch.arange(2)).tolist() == [0.38982969522476196, 0.016788244247436523]
     assert permutation(7, 8).tolist() == [3, 2, 1, 5, 7, 0, 4, 6]
     assert Step(3, 10, seed=5, micro=1).key("mixer") == -787498099943771217
-    drawn = uniform_for(7, torch.tensor([4]), torch.tensor([2]), 3)
+    drawn = Draw(7, torch.tensor([4]), torch.tensor([2]))("a", 3)
     assert drawn.tolist() == [[0.5308605432510376, 0.17375165224075317, 0.22292816638946533]]
 
 
@@ -82,7 +82,7 @@ def test_streams_are_not_correlated() -> None:
 
 def test_samples_visits_and_places_are_not_correlated() -> None:
     sample, visit = torch.meshgrid(torch.arange(300), torch.arange(300), indexing="ij")
-    u = uniform_for(KEYS[0], sample.flatten(), visit.flatten(), 3).double().view(300, 300, 3)
+    u = Draw(KEYS[0], sample.flatten(), visit.flatten())("a", 3).double().view(300, 300, 3)
     pairs = [(u[:-1], u[1:]), (u[:, :-1], u[:, 1:]), (u[..., :-1], u[..., 1:]), (u, u.transpose(0, 1))]
     for left, right in pairs[:3]:
         r = float(torch.corrcoef(torch.stack([left.flatten(), right.flatten()]))[0, 1])
@@ -119,12 +119,13 @@ def test_permutation_is_one(n: int) -> None:
 
 
 def test_draws_of_a_sample_do_not_depend_on_its_batch() -> None:
-    sample, visit = torch.arange(40), torch.arange(40) % 3
-    whole = uniform_for(5, sample, visit, 10)
-    assert torch.equal(uniform_for(5, sample.flip(0), visit.flip(0), 10).flip(0), whole)
-    pieces = [uniform_for(5, s, v, 10) for s, v in zip(sample.split(7), visit.split(7), strict=True)]
+    draw = Draw(5, torch.arange(40), torch.arange(40) % 3)
+    whole = draw("a", 10)
+    assert torch.equal(draw.of(torch.arange(39, -1, -1))("a", 10).flip(0), whole)
+    pieces = [draw.of(slice(i, i + 7))("a", 10) for i in range(0, 40, 7)]
     assert torch.equal(torch.cat(pieces), whole)
-    assert torch.equal(uniform_for(5, sample, visit, 4), whole[:, :4])
+    assert torch.equal(draw("a", 4), whole[:, :4])
+    assert len(torch.unique(torch.cat([whole.flatten(), draw("b", 10).flatten()]))) == 800
 
 
 def test_step_draws_depend_on_name_step_micro_and_seed_alone() -> None:
@@ -166,5 +167,5 @@ def test_the_gpu_draws_the_same() -> None:
     here, there = positions(10_000), positions(10_000).cuda()
     assert torch.equal(uniform(KEYS[0], there).cpu(), uniform(KEYS[0], here))
     assert torch.equal(permutation(KEYS[0], 10_000, "cuda").cpu(), permutation(KEYS[0], 10_000))
-    ours, theirs = (uniform_for(KEYS[0], x, x % 7, 10) for x in (here, there))
+    ours, theirs = (Draw(KEYS[0], x, x % 7)("a", 10) for x in (here, there))
     assert torch.equal(theirs.cpu(), ours)

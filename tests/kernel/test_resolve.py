@@ -30,7 +30,7 @@ def keys(config: Config) -> Flat:
 
 
 def test_defaults_come_from_kernel_algorithm_backbone_and_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = {"control.run": True, "views.weak.flip": False, "views.strong.flip": False}
+    own = {"control.run": True}
     monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", own)
     found = keys(resolved())
     assert found["algo.name"] == "ema_teacher"
@@ -48,7 +48,7 @@ def test_data_set_beats_backbone_beats_algorithm_beats_kernel(monkeypatch: pytes
     every = {"semi.steps": 2, "semi.clip": 2.0, "semi.warmup": 0.2}
     monkeypatch.setattr(algorithm, "defaults", every)
     monkeypatch.setattr(backbone, "defaults", {"semi.steps": 3, "semi.clip": 3.0})
-    monkeypatch.setattr(data, "defaults", {"semi.steps": 4, "views.weak.flip": False, "views.strong.flip": False})
+    monkeypatch.setattr(data, "defaults", {"semi.steps": 4})
     found = keys(resolved(algo="fixmatch"))
     assert [found[f"semi.{name}"] for name in ("steps", "clip", "warmup", "lr")] == [4, 3.0, 0.2, 1e-3]
     assert keys(resolved(algo="fixmatch", semi__steps=5))["semi.steps"] == 5

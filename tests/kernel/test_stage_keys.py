@@ -20,7 +20,7 @@ from sslkit.spec import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 BASE = {"control.lr": "auto", "backbone": "vit_micro", "device": "cpu"}
-DEFAULTS = {"control.run": True, "views.weak.flip": False, "views.strong.flip": False}
+DEFAULTS = {"control.run": True}
 CPU = Machine("cpu", "fp32", 1)
 ALL = frozenset({"finetune", "finetune+", "semi"})
 SEMI = frozenset({"semi"})
@@ -62,6 +62,20 @@ def source(cls: type) -> str:
     return source_hash(cls)
 
 
+VIEW = {
+    "crop": 0.5,
+    "pad": 0.3,
+    "shift": 0.3,
+    "rotate": 7.0,
+    "interpolation": "bilinear",
+    **dict.fromkeys(("brightness", "contrast", "saturation", "jitter", "grayscale", "blur", "solarize"), 0.2),
+    "randaugment": "usb-n1",
+    "cutout": 0.3,
+    "cutout_random": True,
+    "erase": 0.2,
+    "erase_area": 0.2,
+    "erase_fill": "mean",
+}
 # key -> (another value than the default's, stages that it changes)
 FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "backbone.name": ("wrn_10_1", ALL),
@@ -86,28 +100,8 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.val": (0.2, ALL),
     "data.tune": (True, ALL),
     "data.size": (16, ALL),
-    **{
-        f"views.weak.{name}": (value, ALL)
-        for name, value in {
-            "shift": 0.3,
-            "rotate": 7.0,
-            "brightness": 0.2,
-            "contrast": 0.2,
-            "erase": 0.2,
-            "erase_area": 0.2,
-        }.items()
-    },
-    **{
-        f"views.strong.{name}": (value, SEMI)
-        for name, value in {
-            "shift": 0.3,
-            "rotate": 7.0,
-            "brightness": 0.2,
-            "contrast": 0.2,
-            "erase": 0.2,
-            "erase_area": 0.2,
-        }.items()
-    },
+    **{f"views.weak.{name}": (value, ALL) for name, value in VIEW.items()},
+    **{f"views.strong.{name}": (value, SEMI) for name, value in VIEW.items()},
     **{
         f"finetune.{name}": (value, ALL)
         for name, value in {

@@ -1,0 +1,98 @@
+"""Boxes drawn on the host: for random resized crops, random erasing and cutout."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TRIES = 10  # of torchvision and of timm, before they give up
+BOX_DRAWS = 2 * TRIES + 2
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Whole numbers, (N,) int64 on the host; a height of 0 is no box."""
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+
+    def mask(self, height: int, width: int, device: torch.device) -> Tensor:
+        """(N, height, width) bool, true inside."""
+        rows = _within(self.top, self.height, height, device)
+        columns = _within(self.left, self.width, width, device)
+        return rows[:, :, None] & columns[:, None, :]
+
+
+def _within(first: Tensor, length: Tensor, size: int, device: torch.device) -> Tensor:
+    low, high = torch.stack([first, first + length]).to(device, non_blocking=True)[:, :, None]
+    place = torch.arange(size, device=device)
+    inside: Tensor = (place >= low) & (place < high)
+    return inside
+
+
+def crop_boxes(u: Tensor, height: int, width: int, smallest: float) -> Boxes:
+    """torchvision's RandomResizedCrop: area `smallest` to 1, aspect 3/4 to 4/3; the middle where none of ten fits.
+
+    Args:
+        u: (N, BOX_DRAWS) uniform.
+    """
+    ratio = (3 / 4, 4 / 3)
+    boxes = _first_fit(u, height, width, (smallest, 1.0), ratio, largest=(height, width))
+    none = boxes.height == 0
+    high, wide = min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
+    whole = Boxes(*(torch.full_like(boxes.top, x) for x in ((height - high) // 2, (width - wide) // 2, high, wide)))
+    return Boxes(*(torch.where(none, w, b) for w, b in zip(vars(whole).values(), vars(boxes).values(), strict=True)))
+
+
+def erase_boxes(u: Tensor, height: int, width: int, largest_area: float) -> Boxes:
+    """timm's RandomErasing: area 2% to `largest_area`, aspect 0.3 to 1/0.3; none where none of ten fits.
+
+    Args:
+        u: (N, BOX_DRAWS) uniform.
+    """
+    area = (min(0.02, largest_area), largest_area)
+    return _first_fit(u, height, width, area, (0.3, 1 / 0.3), largest=(height - 1, width - 1))
+
+
+def cutout_boxes(u: Tensor, height: int, width: int, side: Tensor) -> Boxes:
+    """Google's cutout: a square about any pixel, cut off at the border.
+
+    Args:
+        u: (N, 2) uniform.
+        side: (N,) whole numbers of pixels.
+    """
+    half = side // 2
+    edges = []
+    for column, size in ((u[:, 0], height), (u[:, 1], width)):
+        centre = (column.double() * size).long()
+        low, high = (centre - half).clamp_min(0), (centre + half).clamp_max(size)
+        edges += [low, high - low]
+    return Boxes(edges[0], edges[2], edges[1], edges[3])
+
+
+def _first_fit(
+    u: Tensor,
+    height: int,
+    width: int,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+    largest: tuple[int, int],
+) -> Boxes:
+    """Of ten boxes drawn by area and log aspect (height over width), the first that is not too large, anywhere."""
+    u = u.double()
+    share, aspect = u[:, :TRIES], u[:, TRIES : 2 * TRIES]
+    pixels = (area[0] + share * (area[1] - area[0])) * height * width
+    stretch = torch.exp(math.log(ratio[0]) + aspect * math.log(ratio[1] / ratio[0]))
+    high, wide = (pixels * stretch).sqrt().round(), (pixels / stretch).sqrt().round()  # (N, TRIES)
+    fits = (high >= 1) & (wide >= 1) & (high <= largest[0]) & (wide <= largest[1])
+    first = fits.int().argmax(1, keepdim=True)
+    found = fits.any(1)
+    high, wide = (x.gather(1, first)[:, 0].where(found, 0.0) for x in (high, wide))
+    top = (u[:, -2] * (height - high + 1)).floor().clamp_max(height - high)
+    left = (u[:, -1] * (width - wide + 1)).floor().clamp_max(width - wide)
+    return Boxes(*(x.long() for x in (top, left, high, wide)))

@@ -1,0 +1,85 @@
+"""Sampling along an affine map, with the coordinates, filters and edges of Pillow's `Image.transform`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Filter = Literal["nearest", "bilinear", "bicubic"]
+
+
+def warp(images: Tensor, matrix: Tensor, kind: Filter, fill: Tensor | None = None) -> Tensor:
+    """uint8 (N, C, H, W) -> the same, sampled at x' = a x + b y + c, y' = d x + e y + f; pixel centres at half numbers.
+
+    Args:
+        matrix: (N, 6) float64 on the host: a, b, c, d, e, f, from a pixel of the result to a place in the image.
+        fill: (C,) uint8 for places outside; None reflects the image at its edges, and wants "bilinear".
+    """
+    height, width = images.shape[2:]
+    device = images.device
+    there = matrix.view(-1, 2, 3).to(device, torch.float32, non_blocking=True)[..., None, None]
+    y = (torch.arange(height, device=device) + 0.5)[:, None]
+    x = torch.arange(width, device=device) + 0.5
+    at = there[:, :, 0] * x + there[:, :, 1] * y + there[:, :, 2]  # (N, 2, H, W): x', y'
+    size = torch.tensor([width, height]).to(device, non_blocking=True)[:, None, None]
+    if kind == "bicubic":
+        made = _bicubic(images, at, matrix)
+    else:
+        grid = (at * (2 / size) - 1).permute(0, 2, 3, 1)
+        edge = "reflection" if fill is None else "border"
+        made = F.grid_sample(images.float(), grid, kind, edge, align_corners=False)
+    made = made.add_(1e-3).clamp_(0, 255).to(torch.uint8)  # Pillow cuts off; 1e-3: so that 41.99999 is 42
+    if fill is None:
+        return made
+    inside = ((at >= 0) & (at < size)).all(1, keepdim=True)
+    return torch.where(inside, made, fill[:, None, None])
+
+
+def _bicubic(images: Tensor, at: Tensor, matrix: Tensor) -> Tensor:
+    """(N, C, H, W) float32 at places (N, 2, H, W), by Pillow's kernel (a = -1; that of `grid_sample` has a = -3/4)."""
+    same = matrix == torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=matrix.dtype)  # on the host
+    a, b, c, d, e, f = same.all(0).tolist()
+    if a and d and e and f:  # rows slide, as in shear_x and translate_x
+        return _slide(images, at[:, 0, :, 0] - 0.5)
+    if a and b and c and e:
+        return _slide(images.transpose(2, 3), at[:, 1, 0, :] - 0.5).transpose(2, 3)
+    return _turn(images, at - 0.5)
+
+
+def _slide(images: Tensor, start: Tensor) -> Tensor:
+    """Each row taken from pixel `start` (N, H) on: four pixels, whose weights all of a row share."""
+    low = start.floor()
+    place = torch.arange(images.shape[3], device=images.device)
+    index = (low.long()[..., None] + place + _offsets(images)).clamp_(0, images.shape[3] - 1)  # (4, N, H, W)
+    near = images.float().expand(4, *images.shape).gather(4, index[:, :, None].expand(4, *images.shape))
+    return near.mul_(cubic(start - low, -1)[:, :, None, :, None]).sum(0)
+
+
+def _turn(images: Tensor, at: Tensor) -> Tensor:
+    """At any places (N, 2, H, W), 0 being the first pixel: 4 x 4 pixels."""
+    n, channels, height, width = images.shape
+    low = at.floor()
+    column_weight, row_weight = cubic(at - low, -1).unbind(2)  # (4, N, H, W)
+    column, row = (low.long() + _offsets(images)[..., None]).unbind(2)
+    column, row = column.clamp(0, width - 1), row.clamp(0, height - 1)
+    pixels = images.float().flatten(2).expand(4, -1, -1, -1)  # (4, N, C, HW)
+    made = torch.zeros(n, channels, height * width, device=images.device)
+    for i in range(4):
+        index = (row[i] * width + column).view(4, n, 1, -1)
+        near = pixels.gather(3, index.expand(-1, -1, channels, -1))
+        made += near.mul_((row_weight[i] * column_weight).view(4, n, 1, -1)).sum(0)
+    return made.view(images.shape)
+
+
+def _offsets(images: Tensor) -> Tensor:
+    return torch.arange(-1, 3, device=images.device)[:, None, None, None]
+
+
+def cubic(d: Tensor, a: float) -> Tensor:
+    """(4, …) weights of the pixels at -1, 0, 1 and 2 for a place d in [0, 1) beyond pixel 0 (Keys 1981, equation 4)."""
+    r = 1 - d
+    outer = d * r * a
+    return torch.stack([outer * r, ((a + 2) * d - (a + 3)) * d * d + 1, ((a + 2) * r - (a + 3)) * r * r + 1, outer * d])
