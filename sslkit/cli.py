@@ -177,6 +177,36 @@ def predict_command(
     click.echo(f"{found['images']} images{accuracy}: {out}")
 
 
+@cli.command("show-views")
+@click.argument("run", required=False)
+@click.option("--data", metavar="NAME[:ARG]", help="Data set, without a RUN.  [default: digits]")
+@click.option("--seed", type=int, help="Of what is drawn, without a RUN.  [default: 0]")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set views.strong=usb.")
+@click.option("--n", type=int, default=8, show_default=True, help="How many images.")
+@click.option("--out", required=True, metavar="FILE.png", help="Picture to make; never overwritten.")
+@plugins
+def show_views_command(
+    run: str | None,
+    data: str | None,
+    seed: int | None,
+    sets: tuple[str, ...],
+    n: int,
+    out: str,
+    plugins: tuple[str, ...],
+) -> None:
+    """Draw images with their weak and strong views; of a finished RUN also pseudo-labels and mixed images."""
+    from sslkit.resolve import parse_set
+    from sslkit.show_views import show_views
+
+    request = dict(map(parse_set, sets)) | {k: v for k, v in (("data", data), ("seed", seed)) if v is not None}
+    if run and request:
+        raise UserError("a RUN has its own configuration; drop --data, --seed and --set")
+    for plugin in plugins:
+        load_plugin(plugin)
+    show_views(request, Path(run) if run else None, Path(out), n)
+    click.echo(out)
+
+
 @cli.command("list")
 @click.argument("kind", required=False)
 @click.option("--check", is_flag=True, help="Load every part and show what fails.")

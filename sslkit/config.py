@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from sslkit.augment.policy import POLICIES, Policy
+from sslkit.augment.policy import STRONG, WEAK, Policy
 
 Flat = dict[str, Any]  # "section.name" -> value
 
@@ -30,8 +30,8 @@ class Data:
 
 @dataclass(frozen=True)
 class Views:
-    weak: Policy = field(default_factory=lambda: POLICIES["pad_crop"])
-    strong: Policy = field(default_factory=lambda: POLICIES["fixmatch"])
+    weak: Policy = field(default_factory=lambda: WEAK)
+    strong: Policy = field(default_factory=lambda: STRONG)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslkit.augment.plan import Plan, plan
 from sslkit.augment.policy import Policy
 from sslkit.augment.render import view
 from sslkit.contracts import Batch, Stream
@@ -57,12 +58,24 @@ class Loader:
         size = source.batch // self.parts
         place, visit = self._places(name, step * source.batch + micro * size, size)
         index = place.to(source.pixels.device, non_blocking=True)
-        pixels, sample = source.pixels[index], source.sample[place]
+        pixels = source.pixels[index]
         views = {}
         for view_name, policy in self.views[name].items():
-            draw = Draw(key(self.seed, "view", view_name), sample, visit)
+            draw = self._draw(view_name, source.sample[place], visit)
             views[view_name] = view(pixels, policy, draw, self.mean, self.std)
         return Stream(views, index, None if source.label is None else source.label[index])
+
+    def plans(self, name: str, step: int) -> dict[str, Plan]:
+        """View name -> what is drawn for the first micro-batch of a stream at a step."""
+        source = self.sources[name]
+        size = source.batch // self.parts
+        place, visit = self._places(name, step * source.batch, size)
+        draws = {view_name: self._draw(view_name, source.sample[place], visit) for view_name in self.views[name]}
+        height, width = source.pixels.shape[2:]
+        return {n: plan(self.views[name][n], draw, height, width) for n, draw in draws.items()}
+
+    def _draw(self, view_name: str, sample: Tensor, visit: Tensor) -> Draw:
+        return Draw(key(self.seed, "view", view_name), sample, visit)
 
     def _places(self, name: str, start: int, size: int) -> tuple[Tensor, Tensor]:
         """On the host: (size,) index into the source, and (size,) number of the epoch each belongs to."""

@@ -18,26 +18,28 @@ from sslkit.errors import UserError
 from sslkit.progress import QUALITY, images_a_step
 from sslkit.spec import Spec
 from sslkit.store import read_json
+from sslkit.timing import Seconds
 
 RESULT_SCHEMA = 1
 
 
-def plan_table(rows: Sequence[tuple[str, Spec, float | None]]) -> Table:
+def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     """What a run will do: (label, specification, seconds of a step where it was timed)."""
     table = Table(title="plan", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("stage", "steps", "images a step", "labelled passes", "pool passes", "expected time"):
+    for name in ("stage", "steps", "images a step", "labelled passes", "pool passes", "views' share", "expected time"):
         table.add_column(name, justify="left" if name == "stage" else "right")
-    table.add_row("pretrain", "skipped", "", "", "", "")
+    table.add_row("pretrain", "skipped")
     for label, spec, seconds in rows:
         steps, batch = spec.training["steps"], spec.training["batch"]
         passes = [f"{steps * batch / sum(spec.data['counts']):.1f}", ""]
         if "unlabeled" in spec.views:
             passes[1] = f"{steps * batch * spec.training['mu'] / spec.data['pool'][0]:.1f}"
-        time = duration(seconds * steps) if seconds is not None else "found in the store, or gone on with"
-        table.add_row(label, str(steps), str(images_a_step(spec)), *passes, time)
-    timed = [seconds * spec.training["steps"] for _, spec, seconds in rows if seconds is not None]
+        share = f"{seconds.views / seconds.step:.1%}" if seconds else ""
+        time = duration(seconds.step * steps) if seconds else "found in the store, or gone on with"
+        table.add_row(label, str(steps), str(images_a_step(spec)), *passes, share, time)
+    timed = [seconds.step * spec.training["steps"] for _, spec, seconds in rows if seconds]
     if timed:
-        table.add_row("all", "", "", "", "", duration(sum(timed)), style="bold")
+        table.add_row("all", *[""] * 5, duration(sum(timed)), style="bold")
     return table
 
 

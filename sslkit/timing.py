@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,10 +19,18 @@ from sslkit.splits import Split
 from sslkit.stage import build, enough_memory
 
 
-def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[str, float]:
+@dataclass(frozen=True)
+class Seconds:
+    """Of one step, and what of it draws and augments the views."""
+
+    step: float
+    views: float
+
+
+def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[str, Seconds]:
     """Key -> seconds of one step. Stages that do the same work a step are timed once."""
-    known: dict[str, float] = {}
-    found: dict[str, float] = {}
+    known: dict[str, Seconds] = {}
+    found: dict[str, Seconds] = {}
     for spec in specs:
         training = {k: v for k, v in spec.training.items() if k not in ("steps", "lr", "warmup", "weight_decay")}
         if "skip_rejected" in training:
@@ -35,18 +43,25 @@ def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[st
     return found
 
 
-def _time(spec: Spec, images: Images, split: Split) -> float:
-    """The fastest of three steps: the first ones also warm up."""
+def _time(spec: Spec, images: Images, split: Split) -> Seconds:
     with enough_memory(spec), tempfile.TemporaryDirectory() as folder:
         engine = Engine(build(spec, images, split, None), Path(folder))
         engine.algorithm.train()
         log = Log(engine.folder, 0, 0)
-        seconds = []
-        for index in range(3):
-            start = time.perf_counter()
-            engine.step(index, log)
-            if spec.device == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
+        step = _fastest(lambda index: engine.step(index, log), spec.device)
         log.close()
+        micro = range(spec.training["accumulate"])
+        views = _fastest(lambda index: [engine.job.loader.batch(index, m) for m in micro], spec.device)
+    return Seconds(step, views)
+
+
+def _fastest(work: Callable[[int], object], device: str) -> float:
+    """Seconds, of three times: the first ones also warm up."""
+    seconds = []
+    for index in range(3):
+        start = time.perf_counter()
+        work(index)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
     return min(seconds)

@@ -21,6 +21,10 @@ class Boxes:
     height: Tensor
     width: Tensor
 
+    def describe(self, row: int) -> str:
+        """Height, width and place of one box, in pixels."""
+        return f"{self.height[row]}x{self.width[row]} at {self.top[row]},{self.left[row]}"
+
     def mask(self, height: int, width: int, device: torch.device) -> Tensor:
         """(N, height, width) bool, true inside."""
         rows = _within(self.top, self.height, height, device)

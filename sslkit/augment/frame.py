@@ -25,7 +25,7 @@ class Taps:
 
 
 def reframe(images: Tensor, rows: Taps, columns: Taps) -> Tensor:
-    """uint8 (N, C, H, W) -> uint8 (N, C, h, w): along the columns and then the rows, rounded after each, as in Pillow."""
+    """uint8 (N, C, H, W) -> uint8 (N, C, h, w): columns first, then rows, rounded after each, as in Pillow."""
     x = _sum(images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format), columns)  # N, w, C, H
     x = _sum(_levels(x).transpose(1, 3), rows)  # (N, h, C, w)
     return _levels(x).to(torch.uint8).transpose(1, 2).contiguous()

@@ -143,7 +143,7 @@ def autocontrast(images: Tensor, value: Tensor) -> Tensor:
     flat = images.flatten(2)
     low, high = flat.amin(2, keepdim=True).double(), flat.amax(2, keepdim=True).double()
     level = _levels(images).double()
-    scale = 255.0 / (high - low).clamp_min(1)
+    scale = torch.full_like(high, 255).div_((high - low).clamp_min(1))  # `255 / x` is rounded otherwise
     return torch.where(high > low, (level * scale - low * scale).floor(), level).float()
 
 
@@ -231,6 +231,7 @@ def _matrix(value: Tensor, **columns: Tensor) -> Tensor:
 
 AFFINES: dict[str, AffineOp] = {f.__name__: f for f in (shear_x, translate_x, shear_y, translate_y, rotate)}
 NAMES = ("identity", *TABLES, *COLOURS, *AFFINES)
+PLAIN = {"identity", "invert", "autocontrast", "equalize", "grayscale"}  # have no value
 
 GROUPS: tuple[tuple[frozenset[str], Callable[..., Tensor]], ...] = (
     (frozenset(TABLES), _tables),

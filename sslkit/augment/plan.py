@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sslkit.augment import randaugment
 from sslkit.augment.boxes import BOX_DRAWS, Boxes, crop_boxes, cutout_boxes, erase_boxes
-from sslkit.augment.ops import Edge
+from sslkit.augment.ops import PLAIN, Edge
 from sslkit.augment.policy import Policy
 from sslkit.randomness import Draw
 
@@ -30,6 +30,26 @@ class Plan:
     blur: Tensor | None = None  # (N,) standard deviation in pixels, 0 is none
     cutout: Boxes | None = None
     erase: Boxes | None = None
+
+    def describe(self, row: int) -> list[str]:
+        """What was drawn for one image, in the order in which it is done."""
+        said = []
+        if self.shift is not None:
+            said.append("window {:+d} down, {:+d} right".format(*self.shift[row].tolist()))
+        if self.crop is not None:
+            said.append(f"crop {self.crop.describe(row)}")
+        if self.flip is not None and self.flip[row]:
+            said.append("mirrored")
+        if self.sway is not None:
+            said.append(f"turned {math.degrees(math.asin(self.sway[row, 3])):+.1f} degrees, moved")
+        used = [(names[row], float(value[row])) for names, value, _ in self.ops]
+        said += [name if name in PLAIN else f"{name} {value:.3g}" for name, value in used if name != "identity"]
+        if self.blur is not None and self.blur[row]:
+            said.append(f"blur {self.blur[row]:.1f} px")
+        for name, boxes in (("cutout", self.cutout), ("erased", self.erase)):
+            if boxes is not None and boxes.height[row]:
+                said.append(f"{name} {boxes.describe(row)}")
+        return said
 
 
 def plan(policy: Policy, draw: Draw, height: int, width: int) -> Plan:

@@ -20,8 +20,9 @@ from tests.augment.pictures import draws, photos
 MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 1.0, 2.0])
 ZERO, ONE = torch.zeros(3), torch.ones(3)
 EVERYTHING = Policy(
-    pad=0.1, crop=0.3, shift=0.1, rotate=20, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, jitter=0.8, grayscale=0.3,
-    blur=0.5, solarize=0.3, randaugment="rand-m9-mstd0.5-inc1", cutout=0.5, cutout_random=True, erase=0.5,
+    pad=0.1, crop=0.3, shift=0.1, rotate=20, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, jitter=0.8,
+    grayscale=0.3, blur=0.5, solarize=0.3, randaugment="rand-m9-mstd0.5-inc1", cutout=0.5, cutout_random=True,
+    erase=0.5,
 )  # fmt: skip
 NAMED = {name: replace(policy, flip=True) for name, policy in POLICIES.items()} | {"everything": EVERYTHING}
 

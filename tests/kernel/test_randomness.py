@@ -27,7 +27,7 @@ def test_golden_values() -> None:
     assert permutation(7, 8).tolist() == [3, 2, 1, 5, 7, 0, 4, 6]
     assert Step(3, 10, seed=5, micro=1).key("mixer") == -787498099943771217
     drawn = Draw(7, torch.tensor([4]), torch.tensor([2]))("a", 3)
-    assert drawn.tolist() == [[0.5308605432510376, 0.17375165224075317, 0.22292816638946533]]
+    assert drawn.tolist() == [[0.0636061429977417, 0.7099266648292542, 0.1345820426940918]]
 
 
 def test_splitmix64_by_python_integers() -> None:
