@@ -28,7 +28,7 @@ from sslkit.engine import Engine
 from sslkit.log import Log
 from sslkit.machine import Machine
 from sslkit.randomness import Draw
-from sslkit.resolve import SLOTS, resolve
+from sslkit.resolve import SLOTS, named, resolve
 from sslkit.spec import specify
 from sslkit.splits import Split
 from sslkit.stage import Job, build
@@ -47,7 +47,7 @@ class Colour:
 
 def make_job(backbone: str, size: int) -> Job:
     """A semi job on random pixels, all of whose strong views are kept."""
-    config: Config = resolve(
+    request = named(
         {
             "backbone.name": backbone,
             "semi.batch": BATCH,
@@ -57,10 +57,9 @@ def make_job(backbone: str, size: int) -> Job:
             "labeler.tau": 0.0,
             "views.weak": "semi_vit_weak",
             "views.strong": "semi_vit_strong",
-        },
-        Colour,
-        lambda: backbone,
+        }
     )
+    config: Config = resolve(request, Colour, lambda: backbone)
     draw = np.random.default_rng(0)
     pixels = draw.integers(0, 256, (1200, 3, size, size), dtype=np.uint8)
     label = draw.integers(0, 10, 1200)

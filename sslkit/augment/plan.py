@@ -41,7 +41,7 @@ class Plan:
         if self.flip is not None and self.flip[row]:
             said.append("mirrored")
         if self.sway is not None:
-            said.append(f"turned {math.degrees(math.asin(self.sway[row, 3])):+.1f} degrees, moved")
+            said.append(f"turned {math.degrees(math.atan2(self.sway[row, 3], self.sway[row, 0])):+.1f} degrees, moved")
         used = [(names[row], float(value[row])) for names, value, _ in self.ops]
         said += [name if name in PLAIN else f"{name} {value:.3g}" for name, value in used if name != "identity"]
         if self.blur is not None and self.blur[row]:
