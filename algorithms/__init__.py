@@ -1,1 +1,1 @@
-"""What ships in the box: algorithms here, their slots in `teachers`, `labelers` and `mixers`."""
+"""What ships in the box: algorithms here, slots in `teachers`, `labelers` and `mixers`, and `pretrainers`."""

@@ -1,24 +1,38 @@
 """timm's networks as `Classifier`s, sized for the image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import timm
-from timm.models import VisionTransformer
+import torch
 from torch import Tensor, nn
 
 from sslkit.errors import UserError
-from sslkit.network import Classifier, Output, Shape
+from sslkit.network import Classifier, Output, PatchEncoder, Shape, sincos
+
+SMALL = 64  # pixels; up to here patches and stems are finer than the published ones
+TIMM_STD = 0.02  # of timm's head of a ViT
+PUBLISHED = {  # width -> timm's name; the others are a vit_tiny with other arguments
+    384: "vit_small_patch16_224",
+    768: "vit_base_patch16_224",
+    1024: "vit_large_patch16_224",
+    1280: "vit_huge_patch14_224",
+}
 
 
 class TimmClassifier(Classifier):
-    """Any timm model whose `forward_head(…, pre_logits=True)` gives (N, D) features for its classifier."""
+    """Any timm model whose `forward_head(…, pre_logits=True)` gives (N, D) features for its classifier.
 
-    def __init__(self, model: nn.Module, feature_dim: int) -> None:
+    Args:
+        arguments: beside the number of classes, what `timm.create_model` needs to make `model` again.
+    """
+
+    def __init__(self, model: nn.Module, feature_dim: int, arguments: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.model: Any = model
         self.feature_dim = feature_dim
+        self.arguments = dict(arguments or {})
 
     def forward(self, images: Tensor) -> Output:
         tokens = self.model.forward_features(images)
@@ -28,6 +42,39 @@ class TimmClassifier(Classifier):
     def no_weight_decay(self) -> set[str]:
         names: set[str] = getattr(self.model, "no_weight_decay", set)()
         return {f"model.{name}" for name in names} & dict(self.named_parameters()).keys()
+
+    def hub_config(
+        self, classes: Sequence[str], mean: Sequence[float], std: Sequence[float], size: int
+    ) -> dict[str, Any]:
+        """What timm keeps in `config.json` on the Hugging Face hub; `architecture` and `model_args` make the network.
+
+        Raises:
+            UserError: timm cannot make it: a stem for small images is ours.
+        """
+        about = getattr(self.model, "pretrained_cfg", {})
+        name = about.get("architecture", "")
+        if not timm.is_model(name):
+            raise UserError(f"timm has no {type(self).__name__}, so that it cannot read its weights")
+        with torch.device("meta"):
+            theirs = timm.create_model(name, num_classes=len(classes), **self.arguments).state_dict()
+        for key, tensor in self.model.state_dict().items():
+            if key not in theirs or theirs[key].shape != tensor.shape:
+                other = tuple(theirs[key].shape) if key in theirs else "absent"
+                hint = f"; up to {SMALL} px the stem is not timm's" if tensor.ndim == 4 else ""
+                raise UserError(
+                    f"timm's {name} cannot read these weights: {key} is {tuple(tensor.shape)}, timm's {other}{hint}"
+                )
+        shown = {"input_size": [3, size, size], "mean": list(mean), "std": list(std), "num_classes": len(classes)}
+        fixed = {"interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "center", "custom_load": False}
+        kept = {key: about[key] for key in ("first_conv", "classifier", "fixed_input_size") if key in about}
+        return {
+            "architecture": name,
+            "num_classes": len(classes),
+            "num_features": self.feature_dim,
+            "label_names": list(classes),
+            "model_args": self.arguments,
+            "pretrained_cfg": shown | fixed | kept,
+        }
 
 
 @dataclass(frozen=True)
@@ -40,12 +87,14 @@ class Width:
     patch: int = 16
 
 
-class ViT(TimmClassifier):
+class ViT(TimmClassifier, PatchEncoder):
     """A pre-norm vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929), trained from scratch.
 
     Options:
         patch: side of a patch in pixels; None is 4 up to 64 px and the published one above.
         pool: "mean" of the patch tokens then LayerNorm (MAE, Semi-ViT B and L), or the class "token".
+        pos_embed: "learned", or fixed sines and cosines ("sincos", MAE's), which are not trained.
+        head_std: of the head's truncated normal weights; Semi-ViT starts fine-tuning with 2e-5. Its bias is 0.
         drop_path: stochastic depth of the last block, rising linearly from 0.
     """
 
@@ -57,23 +106,50 @@ class ViT(TimmClassifier):
         *,
         patch: int | None = None,
         pool: Literal["mean", "token"] = "mean",
+        pos_embed: Literal["learned", "sincos"] = "learned",
+        head_std: float = TIMM_STD,
         drop_path: float = 0.0,
     ) -> None:
-        published = 4 if shape.size <= 64 else self.width.patch
+        published = 4 if shape.size <= SMALL else self.width.patch
         patch = checked_patch(shape.size, published if patch is None else patch)
-        if not 0 <= drop_path < 1:
-            raise UserError(f"backbone.drop_path must be in [0, 1), got {drop_path}")
-        model = VisionTransformer(
-            img_size=shape.size,
-            patch_size=patch,
-            num_classes=shape.classes,
-            embed_dim=self.width.dim,
-            depth=self.width.depth,
-            num_heads=self.width.heads,
-            drop_path_rate=drop_path,
-            global_pool="avg" if pool == "mean" else "token",
-        )
-        super().__init__(model, self.width.dim)
+        if not 0 <= head_std <= 1:
+            raise UserError(f"backbone.head_std must be in [0, 1], got {head_std}")
+        arguments = {
+            "img_size": shape.size,
+            "patch_size": patch,
+            "embed_dim": self.width.dim,
+            "depth": self.width.depth,
+            "num_heads": self.width.heads,
+            "global_pool": "avg" if pool == "mean" else "token",
+        }
+        name = PUBLISHED.get(self.width.dim, "vit_tiny_patch16_224")
+        rate = checked_drop_path(drop_path)
+        model = timm.create_model(name, num_classes=shape.classes, drop_path_rate=rate, **arguments)
+        with torch.no_grad():
+            model.head.weight.mul_(head_std / TIMM_STD)  # scaled, not drawn again: no other draw moves
+            if pos_embed == "sincos":
+                model.pos_embed.copy_(sincos(self.width.dim, *model.patch_embed.grid_size))
+                model.pos_embed.requires_grad_(False)
+        super().__init__(model, self.width.dim, arguments)
+        self.patch, self.grid, self.pools_patches = patch, model.patch_embed.grid_size, pool == "mean"
+
+    def encode(self, images: Tensor, seen: Tensor) -> Tensor:
+        model = self.model
+        patches = model.patch_embed(images) + model.pos_embed[:, 1:]
+        patches = patches.gather(1, seen[..., None].expand(-1, -1, patches.shape[2]))
+        first = (model.cls_token + model.pos_embed[:, :1]).expand(len(images), -1, -1)
+        tokens: Tensor = model.norm(model.blocks(torch.cat([first, patches], 1)))  # no norm where patches are pooled
+        return tokens
+
+    def trunk(self) -> list[nn.Module]:
+        return [self.model.patch_embed, self.model.blocks]
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        model = self.model
+        first = [model.cls_token, model.pos_embed, *model.patch_embed.parameters()]
+        blocks = [list(block.parameters()) for block in model.blocks]
+        below = {id(p) for layer in (first, *blocks) for p in layer}
+        return [first, *blocks, [p for p in self.parameters() if id(p) not in below]]
 
 
 def learning_rates(finetune: float, semi: float, control: float | None = None) -> Mapping[str, Any]:
@@ -96,6 +172,17 @@ def checked_patch(size: int, patch: int) -> int:
     return patch
 
 
+def checked_drop_path(rate: float) -> float:
+    """`rate`, where it is a probability below 1.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not 0 <= rate < 1:
+        raise UserError(f"backbone.drop_path must be in [0, 1), got {rate}")
+    return rate
+
+
 class ResNet(TimmClassifier):
     """timm's ResNet; up to 64 px the stem is one 3x3 convolution of stride 1 without pooling."""
 
@@ -103,10 +190,32 @@ class ResNet(TimmClassifier):
     name: ClassVar[str]
 
     def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
-        model = timm.create_model(self.name, num_classes=shape.classes, drop_path_rate=drop_path)
-        if shape.size <= 64:
+        rate = checked_drop_path(drop_path)
+        model = timm.create_model(self.name, num_classes=shape.classes, drop_path_rate=rate)
+        if shape.size <= SMALL:
             wide = model.conv1.out_channels
             model.conv1 = nn.Conv2d(3, wide, 3, padding=1, bias=False)
             nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
             model.maxpool = nn.Identity()
+        super().__init__(model, model.num_features)
+
+
+class ConvNeXt(TimmClassifier):
+    """timm's ConvNeXt (Liu et al. 2022, arXiv:2201.03545); up to 64 px the stem is one 3x3 convolution of stride 1.
+
+    The published stem, 4x4 of stride 4, would leave 1x1 of an image of 32 px. A stem of 1x1 would not do either: the
+    norm that follows takes the brightness of a pixel away.
+    """
+
+    channels_last = True
+    name: ClassVar[str]
+
+    def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
+        rate = checked_drop_path(drop_path)
+        model = timm.create_model(self.name, num_classes=shape.classes, drop_path_rate=rate)
+        if shape.size <= SMALL:
+            wide = model.stem[0].out_channels
+            model.stem[0] = nn.Conv2d(3, wide, 3, padding=1)
+            nn.init.trunc_normal_(model.stem[0].weight, std=0.02)
+            nn.init.zeros_(model.stem[0].bias)
         super().__init__(model, model.num_features)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 
 import torch
+from torch import Tensor
 
-from sslkit.augment.ops import NAMES, Edge, apply
+from sslkit.augment.ops import AFFINES, NAMES, Edge, apply
+from sslkit.augment.warp import warp
 from sslkit.prepare import prepare
 from sslkit.randomness import uniform
 from tests.augment.oracle import MOVING, RANGES, WHOLE, reference
@@ -38,8 +40,32 @@ def main() -> None:
             made = apply(images, [name] * len(images), value, edge)
             pairs = zip(images, value.tolist(), strict=True)
             expected = torch.stack([tensor(reference(name, pillow(x), v, edge)) for x, v in pairs])
-            off = (made.int() - expected.int()).abs()
-            print(f"| {name} | {kind} | {off.double().mean():.4f} | {(off > 2).double().mean():.4%} |", flush=True)
+            report(name, kind, made, expected)
+    report("*two affine ones, merged*", "bicubic", *merged(images))
+
+
+def report(name: str, kind: str, made: Tensor, expected: Tensor) -> None:
+    off = (made.int() - expected.int()).abs()
+    print(f"| {name} | {kind} | {off.double().mean():.4f} | {(off > 2).double().mean():.4%} |", flush=True)
+
+
+def merged(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Two random affine operations by one matrix, and one after the other."""
+    n, (height, width) = len(images), images.shape[2:]
+    edge, fill = Edge("bicubic", GREY), torch.tensor(GREY, dtype=torch.uint8)
+    kinds, matrices, after = list(AFFINES), [], images
+    for turn in range(2):
+        names = [kinds[int(u * len(kinds))] for u in uniform(2 + turn, torch.arange(n)).tolist()]
+        share = uniform(4 + turn, torch.arange(n)).double()
+        value = torch.stack(
+            [RANGES[k][0] + (RANGES[k][1] - RANGES[k][0]) * s for k, s in zip(names, share, strict=True)]
+        )
+        rows = torch.cat([AFFINES[k](v[None], height, width) for k, v in zip(names, value, strict=True)])
+        last = torch.tensor([0.0, 0, 1], dtype=torch.float64).expand(n, 1, 3)
+        matrices.append(torch.cat([rows.view(n, 2, 3), last], 1))
+        after = apply(after, names, value, edge)
+    both = (matrices[0] @ matrices[1])[:, :2].reshape(n, 6)
+    return warp(images, both, "bicubic", fill), after
 
 
 if __name__ == "__main__":

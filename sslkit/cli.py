@@ -30,11 +30,16 @@ KEYS = {
     "mixer": "mixer.name",
     "backbone": "backbone.name",
     "data": "data.name",
+    "data_dir": "data.dir",
+    "download": "data.download",
     "labels": "data.labels",
     "pool": "data.pool",
     "val": "data.val",
     "tune": "data.tune",
     "size": "data.size",
+    "stages": "stages",
+    "weights": "weights",
+    "pretrainer": "pretrainer.name",
     "control": "control.run",
     "seed": "seed",
     "device": "device",
@@ -56,17 +61,23 @@ def cli() -> None:
 @click.option("--mixer", metavar="NAME", help="How images are mixed.  [default: the algorithm's]")
 @click.option("--backbone", metavar="NAME", help="Network; auto chooses by image size.  [default: auto]")
 @click.option("--data", metavar="NAME[:ARG]", help="Data set, as parquet:DIR.  [default: digits]")
+@click.option("--data-dir", metavar="DIR", help="Folder that holds the data set, as for imagenet.")
+@click.option("--download", is_flag=True, default=None, help="Fetch what of the data set is not there.")
 @click.option("--labels", metavar="N/class|N|N%|all", help="Labelled images.  [default: 10/class]")
 @click.option("--pool", metavar="complement|all", help="Are labelled images in the pool, too?  [default: complement]")
 @click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images to validate on.")
 @click.option("--tune", is_flag=True, default=None, help="Hide the real test, to choose settings (seeds from 100).")
 @click.option("--size", type=int, metavar="PX", help="Side of the images.  [default: their median, at most 224]")
+@click.option("--stages", metavar="LIST", help="Of pretrain, finetune, semi.  [default: finetune,semi]")
+@click.option("--weights", metavar="FILE|RUN", help="Weights that the first stage starts from.")
+@click.option("--pretrainer", metavar="NAME", help="Method of the stage pretrain.  [default: mae]")
 @click.option("--control/--no-control", default=None, help="Also train finetune+, labels only, for as many steps.")
 @click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
 @click.option("--threads", type=int, help="On a CPU.  [default: cores, at most 8]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set semi.lr=1e-3.")
+@click.option("--recipe", metavar="NAME", help="Published settings beneath --config; see `sslkit list recipes`.")
 @click.option("--config", metavar="FILE.toml", help="Configuration beneath the options.")
 @plugins
 @click.option("--name", help="Beginning of the run folder's name.")
@@ -77,6 +88,7 @@ def cli() -> None:
 @as_json
 def run_command(
     sets: tuple[str, ...],
+    recipe: str | None,
     config: str | None,
     plugins: tuple[str, ...],
     name: str | None,
@@ -93,11 +105,12 @@ def run_command(
 
     request = dict(map(parse_set, sets)) | {KEYS[k]: v for k, v in flags.items() if v is not None}
     if show_config:
-        show_configuration(request, config, plugins, as_json)
+        show_configuration(request, recipe, config, plugins, as_json)
         return
     progress = Console(stderr=True)
     found = pipeline.run(
         request,
+        recipe=recipe,
         config=config,
         plugins=plugins,
         runs=runs,
@@ -109,14 +122,17 @@ def run_command(
     print_results(found.results, found.folder, as_json)
 
 
-def show_configuration(request: dict[str, Any], config: str | None, files: tuple[str, ...], as_json: bool) -> None:
+def show_configuration(
+    request: dict[str, Any], recipe: str | None, config: str | None, files: tuple[str, ...], as_json: bool
+) -> None:
     from sslkit.config import flatten
     from sslkit.prepare import prepare
-    from sslkit.resolve import read_toml, to_toml
+    from sslkit.recipes import layers
+    from sslkit.resolve import to_toml
 
     for file in files:
         load_plugin(file)
-    prepared = prepare((read_toml(config) if config else {}) | request)
+    prepared = prepare(layers(recipe, config, request))
     click.echo(json.dumps(flatten(prepared.config), indent=1) if as_json else to_toml(prepared.config), nl=as_json)
 
 
@@ -213,7 +229,7 @@ def show_views_command(
 @plugins
 @as_json
 def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_json: bool) -> None:
-    """List parts: algorithms, teachers, labelers, mixers, backbones, datasets."""
+    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets."""
     for plugin in plugins:
         load_plugin(plugin)
     kinds = list(registry.KINDS)

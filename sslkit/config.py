@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from sslkit.augment.policy import STRONG, WEAK, Policy
+from sslkit.augment.policy import POLICIES, STRONG, WEAK, Policy
 
 Flat = dict[str, Any]  # "section.name" -> value
 
@@ -18,41 +18,68 @@ Flat = dict[str, Any]  # "section.name" -> value
 @dataclass(frozen=True)
 class Data:
     name: str = "digits"  # NAME or NAME:ARGUMENT
-    labels: str = "10/class"  # N/class, N in all, N%, or all
-    pool: Literal["complement", "all"] = "complement"  # "all" also holds the labelled images
+    dir: str = ""  # folder that holds the data set, for those that need one
+    download: bool = False  # fetch what is missing, for those that can
+    labels: str = "10/class"  # N/class, N in all, N%, all, index:FILE.csv or file:FILE.csv
+    pool: str = "complement"  # or "all", which also holds the labelled images, or index:FILE.csv
     val: float = 0.0  # share of the labelled images held out; only then is there a "best" checkpoint
     tune: bool = False  # hide the real test: a quarter of the training part stands in for it
     size: int | None = None  # side of the images; auto: their median, at most 224
 
     def __post_init__(self) -> None:
         _within(self, val=(0, 0.9), size=(4, 4096))
+        if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
+            raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
 
 
 @dataclass(frozen=True)
 class Views:
     weak: Policy = field(default_factory=lambda: WEAK)
     strong: Policy = field(default_factory=lambda: STRONG)
-
-
-@dataclass(frozen=True)
-class Pretrain:
-    method: Literal["none"] = "none"
+    pretrain: Policy = field(default_factory=lambda: POLICIES["mae"])
+    labeled: Literal["weak", "strong"] = "weak"  # whose policy labelled images have
 
 
 @dataclass(frozen=True)
 class Training:
     steps: int = 1000
+    epochs: float | None = None  # instead of steps: passes over the stage's largest stream
+    images: int | None = None  # instead of steps: images of that stream
     batch: int = 64  # labelled images a step, over all devices
     lr: float = 1e-3
+    scale_lr: bool = False  # lr is for 256 labelled images a step and grows with them
+    schedule: Literal["half_cosine", "fixmatch"] = "half_cosine"  # fixmatch: cos(7 pi t / 16)
+    min_lr: float = 0.0  # where the half cosine ends
     optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd: Nesterov momentum 0.9
+    beta2: float = 0.999  # of AdamW
     weight_decay: float = 0.05
-    warmup: float = 0.05  # share of the steps with linear warm-up; a half cosine to 0 follows
+    layer_decay: float = 1.0  # lr of a layer, as a share of that of the layer above
+    warmup: float = 0.05  # share of the steps with linear warm-up; the schedule follows
     clip: float = 0.0  # largest gradient norm; 0 is no clipping
     accumulate: int = 1  # micro-batches a step on each device
+    smoothing: float = 0.0  # of the labels
+    mixup: float = 0.0  # Beta(a, a) of mixup of labelled images; 0 is none
+    cutmix: float = 0.0  # the same of CutMix; with both, one of them at random
+    drop_path: float | None = None  # auto: the backbone's
+    erase: float | None = None  # auto: the views'; else that of the strong view
+    decay: float | None = None  # of the averaged network; auto: eval.decay
 
     def __post_init__(self) -> None:
         _within(self, steps=(1, None), batch=(1, 65536), lr=(0, None), weight_decay=(0, None))
-        _within(self, warmup=(0, 1), clip=(0, None), accumulate=(1, None))
+        _within(self, warmup=(0, 1), clip=(0, None), accumulate=(1, None), min_lr=(0, None), beta2=(0, 0.999999))
+        _within(self, layer_decay=(0, 1), smoothing=(0, 0.99), mixup=(0, None), cutmix=(0, None))
+        _within(self, drop_path=(0, 0.99), erase=(0, 1), decay=(0, 1), epochs=(1e-6, None), images=(1, None))
+        if self.epochs is not None and self.images is not None:
+            raise ValueError("epochs and images exclude each other: leave one at auto")
+        if self.layer_decay == 0:
+            raise ValueError("layer_decay must be above 0, got 0")
+
+
+@dataclass(frozen=True)
+class Pretrain(Training):
+    batch: int = 256  # images a step, labelled and unlabelled alike
+    beta2: float = 0.95
+    decay: float | None = 0.0  # the next stage starts from the last weights
 
 
 @dataclass(frozen=True)
@@ -91,11 +118,13 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+STAGES = ("pretrain", "finetune", "semi")
 PARTS = {
     "algo": "algorithm",
     "teacher": "teacher",
     "labeler": "labeler",
     "mixer": "mixer",
+    "pretrainer": "pretrainer",
     "backbone": "backbone",
 }
 
@@ -107,6 +136,7 @@ class Config:
     teacher: Part | None = None
     labeler: Part | None = None
     mixer: Part | None = None
+    pretrainer: Part | None = None
     data: Data = field(default_factory=Data)
     views: Views = field(default_factory=Views)
     pretrain: Pretrain = field(default_factory=Pretrain)
@@ -114,6 +144,8 @@ class Config:
     semi: Semi = field(default_factory=Semi)
     control: Control = field(default_factory=Control)
     eval: Eval = field(default_factory=Eval)
+    stages: str = "finetune,semi"  # of pretrain, finetune, semi, in this order
+    weights: str | None = None  # file that the first stage starts from
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -121,6 +153,9 @@ class Config:
 
     def __post_init__(self) -> None:
         _within(self, seed=(0, 2**31), threads=(1, 1024))
+        asked = self.stages.replace(" ", "").split(",")
+        if not self.stages or [stage for stage in STAGES if stage in asked] != asked:
+            raise ValueError(f"stages must be some of {','.join(STAGES)}, in this order, got {self.stages!r}")
 
     @property
     def decay(self) -> float:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sslkit.network import Classifier, Output
-
-if TYPE_CHECKING:
-    from sslkit.randomness import Step
+from sslkit.randomness import Step
 
 
 @dataclass(frozen=True)
@@ -27,18 +25,19 @@ class Stream:
     views: Mapping[str, Tensor]  # name -> (N, 3, H, W) float32, normalised
     index: Tensor  # (N,) int64, place in the pool, which was shuffled by the split's seed
     label: Tensor | None = None  # (N,) int64; "labeled" alone has it
+    target: Tensor | None = None  # (N, C), where labels are smoothed or labelled images are mixed
 
     def __getitem__(self, view: str) -> Tensor:
         return self.views[view]
 
     @property
     def y(self) -> Tensor:
-        """(N,) int64, of a labelled stream."""
+        """What the supervised loss of a labelled stream compares with: `target`, else `label`."""
         assert self.label is not None
-        return self.label
+        return self.label if self.target is None else self.target
 
 
-Batch = Mapping[str, Stream]  # "labeled", "unlabeled"
+Batch = Mapping[str, Stream]  # "labeled", "unlabeled"; "all": labelled and unlabelled images
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,7 @@ class Algorithm(nn.Module, ABC):
     views: ClassVar[Mapping[str, tuple[str, ...]]] = {"labeled": ("weak",), "unlabeled": ("weak", "strong")}
     slots: ClassVar[Mapping[str, str]] = {}  # slot -> default part; slots that are not here are refused
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this method wants set otherwise
+    classifies: ClassVar[bool] = True  # False: no head is trained, and the stage is not evaluated
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import io
 import os
 import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,20 +25,37 @@ from sslkit.version import __version__
 
 Array: TypeAlias = np.ndarray[Any, Any]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")  # in any case
+TEST = ("test", "val", "valid", "validation")  # what a test part may be called; the first that is there is the one
+BLOCK = 64  # images that a thread decodes at once
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Images as they are stored, with labels."""
+    """Images as they are stored, with labels. Ten million files are ten million names: no object but a text each."""
 
-    images: Sequence[Any]  # uint8 arrays (H, W) or (H, W, 3), or encoded files as bytes
+    images: Sequence[Any]  # uint8 arrays (H, W) or (H, W, 3), encoded files as bytes, or paths of files below `root`
     label: Array  # (N,) int64, -1 where there is none
-    names: Sequence[str] = ()  # where an image came from; default: its part and number
+    names: Sequence[str] = ()  # where an image came from; default: its path, else its part and number
+    root: str | Path = ""
+
+    def source(self, i: int) -> Any:
+        """What image i is opened from: an array, bytes, or the path of a file."""
+        image = self.images[i]
+        return os.path.join(self.root, image) if isinstance(image, str | os.PathLike) else image
+
+    def name(self, i: int, part: str) -> str:
+        """The name of image i of this part."""
+        if len(self.names):
+            return self.names[i]
+        image = self.images[i]
+        return str(image) if isinstance(image, str | os.PathLike) else f"{part} image {i}"
 
 
 class Dataset(ABC):
     """A part of kind "dataset", made as `Data(**options)`; `argument` names the option that follows the colon.
 
+    Options called `dir` and `download` are the keys `data.dir` (a text) and `data.download` (true or false).
     What may be done to the images is declared here, and no view does otherwise.
     """
 
@@ -75,48 +92,62 @@ class Images:
 
 def median_size(raw: Raw) -> int:
     """Median of the shorter sides of (at most 500 of) the images."""
-    step = max(1, len(raw.images) // 500)
-    return int(
-        statistics.median_low(
-            min(_open(raw.images[i], f"train image {i}").size) for i in range(0, len(raw.images), step)
-        )
-    )
+    sides = []
+    for i in range(0, len(raw.images), max(1, len(raw.images) // 500)):
+        with _open(raw.source(i), raw.name(i, "train")) as image:
+            sides.append(min(image.size))
+    return int(statistics.median_low(sides))
 
 
 def decode(classes: list[str], train: Raw, test: Raw, size: int, cache: Path | None = None) -> Images:
     """Decode every image once: RGB, short side to `size` (bicubic), centre crop.
 
     Args:
-        cache: folder where decoded files are kept by their content, so that the next run finds them.
+        cache: folder where decoded images are kept, so that the next run finds them: of encoded images by their
+            content, of files by path, size and time of change.
+
+    Raises:
+        UserError: an image is missing or broken, or all of them need more memory than there is.
     """
-    items = [*train.images, *test.images]
-    names = [*_names(train, "train"), *_names(test, "test")]
-    encoded = cache and isinstance(items[0], bytes)
-    pixels = _cached(items, names, size, cache) if cache and encoded else _decode(items, names, size)
+    count = len(train.images)
+    names = [raw.name(i, part) for raw, part in ((train, "train"), (test, "test")) for i in range(len(raw.images))]
+
+    def source(i: int) -> Any:
+        return train.source(i) if i < count else test.source(i - count)
+
+    encoded = not isinstance(source(0), np.ndarray)
+    pixels = _cached(source, names, size, cache) if cache and encoded else _decode(source, names, size)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest = hashlib.sha256(pixels.data)
     digest.update(label.tobytes() + "\0".join(classes).encode())
-    return Images(pixels, label, len(train.images), classes, digest.hexdigest(), names)
+    return Images(pixels, label, count, classes, digest.hexdigest(), names)
 
 
-def _names(raw: Raw, part: str) -> Sequence[str]:
-    return raw.names or [f"{part} image {i}" for i in range(len(raw.images))]
+def _decode(source: Callable[[int], Any], names: Sequence[str], size: int) -> Array:
+    try:
+        pixels = np.empty((len(names), 3, size, size), np.uint8)
+    except MemoryError:
+        needed = f"{len(names) * 3 * size * size / 1e9:.1f} GB of memory"
+        raise UserError(f"{len(names)} images of {size} px need {needed}, which is not there; lower --size") from None
 
+    def fill(start: int) -> None:
+        for i in range(start, min(start + BLOCK, len(names))):
+            pixels[i] = to_pixels(source(i), size, names[i])
 
-def _decode(items: Sequence[Any], names: Sequence[str], size: int) -> Array:
     with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(lambda item, name: to_pixels(item, size, name), items, names)))
+        list(pool.map(fill, range(0, len(names), BLOCK)))
+    return pixels
 
 
-def _cached(items: Sequence[bytes], names: Sequence[str], size: int, cache: Path) -> Array:
+def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, cache: Path) -> Array:
     digest = hashlib.sha256(f"{__version__} {size}".encode())
-    for item in items:
-        digest.update(hashlib.sha256(item).digest())
+    for i in range(len(names)):
+        digest.update(_identity(source(i)))
     path = cache / f"{digest.hexdigest()[:16]}.npy"
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found: Array = np.load(path)
         return found
-    pixels = _decode(items, names, size)
+    pixels = _decode(source, names, size)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -126,6 +157,17 @@ def _cached(items: Sequence[bytes], names: Sequence[str], size: int, cache: Path
     except OSError:  # no room: decoded again the next time
         temporary.unlink(missing_ok=True)
     return pixels
+
+
+def _identity(source: Any) -> bytes:
+    """32 bytes that tell an image from another: of its content, of a file by path, size and time of change."""
+    if isinstance(source, str | os.PathLike):
+        try:
+            about = os.stat(source)
+        except OSError as error:
+            raise UserError(f"no image file {source}: {error.strerror}") from None
+        source = f"{os.path.abspath(source)}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
+    return hashlib.sha256(source).digest()
 
 
 def to_pixels(item: Any, size: int, name: str) -> Array:
@@ -158,5 +200,7 @@ def _open(item: Any, name: str) -> Image.Image:
         return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
     except UnidentifiedImageError:
         raise UserError(f"{name} is not an image that Pillow knows") from None
+    except FileNotFoundError:
+        raise UserError(f"no image file {item}") from None
     except Exception as error:
         raise UserError(f"{name} cannot be decoded: {one_line(error)}") from None

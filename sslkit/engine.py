@@ -22,7 +22,7 @@ from sslkit.errors import Stopped, UserError
 from sslkit.evaluation import autocast, logits, scores
 from sslkit.log import EVERY, Log, NonFinite
 from sslkit.network import Classifier
-from sslkit.optim import optimizer, rate
+from sslkit.optim import learning_rate, optimizer
 from sslkit.randomness import Step
 from sslkit.stage import Job, under
 
@@ -57,11 +57,9 @@ class Engine:
         self.training, self.total = job.spec.training, int(job.spec.training["steps"])
         self.device = torch.device(self.spec.device)
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        student = self.algorithm.student
-        undecayed = {id(p) for n, p in student.named_parameters() if n in student.no_weight_decay()}
         modules = self.algorithm.trainable()
         self.trainable = {n: [p for p in m.parameters() if p.requires_grad] for n, m in modules.items()}
-        self.optimizers = {n: optimizer(m, undecayed, self.training) for n, m in modules.items()}
+        self.optimizers = {n: optimizer(m, self.algorithm.student, self.training) for n, m in modules.items()}
         self.wrapped: Any = self.algorithm
         if self.world > 1:
             self.wrapped = DistributedDataParallel(self.algorithm, broadcast_buffers=False)
@@ -131,10 +129,10 @@ class Engine:
 
     def step(self, index: int, log: Log) -> None:
         """One optimizer step; its values go to the log's device buffer."""
-        factor = rate(index, self.total, self.training["warmup"])
+        lr = learning_rate(index, self.total, self.training)
         for chosen in self.optimizers.values():
             for group in chosen.param_groups:
-                group["lr"] = self.training["lr"] * factor
+                group["lr"] = lr * group["scale"]
         accumulate = self.training["accumulate"]
         first = self.rank * accumulate
         steps = [Step(index, self.total, self.spec.draws, first + k) for k in range(accumulate)]
@@ -151,9 +149,9 @@ class Engine:
         return self.job.truth[batch["unlabeled"].index]
 
     def _flush(self, log: Log) -> None:
-        lr = self.training["lr"] * rate(self.done - 1, self.total, self.training["warmup"])
+        lr = learning_rate(self.done - 1, self.total, self.training)
         also = {"lr": lr, "seconds": round(self.seconds, 3)}
-        if "val" in self.job.evaluation and self._validates():
+        if "val" in self.job.evaluation and self.algorithm.classifies and self._validates():
             also["val_top1"] = self._validate()
         try:
             self.report(self.done, log.flush(self.done, **also))
@@ -189,11 +187,11 @@ class Engine:
         return top1
 
     def _finish(self) -> dict[str, Any]:
-        """Evaluate at the last step, write weights, predictions and the result."""
+        """Evaluate at the last step, write weights and predictions; the result."""
         pixels, label = self.job.evaluation["test"]
         result: dict[str, Any] = {"seconds": self.seconds, "steps": self.total, "networks": {}}
         predictions = {"label": label}
-        for name, network in self.networks().items():
+        for name, network in self.networks().items() if self.algorithm.classifies else ():
             predictions[name] = logits(self.algorithm, network, pixels, self.spec)
             result["networks"][name] = scores(predictions[name], label)
         result["best"] = self.best or None

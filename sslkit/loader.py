@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,8 +11,10 @@ from torch import Tensor
 from sslkit.augment.plan import Plan, plan
 from sslkit.augment.policy import Policy
 from sslkit.augment.render import view
+from sslkit.blend import BetaRatio, blend
 from sslkit.contracts import Batch, Stream
-from sslkit.randomness import Draw, key, permutation
+from sslkit.losses import one_hot
+from sslkit.randomness import Draw, Step, key, permutation
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,35 @@ class Source:
     batch: int  # images a step, over all devices
 
 
+@dataclass(frozen=True)
+class Targets:
+    """What becomes of the labels of a labelled batch, and with mixup or CutMix of its images.
+
+    As timm's Mixup in batch mode: one ratio and one kind a micro-batch, the partner is the image at the mirrored place.
+    """
+
+    classes: int
+    smoothing: float = 0.0
+    mixup: float = 0.0  # Beta(a, a); 0 is none
+    cutmix: float = 0.0
+
+    def __call__(self, stream: Stream, step: Step) -> Stream:
+        """The stream with `target`, and with mixed views."""
+        mixes = self.mixup > 0 or self.cutmix > 0
+        if stream.label is None or not (mixes or self.smoothing):
+            return stream
+        target, views = one_hot(stream.label, self.classes, self.smoothing), dict(stream.views)
+        if mixes:
+            both = self.mixup > 0 and self.cutmix > 0
+            ratio = BetaRatio(self.mixup or 1.0, self.cutmix or 1.0, 0.5 if both else float(self.cutmix > 0))
+            lam, cut, u = ratio.draw(len(target), step, target.device, "labeled")
+            partner = torch.arange(len(target), device=target.device).flip(0)
+            for name, images in views.items():
+                views[name], share = blend(images, partner, lam, cut, u, "published")
+            target = torch.lerp(target[partner], target, share[:, None])
+        return replace(stream, views=views, target=target)
+
+
 class Loader:
     """Every stream is walked in epochs, each a new permutation, and wraps round within a step.
 
@@ -34,6 +65,7 @@ class Loader:
         sources: stream name -> its images.
         views: stream name -> view name -> policy.
         parts: micro-batches of one step over all devices; divides every batch size.
+        targets: what becomes of labels.
     """
 
     def __init__(
@@ -44,14 +76,16 @@ class Loader:
         parts: int,
         mean: Tensor,
         std: Tensor,
+        targets: Targets = Targets(0),
     ) -> None:
         self.sources, self.views, self.seed, self.parts = sources, views, seed, parts
-        self.mean, self.std = mean, std
+        self.mean, self.std, self.targets = mean, std, targets
         self._orders: dict[tuple[str, int], Tensor] = {}
 
     def batch(self, step: int, micro: int) -> Batch:
         """Micro-batch number `micro` of `parts` of a step."""
-        return {name: self._stream(name, step, micro) for name in self.views}
+        at = Step(step, 0, self.seed, micro)
+        return {name: self.targets(self._stream(name, step, micro), at) for name in self.views}
 
     def _stream(self, name: str, step: int, micro: int) -> Stream:
         source = self.sources[name]

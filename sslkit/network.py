@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 
@@ -54,3 +55,38 @@ class Classifier(nn.Module, ABC):
     def no_weight_decay(self) -> set[str]:
         """Names of parameters of two or more dimensions that are not decayed: tokens, position embeddings."""
         return set()
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """All parameters, from the input to the head, for layer-wise decay of the learning rate."""
+        return [list(self.parameters())]
+
+
+class PatchEncoder(Classifier):
+    """A vision transformer, which can encode some of an image's patches: what masked pre-training needs."""
+
+    patch: int  # side of a patch in pixels
+    grid: tuple[int, int]  # patches down and across; they are numbered row by row
+    pools_patches: bool  # the head sees the mean of the patches, normed after it; else the normed class token
+
+    @abstractmethod
+    def encode(self, images: Tensor, seen: Tensor) -> Tensor:
+        """(N, 1 + K, D) class token and the patches whose numbers `seen` (N, K) int64 are given, in that order.
+
+        They are normed where the head takes the class token.
+        """
+
+    @abstractmethod
+    def trunk(self) -> list[nn.Module]:
+        """The modules that pre-training starts: patch projection and blocks."""
+
+
+def sincos(dim: int, height: int, width: int) -> Tensor:
+    """(1, 1 + height * width, dim) float32 position embedding by sines and cosines, zeros for the class token.
+
+    The first half of the channels encodes the column, the last half the row, as in the official MAE (2111.06377).
+    """
+    frequency = 10000.0 ** (-torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    angles = [place.reshape(-1, 1) * frequency for place in (column, row)]  # (height * width, dim / 4) each
+    patches = torch.cat([f(angle) for angle in angles for f in (torch.sin, torch.cos)], 1)
+    return torch.cat([torch.zeros(1, dim, dtype=torch.float64), patches])[None].float()

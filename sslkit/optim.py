@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sslkit.network import Classifier
 
-def optimizer(module: nn.Module, undecayed: Collection[int], training: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Fused AdamW or SGD for the trainable parameters of `module`.
 
-    Norms, biases and other parameters of one dimension are not decayed, nor are those whose `id` is in `undecayed`.
+def optimizer(module: nn.Module, student: Classifier, training: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Fused AdamW or SGD for the trainable parameters of `module`, in groups of one weight decay and one `scale`.
+
+    Norms, biases and other parameters of one dimension are not decayed, nor are those that the student names. `scale`
+    is layer_decay to the power of the layers above, for the student's parameters; others have 1 (BEiT 2106.08254).
     """
-    groups: dict[bool, list[Tensor]] = {True: [], False: []}
+    undecayed = {id(p) for n, p in student.named_parameters() if n in student.no_weight_decay()}
+    layers = student.layers()
+    height = {id(p): len(layers) - 1 - i for i, layer in enumerate(layers) for p in layer}
+    groups: dict[tuple[float, bool], list[Tensor]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
-            groups[parameter.ndim > 1 and id(parameter) not in undecayed].append(parameter)
+            scale = training["layer_decay"] ** height.get(id(parameter), 0)
+            decayed = parameter.ndim > 1 and id(parameter) not in undecayed
+            groups.setdefault((scale, decayed), []).append(parameter)
     decay = training["weight_decay"]
-    chosen = [{"params": p, "weight_decay": decay if decayed else 0.0} for decayed, p in groups.items() if p]
+    chosen = [
+        {"params": parameters, "weight_decay": decay if decayed else 0.0, "scale": scale}
+        for (scale, decayed), parameters in groups.items()
+    ]
     if training["optimizer"] == "sgd":
         return torch.optim.SGD(chosen, training["lr"], momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(chosen, training["lr"], fused=True)
+    return torch.optim.AdamW(chosen, training["lr"], (0.9, training["beta2"]), fused=True)
 
 
-def rate(index: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate: linear warm-up over a share of the steps, then half a cosine to 0."""
-    rise = round(warmup * steps)
+def learning_rate(index: int, steps: int, training: Mapping[str, Any]) -> float:
+    """Linear warm-up over a share of the steps, then half a cosine from `lr` to `min_lr`, or FixMatch's cosine."""
+    rise: int = round(training["warmup"] * steps)
+    lr, end = float(training["lr"]), float(training["min_lr"])
     if index < rise:
-        return (index + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (index - rise) / max(1, steps - rise)))
+        return lr * (index + 1) / rise
+    done = (index - rise) / max(1, steps - rise)
+    if training["schedule"] == "fixmatch":
+        return lr * math.cos(7 * math.pi / 16 * done)
+    return end + (lr - end) * 0.5 * (1 + math.cos(math.pi * done))

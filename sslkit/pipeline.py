@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from sslkit.config import Config, Flat, Part, Training, flatten
+from sslkit import registry
+from sslkit.config import Config, Part, Training, flatten
 from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
 from sslkit.machine import Machine, unusable_gpu
+from sslkit.network import PatchEncoder
 from sslkit.plugins import load_plugin
 from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
+from sslkit.recipes import layers
 from sslkit.record import machine_of, run_digest, run_name, write_run
-from sslkit.report import agreement, last_quality, plan_table, read_results, summary
-from sslkit.resolve import SLOTS, named, read_toml
+from sslkit.report import agreement, last_values, plan_table, read_results, summary
+from sslkit.resolve import SLOTS
 from sslkit.spec import Spec, specify
-from sslkit.stage import build, enough_memory
+from sslkit.stage import build, build_network, enough_memory
 from sslkit.store import PathLike, Store, is_done, read_json, remove, write_json
 from sslkit.timing import step_seconds
+from sslkit.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -47,24 +52,74 @@ class Run:
 def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
     """The stages of a run, in the order of their training."""
     config = prepared.config
+    found = [_pretrain(prepared, machine)] if _pretrains(config) else []
     around = prepared.images, prepared.split, machine
     labels_only = {"algo": Part("supervised")}
-    first = specify(config, "finetune", labels_only, config.finetune, "", *around)
-    found = [Stage("finetune", "supervised", first)]
+
+    def add(label: str, method: str, parts: Mapping[str, Part], training: Training, parent: Stage | None) -> None:
+        name = "finetune" if label == "finetune" else "semi"
+        first = "" if parent else _hash(weights_of(config))
+        spec = specify(config, name, parts, training, parent.spec.key if parent else "", *around, first)
+        found.append(Stage(label, method, spec, parent.label if parent else None))
+
+    if "finetune" in config.stages:
+        add("finetune", "supervised", labels_only, config.finetune, found[-1] if found else None)
+    start = found[-1] if found else None
+    if "semi" not in config.stages:
+        return found
     if config.control.run:
-        training = {f: getattr(config.semi, f) for f in Training.__dataclass_fields__}
+        training = {f.name: getattr(config.semi, f.name) for f in fields(Training)}
         control = Training(**training | {"lr": config.control.lr or config.semi.lr})
-        spec = specify(config, "semi", labels_only, control, first.key, *around)
-        found.append(Stage("finetune+", "supervised", spec, "finetune"))
+        add("finetune+", "supervised", labels_only, control, start)
     parts = {s: p for s in ("algo", *SLOTS) if (p := getattr(config, s)) is not None}
-    spec = specify(config, "semi", parts, config.semi, first.key, *around)
     method = " x ".join(part.name for part in (config.algo, config.mixer) if part and part.name != "none")
-    return [*found, Stage("semi", method, spec, "finetune")]
+    add("semi", method, parts, config.semi, start)
+    return found
+
+
+def weights_of(config: Config) -> Path | None:
+    """The file that the first stage starts from: `weights`, or what the last stage of that run left.
+
+    Raises:
+        UserError: there is none.
+    """
+    if config.weights is None:
+        return None
+    path = Path(config.weights).expanduser()
+    if (path / "run.json").is_file():
+        path = (
+            path.parent / "stages" / list(read_json(path / "run.json")["stages"].values())[-1] / "weights.safetensors"
+        )
+    if not path.is_file():
+        raise UserError(f"--weights {config.weights}: there is no such file, and no run with weights")
+    return path
+
+
+def _hash(path: Path | None) -> str:
+    if path is None:
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _pretrains(config: Config) -> bool:
+    """Whether there is a stage `pretrain`: convolutional networks skip it."""
+    return "pretrain" in config.stages and issubclass(registry.load("backbone", config.backbone.name), PatchEncoder)
+
+
+def _pretrain(prepared: Prepared, machine: Machine) -> Stage:
+    config, chosen = prepared.config, prepared.config.pretrainer
+    assert chosen is not None, "resolved with the stage"
+    parts = {"pretrainer": chosen}
+    around = prepared.images, prepared.split, machine
+    spec = specify(config, "pretrain", parts, config.pretrain, "", *around, _hash(weights_of(config)))
+    return Stage("pretrain", chosen.name, spec)
 
 
 def run(
     request: Mapping[str, Any] | None = None,
     *,
+    recipe: str | None = None,
     config: PathLike | None = None,
     plugins: Sequence[PathLike] = (),
     runs: PathLike = "runs",
@@ -78,6 +133,7 @@ def run(
 
     Args:
         request: configuration by key, as in {"algo": "fixmatch", "semi.lr": 1e-3}.
+        recipe: name of a recipe, beneath `config`.
         config: a TOML file beneath `request`.
         plugins: files that register parts.
         runs: root of the store.
@@ -94,7 +150,7 @@ def run(
     say = partial(_say, console)
     for plugin in plugins:
         load_plugin(plugin)
-    asked: Flat = (read_toml(config) if config else {}) | named({**(request or {}), **keys})
+    asked = layers(recipe, config, {**(request or {}), **keys})
     if not save_every >= 0:
         raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
     store = Store(runs)
@@ -134,6 +190,9 @@ def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: 
     new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
     with console.status("timing three steps of each stage"):  # also the first time that all is put together
         seconds = step_seconds(new, prepared.images, prepared.split)
+    weights = weights_of(prepared.config)
+    if weights and todo[0].spec in new:  # before anything is written: the file may not fit
+        console.print(load_weights(build_network(todo[0].spec), weights).table())
     for line in _introduction(prepared, machine):
         _say(console, line)
     console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
@@ -168,9 +227,10 @@ def _train(
                 parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
                 write_json(work / "spec.json", asdict(stage.spec))
                 with enough_memory(stage.spec), Bar(stage.label, stage.spec, console) as bar:
-                    job = build(stage.spec, prepared.images, prepared.split, parent)
+                    first = None if stage.parent else weights_of(prepared.config)
+                    job = build(stage.spec, prepared.images, prepared.split, parent, weights=first)
                     result = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say).train()
-                result["pseudo_labels"] = last_quality(work / "metrics.jsonl")
+                result |= last_values(work / "metrics.jsonl")
                 write_json(work / "result.json", result)
                 remove(work.glob("checkpoint-*"))
         found = read_json(store.stages / key / "result.json")
@@ -206,6 +266,8 @@ def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
         f"{machine.device}, {machine.precision}, {machine.threads} threads",
         unusable_gpu(),
     ]
+    if "pretrain" in config.stages and not _pretrains(config):
+        lines.append(f"stage pretrain is skipped: {config.backbone.name} has no patches to mask")
     if config.data.tune:
         lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
     return list(filter(None, lines))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def predict(
         raise UserError(f"{run} is not a finished run")
     about = read_json(run / "run.json")
     check_plugins(about["plugins"])
-    stage = run.parent / "stages" / about["stages"]["semi"]
+    stage = run.parent / "stages" / last_classifier(run, about["stages"])
     spec = Spec(**read_json(stage / "spec.json"))
     if test:
         names, pixels, label = _test_set(run, spec)
@@ -63,6 +63,21 @@ def predict(
     checkpoint.write_text(out, _table(names, found.softmax(1), spec.data["classes"], all_classes))
     result: dict[str, Any] = {"images": len(names), "out": str(out)}
     return result | {"top1": scores(found, label)["top1"]} if test else result
+
+
+def last_classifier(run: Path, stages: Mapping[str, str]) -> str:
+    """Folder name of the last stage that trained a head.
+
+    Args:
+        stages: label -> folder name, in the order of training.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = [folder for label, folder in stages.items() if label != "pretrain"]
+    if not found:
+        raise UserError(f"{run} has pre-trained only: there is no classifier in it")
+    return found[-1]
 
 
 def _logits(stage: Path, spec: Spec, pixels: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from typing import Any
 from sslkit import data, registry
 from sslkit.config import Config
 from sslkit.data import Dataset, Images
+from sslkit.durations import in_steps
 from sslkit.errors import UserError
 from sslkit.plugins import check_plugins
-from sslkit.resolve import argument, named, resolve
-from sslkit.splits import Split, split
+from sslkit.resolve import argument, coerce, named, options, resolve
+from sslkit.splits import Split, check_lists, split, take_labels
 
 MAX_SIZE = 224  # pixels, unless asked for more
 TUNING_SEED = 100  # the first one
@@ -44,7 +45,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
     name = str(flat.get("data.name", "digits"))
     cls = registry.load("dataset", name)
-    dataset: Dataset = cls(**argument("dataset", name, cls))
+    dataset: Dataset = cls(**argument("dataset", name, cls), **_place(flat, name, cls))
     classes, train, test = dataset.read()
     remarks: list[str] = []
 
@@ -59,5 +60,21 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
 
     config = resolve(flat, cls, backbone)
     config = replace(config, data=replace(config.data, size=size()))
+    train, test, said = take_labels(config.data.labels, classes, train, test)
+    remarks += said
+    check_lists(config.data, train.label)  # before the images are decoded, which can take an hour
     images = data.decode(classes, train, test, size(), cache)
-    return Prepared(config, images, split(images, config.data, config.seed), remarks)
+    parts = split(images, config.data, config.seed)
+    return Prepared(in_steps(config, parts), images, parts, remarks)
+
+
+def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
+    """`data.dir` and `data.download` where they are given, for a data set that takes them."""
+    given = {}
+    for option, kind in (("dir", str), ("download", bool)):
+        value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
+        if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
+            raise UserError(f"data set {name!r} has no use for data.{option}; drop it")
+        if value:
+            given[option] = value
+    return given

@@ -44,7 +44,7 @@ class Bar:
         self.start = start
         rate = (done - start[0]) * self.images / (now - start[1]) if done > start[0] else 0.0
         shown = [f"{rate:.0f} images/s"] if rate else []
-        shown += [f"{k} {v:.3f}" for k, v in line.items() if k not in ("step", "seconds", "lr", "grad_norm", *QUALITY)]
+        shown += [f"{k} {v:.3f}" for k, v in line.items() if k not in (*KEPT, *QUALITY)]
         if "coverage" in line:
             shown.append(f"kept {line['coverage']:.0%}")
         self.progress.update(self.task, completed=done, values=" · ".join(shown))
@@ -57,6 +57,7 @@ class Bar:
         self.progress.stop()
 
 
+KEPT = ("step", "seconds", "lr", "grad_norm")  # columns of the log that are not shown
 QUALITY = ("coverage", "precision", "recall", "confidence")
 
 

@@ -24,6 +24,7 @@ KINDS = {
     "teacher": ("algorithms.teachers", "contracts:Teacher"),
     "labeler": ("algorithms.labelers", "contracts:PseudoLabeler"),
     "mixer": ("algorithms.mixers", "contracts:Mixer"),
+    "pretrainer": ("algorithms.pretrainers", "contracts:Algorithm"),
     "backbone": ("backbones", "network:Classifier"),
     "dataset": ("datasets", "data:Dataset"),
 }

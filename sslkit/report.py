@@ -15,7 +15,7 @@ from rich.table import Table
 
 from sslkit import checkpoint
 from sslkit.errors import UserError
-from sslkit.progress import QUALITY, images_a_step
+from sslkit.progress import KEPT, QUALITY, images_a_step
 from sslkit.spec import Spec
 from sslkit.store import read_json
 from sslkit.timing import Seconds
@@ -28,12 +28,16 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     table = Table(title="plan", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("stage", "steps", "images a step", "labelled passes", "pool passes", "views' share", "expected time"):
         table.add_column(name, justify="left" if name == "stage" else "right")
-    table.add_row("pretrain", "skipped")
     for label, spec, seconds in rows:
         steps, batch = spec.training["steps"], spec.training["batch"]
-        passes = [f"{steps * batch / sum(spec.data['counts']):.1f}", ""]
-        if "unlabeled" in spec.views:
-            passes[1] = f"{steps * batch * spec.training['mu'] / spec.data['pool'][0]:.1f}"
+        labeled, pool = sum(spec.data["counts"]), spec.data.get("pool", [0])[0]
+        drawn = {
+            "labeled": (steps * batch / labeled, None),
+            "unlabeled": (None, steps * batch * spec.training.get("mu", 0) / pool if pool else None),
+            "all": (steps * batch / (labeled + pool),) * 2,
+        }
+        both = zip(*(drawn[stream] for stream in spec.views), strict=True)
+        passes = [next((f"{p:.1f}" for p in column if p is not None), "") for column in both]
         share = f"{seconds.views / seconds.step:.1%}" if seconds else ""
         time = duration(seconds.step * steps) if seconds else "found in the store, or gone on with"
         table.add_row(label, str(steps), str(images_a_step(spec)), *passes, share, time)
@@ -50,19 +54,20 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def last_quality(path: Path) -> dict[str, float] | None:
-    """Coverage, precision and recall of the pseudo-labels over the last tenth of a stage's logged steps."""
+def last_values(path: Path) -> dict[str, dict[str, float] | None]:
+    """Loss terms, and quality of the pseudo-labels, as means over the last tenth of a stage's logged steps."""
     lines = []
     for text in path.read_text("utf-8", "replace").splitlines():
         with contextlib.suppress(ValueError):  # the log may have been damaged from outside
             lines.append(json.loads(text))
     lines = lines[-max(1, len(lines) // 10) :]
     found = {}
-    for name in QUALITY:
+    for name in dict.fromkeys(name for line in lines for name in line):
         values = [line[name] for line in lines if line.get(name) is not None]
-        if values:
+        if values and name not in (*KEPT, "val_top1"):
             found[name] = sum(values) / len(values)
-    return found or None
+    quality = {name: found.pop(name) for name in QUALITY if name in found}
+    return {"losses": found, "pseudo_labels": quality or None}
 
 
 def read_results(run: Path) -> dict[str, Any]:
@@ -80,22 +85,14 @@ def read_results(run: Path) -> dict[str, Any]:
 
 def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The results of a run, as they are stored."""
-    by_stage = {row["stage"]: row for row in rows}
-
-    def headline(stage: str) -> float:
-        return float(by_stage[stage]["networks"]["averaged"]["top1"])
-
-    gains = {
-        f"semi - {other}": headline("semi") - headline(other)
-        for other in ("finetune", "finetune+")
-        if other in by_stage
-    }
+    top1 = {row["stage"]: row["networks"]["averaged"]["top1"] for row in rows if row["networks"]}
+    last = rows[-1]["stage"]
     return {
         "schema": RESULT_SCHEMA,
         "run": run.name,
-        "headline": {"network": "averaged", "step": "last", "top1": headline("semi")},
-        "gains": gains,
-        "pretrain": "skipped",
+        "headline": {"network": "averaged", "step": "last", "top1": top1.get(last)},
+        "gains": {f"{last} - {other}": top1[last] - top1[other] for other in top1 if other != last},
+        "pretrain": "trained" if rows[0]["stage"] == "pretrain" else "skipped",
         "stages": rows,
         "machine": machine,
         "config": config,
@@ -110,7 +107,8 @@ def results_table(results: dict[str, Any]) -> list[Table | str]:
     names = ["stage", "network", "top-1 %"] + ["top-5 %"] * top5 + ["F1", "NLL", "ECE", "kept %", "right %", "time"]
     for name in names:
         table.add_column(name, justify="left" if name in ("stage", "network") else "right", no_wrap=True)
-    table.add_row("pretrain", results["pretrain"])
+    if results["pretrain"] == "skipped":
+        table.add_row("pretrain", "skipped")
     for row in rows:
         for i, cells in enumerate(_cells(row, top5)):
             table.add_row(*cells, style="bold" if i == 0 else None)
@@ -125,6 +123,9 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
         networks["best/val"] = row["best"]
     time = duration(row["seconds"]) if row["new"] else "stored"
     ends = [[_percent(quality.get("coverage")), _percent(quality.get("precision")), time]]
+    if not networks:
+        loss = ", ".join(f"{value:.3f}" for value in row["losses"].values())
+        yield [row["stage"], f"loss {loss}", *[""] * (4 + top5), *ends.pop()]
     for name, found in networks.items():
         cells = [f"{100 * found[k]:.1f}" for k in (("top1", "top5") if top5 else ("top1",))]
         cells += [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
@@ -132,10 +133,17 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
 
 
 def _sentences(results: dict[str, Any]) -> list[str]:
-    gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
-    found = [f"semi is {results['stages'][-1]['method']}; finetune+ is as many steps from the same start, labels only."]
-    found.append(f"Headline: the averaged network at the last step. Points: {gains} (one seed: no claim).")
-    if "semi - finetune+" not in results["gains"]:
+    labels = [row["stage"] for row in results["stages"]]
+    found = []
+    if "semi" in labels:
+        found.append(
+            f"semi is {results['stages'][-1]['method']}; finetune+ is as many steps from the same start, labels only."
+        )
+    if results["headline"]["top1"] is not None:
+        gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
+        points = f" Points: {gains} (one seed: no claim)." if gains else ""
+        found.append(f"Headline: the averaged network at the last step.{points}")
+    if "semi" in labels and "finetune+" not in labels:
         found.append("No control: --control trains finetune+, as many steps on the labels only.")
     best = {row["stage"]: row["best"]["step"] for row in results["stages"] if row.get("best")}
     if best:

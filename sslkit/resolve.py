@@ -24,7 +24,8 @@ from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
 from sslkit.errors import UserError, unknown
 
-VIEWS = tuple(f"views.{f.name}" for f in fields(Views))
+POLICY_FIELDS = [f.name for f in fields(Views) if f.name != "labeled"]
+VIEWS = tuple(f"views.{name}" for name in POLICY_FIELDS)
 SLOTS = ("teacher", "labeler", "mixer")
 
 
@@ -117,6 +118,11 @@ def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) ->
             raise UserError(f"algorithm {names['algo']!r} has no {slot} (its slots: {has}); drop {drop}")
         names[slot] = request.get(f"{slot}.name", slots.get(slot, ""))
         parts[slot] = registry.load(slot, names[slot]) if slot in slots else None
+    names["pretrainer"] = request.get("pretrainer.name", "mae")
+    pretrains = "pretrain" in str(request.get("stages", ""))
+    if not pretrains and (asked := [key for key in request if key.startswith("pretrainer.")]):
+        raise UserError(f"{asked[0]} is for the stage pretrain; add --stages pretrain,finetune,semi")
+    parts["pretrainer"] = registry.load("pretrainer", names["pretrainer"]) if pretrains else None
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)
@@ -130,10 +136,12 @@ def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) ->
 
 def _mirrored(config: Config, allowed: bool) -> Views:
     """The views, mirrored where the data set allows it and nothing else was asked for."""
-    views = {f.name: getattr(config.views, f.name) for f in fields(Views)}
+    views = {name: getattr(config.views, name) for name in POLICY_FIELDS}
     if not allowed and any(policy.flip for policy in views.values()):
         raise UserError(f"data set {config.data.name!r} must not be mirrored; leave views.*.flip at auto")
-    return Views(**{n: replace(p, flip=allowed if p.flip is None else p.flip) for n, p in views.items()})
+    return replace(
+        config.views, **{n: replace(p, flip=allowed if p.flip is None else p.flip) for n, p in views.items()}
+    )
 
 
 def _applies(key: str, parts: Mapping[str, type | None]) -> bool:

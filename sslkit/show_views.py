@@ -19,6 +19,7 @@ from sslkit.errors import UserError
 from sslkit.evaluation import autocast
 from sslkit.loader import Loader, Source
 from sslkit.plugins import check_plugins
+from sslkit.predict import last_classifier
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.resolve import read_toml
@@ -82,7 +83,7 @@ def _of_run(run: Path, n: int) -> list[list[Tile]]:
         raise UserError(f"{run} is not a finished run")
     about = read_json(run / "run.json")
     check_plugins(about["plugins"])
-    stage = run.parent / "stages" / about["stages"]["semi"]
+    stage = run.parent / "stages" / last_classifier(run, about["stages"])
     spec = Spec(**read_json(stage / "spec.json"))
     prepared = prepare(read_toml(run / "config.toml"))
     if prepared.images.fingerprint != spec.data["fingerprint"]:

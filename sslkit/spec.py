@@ -12,17 +12,17 @@ import json
 import sys
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sslkit import registry
-from sslkit.config import PARTS, Config, Part, Training
+from sslkit.config import PARTS, Config, Part, Semi, Training, Views
 from sslkit.contracts import Algorithm
 from sslkit.data import Array, Images
-from sslkit.errors import unknown
+from sslkit.errors import UserError, unknown
 from sslkit.machine import Machine
 from sslkit.randomness import key
 from sslkit.splits import Split
@@ -65,14 +65,19 @@ def specify(
     images: Images,
     split: Split,
     machine: Machine,
+    weights: str = "",
 ) -> Spec:
-    """The specification of one stage; `algorithm` holds the algorithm and its slots by section."""
-    parts = {"backbone": config.backbone, **algorithm}
-    views = _views(config, registry.load("algorithm", algorithm["algo"].name))
-    settings = asdict(training)
-    if "unlabeled" not in views:
-        settings.pop("mu", None)
-        settings.pop("skip_rejected", None)
+    """The specification of one stage.
+
+    Args:
+        algorithm: the algorithm or pretrainer, and its slots, by section.
+        parent: key of the stage it starts from, or "".
+        weights: hash of the file it starts from, or "".
+    """
+    parts = {"backbone": _backbone(config, training), **algorithm}
+    main = "algo" if "algo" in algorithm else "pretrainer"
+    views = _views(config, registry.load(PARTS[main], algorithm[main].name), training)
+    settings = _settings(training, views)
     data = {
         "fingerprint": images.fingerprint,
         "size": images.size,
@@ -82,16 +87,19 @@ def specify(
         "std": list(_dataset(config).std),
     }
     used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
-    if "unlabeled" not in views:
+    if not views.keys() & {"unlabeled", "all"}:
         del used["pool"]
     data |= {name: stamp(index) for name, index in used.items()}
+    described = {section: _described(section, part) for section, part in parts.items()}
+    if weights:
+        described["backbone"]["weights"] = weights
     return Spec(
         stage,
         parent,
-        {section: _described(section, part) for section, part in parts.items()},
+        described,
         settings,
         views,
-        {"decay": config.decay, "buffers": config.eval.buffers},
+        {"decay": config.decay if training.decay is None else training.decay, "buffers": config.eval.buffers},
         data,
         config.seed,
         machine.device,
@@ -109,17 +117,41 @@ def _dataset(config: Config) -> Any:
     return registry.load("dataset", config.data.name)
 
 
-def _views(config: Config, algorithm: type[Algorithm]) -> dict[str, dict[str, dict[str, Any]]]:
+def _views(config: Config, algorithm: type[Algorithm], training: Training) -> dict[str, dict[str, dict[str, Any]]]:
     """Stream -> view -> policy; "strong2" is the policy of "strong" with draws of its own."""
-    known = {"weak": config.views.weak, "strong": config.views.strong}
+    known = {f.name: getattr(config.views, f.name) for f in fields(Views) if f.name != "labeled"}
+    if training.erase is not None:
+        known["strong"] = replace(known["strong"], erase=training.erase)
     views: dict[str, dict[str, dict[str, Any]]] = {}
     for stream, names in algorithm.views.items():
         for name in names:
-            policy = known.get(name.rstrip("0123456789"))
+            kind = name.rstrip("0123456789")
+            policy = known.get(config.views.labeled if stream == "labeled" and kind == "weak" else kind)
             if policy is None:
                 raise unknown(f"view of {algorithm.__name__}", name, known)
             views.setdefault(stream, {})[name] = asdict(policy)
     return views
+
+
+def _backbone(config: Config, training: Training) -> Part:
+    """The backbone with the stage's stochastic depth."""
+    chosen = config.backbone
+    if training.drop_path is None:
+        return chosen
+    if "drop_path" not in chosen.options:
+        raise UserError(f"backbone {chosen.name!r} has no drop_path; leave it at auto")
+    return Part(chosen.name, {**chosen.options, "drop_path": training.drop_path})
+
+
+def _settings(training: Training, views: Mapping[str, Any]) -> dict[str, Any]:
+    """What the engine and the loader do; what stands in parts, views and average is left out."""
+    settings = {f.name: getattr(training, f.name) for f in fields(Training)}
+    if isinstance(training, Semi) and "unlabeled" in views:
+        settings |= {"mu": training.mu, "skip_rejected": training.skip_rejected}
+    settings["lr"] *= training.batch / 256 if training.scale_lr else 1
+    for name in ("scale_lr", "epochs", "images", "drop_path", "erase", "decay"):
+        del settings[name]
+    return settings
 
 
 def _described(section: str, part: Part) -> dict[str, Any]:

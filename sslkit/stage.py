@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,12 +21,13 @@ from sslkit.config import PARTS
 from sslkit.contracts import Algorithm, Setup
 from sslkit.data import Images
 from sslkit.errors import UserError, one_line, out_of_memory
-from sslkit.loader import Loader, Source
+from sslkit.loader import Loader, Source, Targets
 from sslkit.network import Classifier, Shape
 from sslkit.randomness import seeded
 from sslkit.resolve import SLOTS, argument, options
 from sslkit.spec import Spec
 from sslkit.splits import Split
+from sslkit.weights import load_weights
 
 
 @dataclass
@@ -69,27 +71,29 @@ def restore(algorithm: Algorithm, average: Average, tensors: Mapping[str, Tensor
         raise UserError(f"the weights do not fit: the algorithm has no {extra[0]}")
 
 
-def build(spec: Spec, images: Images, split: Split, parent: Path | None, world: int = 1) -> Job:
+def build(
+    spec: Spec, images: Images, split: Split, parent: Path | None, world: int = 1, weights: Path | None = None
+) -> Job:
     """Networks, parts and data of a stage.
 
     Args:
         parent: folder of the stage it starts from.
         world: number of processes that share every step.
+        weights: file it starts from instead.
 
     Raises:
         UserError: a part refuses its options, a batch does not divide, the pool is empty.
     """
-    algorithm, average = build_algorithm(spec, parent)
+    algorithm, average = build_algorithm(spec, parent, weights)
     device = torch.device(spec.device)
     pixels = torch.from_numpy(images.pixels)
     label = torch.from_numpy(images.label)
-    batches = {"labeled": spec.training["batch"]}
-    if "unlabeled" in spec.views:
-        batches["unlabeled"] = spec.training["batch"] * spec.training["mu"]
     parts = spec.training["accumulate"] * world
+    indices = {"labeled": split.labeled, "unlabeled": split.pool, "all": np.union1d(split.labeled, split.pool)}
     sources = {}
-    for stream, batch in batches.items():
-        index = torch.from_numpy(split.labeled if stream == "labeled" else split.pool)
+    for stream in spec.views:
+        index = torch.from_numpy(indices[stream])
+        batch = spec.training["batch"] * (spec.training["mu"] if stream == "unlabeled" else 1)
         if batch % parts:
             raise UserError(
                 f"{batch} {stream} images a step do not divide into {parts} micro-batches; "
@@ -103,7 +107,8 @@ def build(spec: Spec, images: Images, split: Split, parent: Path | None, world: 
         stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
     }
     mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
-    loader = Loader(sources, views, spec.draws, parts, mean, std)
+    targets = Targets(len(images.classes), *(spec.training[name] for name in ("smoothing", "mixup", "cutmix")))
+    loader = Loader(sources, views, spec.draws, parts, mean, std, targets)
     pooled = "unlabeled" in spec.views
     return Job(
         spec,
@@ -137,9 +142,11 @@ def enough_memory(spec: Spec) -> Iterator[None]:
         ) from None
 
 
-def build_algorithm(spec: Spec, parent: Path | None) -> tuple[Algorithm, Average]:
+def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None) -> tuple[Algorithm, Average]:
     """The algorithm with its student and slots, and the averaged network, as they start."""
     student = build_network(spec)
+    if weights:
+        load_weights(student, weights)
     averaged = student
     if parent:
         tensors, _ = checkpoint.load(parent / "weights.safetensors")
@@ -160,7 +167,7 @@ def build_algorithm(spec: Spec, parent: Path | None) -> tuple[Algorithm, Average
         skip_rejected=_skips(spec, student),
     )
     slots = {slot: _part(spec, slot, setup) for slot in SLOTS if slot in spec.parts}
-    algorithm = _part(spec, "algo", setup, **slots)
+    algorithm = _part(spec, "algo" if "algo" in spec.parts else "pretrainer", setup, **slots)
     average = next((m for m in algorithm.modules() if _same_average(m, spec)), None)
     average = average or Average(averaged, spec.average["decay"], spec.average["buffers"])
     return algorithm.to(spec.device), average.to(spec.device)

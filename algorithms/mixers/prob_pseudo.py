@@ -6,7 +6,7 @@ Paper: Cai et al. 2022, Semi-ViT, arXiv:2208.05688, "Probabilistic Pseudo Mixup"
 import torch
 from torch import Tensor
 
-from sslkit.algorithms.mixers._blend import Box, blend
+from sslkit.blend import Box, blend
 from sslkit.contracts import Mixed, Mixer, PseudoLabels, Setup
 from sslkit.errors import UserError
 from sslkit.randomness import Step

@@ -6,7 +6,7 @@ Paper: Cai et al. 2022, Semi-ViT, arXiv:2208.05688, "Pseudo Mixup+" (behaviour o
 import torch
 from torch import Tensor
 
-from sslkit.algorithms.mixers._blend import BetaMixer
+from sslkit.algorithms.mixers._beta import BetaMixer
 from sslkit.contracts import Mixed, PseudoLabels
 from sslkit.randomness import Step
 from sslkit.registry import register

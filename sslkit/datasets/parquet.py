@@ -32,13 +32,7 @@ class Parquet(Dataset):
         self.dir = Path(dir).expanduser()
 
     def read(self) -> tuple[list[str], Raw, Raw]:
-        train, test = self._table("train"), self._table("test")
-        image, label = _columns(train.schema, self.dir)
-        for table in (train, test):
-            if table.schema.field(image).type != train.schema.field(image).type or label not in table.column_names:
-                raise UserError(f"{self.dir}: the test part has other columns than the training part")
-        classes, place = _classes(train, test, label)
-        return classes, _raw(train, image, label, place), _raw(test, image, label, place)
+        return raw_of_tables(self._table("train"), self._table("test"), str(self.dir))
 
     def _table(self, part: str) -> Any:
         files = sorted(self.dir.rglob("*.parquet"))
@@ -52,7 +46,21 @@ class Parquet(Dataset):
         raise UserError(f"{self.dir} holds no {part}*.parquet" if self.dir.is_dir() else f"no folder {self.dir}")
 
 
-def _columns(schema: Any, folder: Path) -> tuple[str, str]:
+def raw_of_tables(train: Any, test: Any, where: str) -> tuple[list[str], Raw, Raw]:
+    """Class names, training part and test part of two arrow tables; `where` they come from is for the messages.
+
+    Raises:
+        UserError: no column of images or labels, other columns in the test part, or labels that are no class.
+    """
+    image, label = _columns(train.schema, where)
+    for table in (train, test):
+        if table.schema.field(image).type != train.schema.field(image).type or label not in table.column_names:
+            raise UserError(f"{where}: the test part has other columns than the training part")
+    classes, place = _classes(train, test, label)
+    return classes, _raw(train, image, label, place), _raw(test, image, label, place)
+
+
+def _columns(schema: Any, folder: str) -> tuple[str, str]:
     image = [f.name for f in schema if _is_image(f.type)]
     label = [f.name for f in schema if pa.types.is_integer(f.type) or pa.types.is_string(f.type)]
     label.sort(key=lambda name: LABELS.index(name.lower()) if name.lower() in LABELS else len(LABELS))
@@ -101,7 +109,14 @@ def _names(schema: Any, label: str) -> list[str]:
 
 
 def _raw(table: Any, image: str, label: str, place: dict[Any, int]) -> Raw:
-    column = table[image].combine_chunks()
-    encoded = column.field("bytes") if pa.types.is_struct(column.type) else column
+    files = [file for chunk in table[image].chunks for file in _files(chunk)]
     labels = [-1 if value in UNLABELLED else place[value] for value in table[label].to_pylist()]
-    return Raw([item or b"" for item in encoded.to_pylist()], np.array(labels, np.int64))
+    return Raw(files, np.array(labels, np.int64))
+
+
+def _files(images: Any) -> list[bytes | str]:
+    """What each image is opened from: its bytes, else the file that stands beside them; without either it is empty."""
+    if not pa.types.is_struct(images.type):
+        return [item or b"" for item in images.to_pylist()]
+    columns = [images.field(name).to_pylist() for name in ("bytes", "path") if images.type.get_field_index(name) >= 0]
+    return [next(filter(None, row), b"") for row in zip(*columns, strict=True)]

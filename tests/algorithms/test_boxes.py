@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from sslkit.algorithms.mixers._blend import BetaRatio, boxes
+from sslkit.blend import BetaRatio, boxes
 from sslkit.errors import UserError
 from sslkit.randomness import Step
 from tests.algorithms import reference
+from tests.algorithms.make import part, setup
 
 CPU = torch.device("cpu")
 SIZES = [(8, 8), (7, 5), (1, 9), (28, 28)]
@@ -90,26 +91,32 @@ def test_beta_ratios_are_beta_distributed(alpha):
     from scipy.stats import beta, kstest
 
     ratio = BetaRatio(alpha, alpha, 0.5)
-    found = [ratio.draw(3, Step(i, 1000, 5), CPU)[0] for i in range(1000)]
+    found = [ratio.draw(3, Step(i, 1000, 5), CPU, "mixer")[0] for i in range(1000)]
     assert all(lam.shape == (3,) and lam.unique().numel() == 1 for lam in found)  # one draw a batch
     assert kstest([lam[0].item() for lam in found], beta(alpha, alpha).cdf).pvalue > 1e-3
 
 
 def test_switch_chooses_cutmix_and_its_distribution():
     ratio = BetaRatio(0.3, 40.0, 0.25)
-    drawn = [ratio.draw(1, Step(i, 2000, 5), CPU) for i in range(2000)]
+    drawn = [ratio.draw(1, Step(i, 2000, 5), CPU, "mixer") for i in range(2000)]
     cut = torch.cat([c for _, c, _ in drawn])
     lam = torch.cat([x for x, _, _ in drawn])
     assert cut.float().mean().item() == pytest.approx(0.25, abs=0.05)
     for values, alpha in ((lam[~cut], 0.3), (lam[cut], 40.0)):
         assert values.mean().item() == pytest.approx(0.5, abs=0.05)
         assert values.std().item() == pytest.approx((4 * (2 * alpha + 1)) ** -0.5, rel=0.1)
-    assert not BetaRatio(1, 1, 0.0).draw(2, Step(0, 1, 0), CPU)[1].any()
-    assert BetaRatio(1, 1, 1.0).draw(2, Step(0, 1, 0), CPU)[1].all()
+    assert not BetaRatio(1, 1, 0.0).draw(2, Step(0, 1, 0), CPU, "mixer")[1].any()
+    assert BetaRatio(1, 1, 1.0).draw(2, Step(0, 1, 0), CPU, "mixer")[1].all()
 
 
-@pytest.mark.parametrize(("wrong", "names"), [((0.0, 1, 0.5), "mixer.alpha"), ((1, -1, 0.5), "mixer.cutmix_alpha"),
-                                              ((1, 1, 1.5), "mixer.switch")])  # fmt: skip
+WRONG = [
+    ({"alpha": 0.0}, "mixer.alpha"),
+    ({"cutmix_alpha": -1}, "mixer.cutmix_alpha"),
+    ({"switch": 1.5}, "mixer.switch"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "names"), WRONG)
 def test_ratios_out_of_range_are_refused(wrong, names):
     with pytest.raises(UserError, match=names):
-        BetaRatio(*wrong)
+        part("mixer", "pseudo", setup(), **wrong)

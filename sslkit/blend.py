@@ -1,4 +1,9 @@
-"""What the mixers share: mixup and CutMix of a batch with given partners and ratios, element by element."""
+"""Mixup and CutMix of a batch with given partners and ratios, element by element, and timm's draw of the ratio.
+
+Sources: Zhang et al. 2018 (mixup, 1710.09412), Yun et al. 2019 (CutMix, 1905.04899).
+"""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,8 +11,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslkit.contracts import Mixer, PseudoLabels, Setup
-from sslkit.errors import UserError
 from sslkit.randomness import Step
 
 Box = Literal["published", "unbiased"]
@@ -62,46 +65,10 @@ class BetaRatio:
     cutmix_alpha: float
     switch: float
 
-    def __post_init__(self) -> None:
-        if self.alpha <= 0 or self.cutmix_alpha <= 0:
-            raise UserError(
-                f"mixer.alpha and mixer.cutmix_alpha must be above 0, got {self.alpha} and {self.cutmix_alpha}"
-            )
-        if not 0 <= self.switch <= 1:
-            raise UserError(f"mixer.switch is a probability and must be in [0, 1], got {self.switch}")
-
-    def draw(self, n: int, step: Step, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, n: int, step: Step, device: torch.device, name: str) -> tuple[Tensor, Tensor, Tensor]:
         """lam (N,), cut (N,) bool and the boxes' draws (4, N), each the same for the whole batch."""
-        cut = step.uniform("mixer.switch", 1, device=device) < self.switch
-        mixup = step.beta("mixer.mixup", self.alpha, 1, device=device)
-        cutmix = step.beta("mixer.cutmix", self.cutmix_alpha, 1, device=device)
-        u = step.uniform("mixer.box", 4, 1, device=device)
+        cut = step.uniform(f"{name}.switch", 1, device=device) < self.switch
+        mixup = step.beta(f"{name}.mixup", self.alpha, 1, device=device)
+        cutmix = step.beta(f"{name}.cutmix", self.cutmix_alpha, 1, device=device)
+        u = step.uniform(f"{name}.box", 4, 1, device=device)
         return torch.where(cut, cutmix, mixup).expand(n), cut.expand(n), u.expand(4, n)
-
-
-class BetaMixer(Mixer):
-    """A mixer whose ratios are drawn from Beta distributions, one draw a batch.
-
-    Options:
-        alpha, cutmix_alpha: of the distributions of mixup and CutMix ratios.
-        switch: probability of CutMix.
-        box: "published" clips CutMix boxes at the border, "unbiased" keeps the ratio's mean.
-    """
-
-    def __init__(
-        self,
-        setup: Setup,
-        *,
-        alpha: float = 0.8,
-        cutmix_alpha: float = 1.0,
-        switch: float = 0.5,
-        box: Box = "published",
-    ) -> None:
-        super().__init__()
-        self.ratio, self.box = BetaRatio(alpha, cutmix_alpha, switch), box
-
-    def blended(self, images: Tensor, labels: PseudoLabels, partner: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, H, W) and targets (N, C) mixed with those of their partners (N,)."""
-        lam, cut, u = self.ratio.draw(len(images), step, images.device)
-        mixed, share = blend(images, partner, lam, cut, u, self.box)
-        return mixed, torch.lerp(labels.target[partner], labels.target, share[:, None])

@@ -1,0 +1,48 @@
+"""Data sets of the Hugging Face hub, `hf:NAME`, by its package `datasets`."""
+
+import os
+from typing import Any
+
+from sslkit.data import TEST, Dataset, Raw
+from sslkit.datasets.parquet import raw_of_tables
+from sslkit.errors import UserError, one_line
+from sslkit.registry import register
+
+
+@register("dataset")
+class Hf(Dataset):
+    """What the package has stored before is read; with `download` it may ask the hub. Columns are found as in parquet.
+
+    NAME may also be a folder that the package knows how to load.
+    """
+
+    argument = "name"
+
+    def __init__(self, *, name: str, download: bool = False) -> None:
+        self.name = name
+        self.download = download
+
+    def read(self) -> tuple[list[str], Raw, Raw]:
+        found = self._load()
+        test = next((part for part in TEST if part in found), None)
+        if "train" not in found or test is None:
+            raise UserError(f"hf:{self.name} must have the parts train and test (or validation), it has {list(found)}")
+        return raw_of_tables(_table(found["train"]), _table(found[test]), f"hf:{self.name}")
+
+    def _load(self) -> Any:
+        if not self.download:
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the import: else the hub is asked every time
+        try:
+            import datasets  # type: ignore[import-not-found,unused-ignore]
+
+            return datasets.load_dataset(self.name)
+        except ImportError:
+            raise UserError("data sets of the hub need the package datasets: pip install datasets") from None
+        except Exception as error:  # the package, its loaders and the network raise what they like
+            more = "" if self.download else "; add --download to fetch it"
+            raise UserError(f"hf:{self.name} cannot be loaded: {one_line(error)}{more}") from None
+
+
+def _table(part: Any) -> Any:
+    """The part as an arrow table, images as they are stored."""
+    return part.with_format("arrow")[:].replace_schema_metadata(part.features.arrow_schema.metadata)

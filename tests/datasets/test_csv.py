@@ -1,0 +1,112 @@
+"""`csv:FILE`: columns by name or place, classes in words or numbers, and tables that are not as they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sslkit.data import Raw
+from sslkit.errors import UserError
+from tests.datasets.make import decoded, pictures, read
+
+
+def table(root: Path, text: str) -> tuple[list[str], Raw, Raw]:
+    (root / "t.csv").write_text(text, "utf-8")
+    return read("csv", file=str(root / "t.csv"))
+
+
+def test_paths_are_relative_to_the_file(here: Path) -> None:
+    pictures(here / "deep", ["x/a.png", "x/b.png", "c.png"])
+    (here / "deep/t.csv").write_text(
+        f"path,label,split\nx/a.png,cat,train\n{here}/deep/c.png,dog,train\nx/b.png,cat,test\n"
+    )
+    found = decoded("csv", 8, file="deep/t.csv")
+    assert found.classes == ["cat", "dog"]
+    assert found.label.tolist() == [0, 1, 0]
+    assert found.pixels[:, 0, 0, 0].tolist() == [0, 10, 5]
+    assert found.names == ["x/a.png", f"{here}/deep/c.png", "x/b.png"]
+
+
+SAME = {
+    "other names": "image,class,split\na.png,x,train\nb.png,y,train\nc.png,x,test\n",
+    "other order": "split;label;path\ntrain;x;a.png\ntrain;y;b.png\ntest;x;c.png\n",
+    "unknown names": "split\tphoto\tspecies\ntrain\ta.png\tx\ntrain\tb.png\ty\ntest\tc.png\tx\n",
+    "spaces and capitals": "Path, Label, Split\na.png , x, TRAIN\n\nb.png, y, Train\nc.png, x, Test\n",
+    "marked as UTF-8": "\ufeffpath,label,split\na.png,x,train\nb.png,y,train\nc.png,x,test\n",
+    "more columns": "id,path,note,label,split\n7,a.png,,x,train\n8,b.png,,y,train\n9,c.png,,x,test\n",
+    "quoted": 'path,label,split\n"a.png","x",train\r\n"b.png",y,train\r\nc.png,x,test',
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_tables_that_say_the_same(case: str, here: Path) -> None:
+    classes, train, test = table(here, SAME[case])
+    assert classes == ["x", "y"]
+    assert (train.images, train.label.tolist()) == (["a.png", "b.png"], [0, 1])
+    assert (test.images, test.label.tolist()) == (["c.png"], [0])
+
+
+def test_numbers_are_in_their_order_and_empty_is_unlabelled(here: Path) -> None:
+    rows = "a,10,train\nb,9,train\nc,,train\nd,-1,train\ne,9,val\nf,,val\n"
+    classes, train, test = table(here, f"path,label,split\n{rows}")
+    assert classes == ["9", "10"]
+    assert train.label.tolist() == [1, 0, -1, -1]
+    assert test.label.tolist() == [0, -1]
+
+
+def test_words_beside_numbers_are_words(here: Path) -> None:
+    assert table(here, "path,label,split\na,10,train\nb,9,train\nc,x,train\nd,9,test")[0] == ["10", "9", "x"]
+
+
+@pytest.mark.parametrize("word", ["test", "val", "valid", "validation"])
+def test_words_for_the_test_part(word: str, here: Path) -> None:
+    assert table(here, f"path,label,split\na,x,train\nb,x,{word}\n")[2].images == ["b"]
+
+
+def test_test_beats_validation(here: Path) -> None:
+    _, train, test = table(here, "path,label,split\na,x,train\nb,x,val\nc,x,test\n")
+    assert (train.images, test.images) == (["a"], ["c"])
+
+
+REFUSED = {
+    "no split": ("path,label\na,x\n", "add a column `split` that says train or test"),
+    "no names at all": ("a.png,x\nb.png,y\n", "add a column `split`"),
+    "no test": ("path,label,split\na,x,train\n", "it says only 'train'"),
+    "no train": ("path,label,split\na,x,test\n", "it says only 'test'"),
+    "a strange part": ("path,label,split\na,x,train\nb,x,holdout\nc,x,test\n", "it says 'holdout'"),
+    "no part": ("path,label,split\na,x,\nc,x,test\n", "it says ''"),
+    "a class of the test alone": ("path,label,split\na,x,train\nb,y,test\n", "no class of the training: ['y']"),
+    "no label": ("path,label,split\na,,train\nb,x,test\n", "no row of the training part has a label"),
+    "one twice": ("path,label,split\na,x,train\na,x,test\n", "lists 'a' more than once"),
+    "a short row": ("path,label,split\na,x,train\nb,x\n", "line 3: too few columns, 2 of 3"),
+    "one column": ("path\na\n", "needs the columns path, label, split"),
+    "names alone": ("path,label,split\n", "holds no row"),
+    "nothing": ("", "needs the columns"),
+    "blank": ("\n\n  \n", "needs the columns"),
+    "a cell without end": ("path,label,split\n" + "x" * 200_000 + ",y,train\n", "field larger"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_read_is_refused(case: str, here: Path) -> None:
+    text, words = REFUSED[case]
+    with pytest.raises(UserError) as caught:
+        table(here, text)
+    assert words in str(caught.value)
+    assert "t.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file_and_no_text(here: Path) -> None:
+    (here / "bytes.csv").write_bytes(b"path,label,split\n\xff,x,train\n")
+    for file, words in (("gone.csv", "No such file"), (".", "Is a directory"), ("bytes.csv", "UnicodeDecodeError")):
+        with pytest.raises(UserError, match=f"cannot read .*{words}"):
+            read("csv", file=file)
+
+
+def test_an_image_that_is_not_there_is_named(here: Path) -> None:
+    pictures(here, ["a.png"])
+    (here / "t.csv").write_text("path,label,split\na.png,x,train\nsub/b.png,x,test\n")
+    with pytest.raises(UserError, match=r"no image file .*sub/b.png"):
+        decoded("csv", 8, file="t.csv")
