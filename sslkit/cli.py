@@ -11,10 +11,8 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from sslkit import registry
-from sslkit.errors import Stopped, UserError, one_line, unknown
+from sslkit.errors import Stopped, UserError, one_line
 from sslkit.plugins import load_plugin
 from sslkit.version import __version__
 
@@ -229,42 +227,15 @@ def show_views_command(
 @plugins
 @as_json
 def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_json: bool) -> None:
-    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets."""
+    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets; or recipes."""
+    from sslkit.listing import list_parts, list_recipes
+
     for plugin in plugins:
         load_plugin(plugin)
-    kinds = list(registry.KINDS)
-    if kind:
-        if kind.removesuffix("s") not in kinds:
-            raise unknown("kind of part", kind, [f"{k}s" for k in kinds])
-        kinds = [kind.removesuffix("s")]
-    rows = [entry for k in kinds for entry in registry.entries(k)]
-    problems = [problem(entry) if check else "" for entry in rows]
-    if as_json:
-        fields = ("kind", "name", "description", "paper", "origin")
-        listed = [{f: getattr(e, f) for f in fields} for e in rows]
-        if check:
-            listed = [row | {"problem": reason} for row, reason in zip(listed, problems, strict=True)]
-        click.echo(json.dumps(listed, indent=1))
+    if kind in ("recipe", "recipes"):
+        list_recipes(as_json)
     else:
-        table = Table()
-        for column in ("kind", "name", "description", "paper", "origin", *(["problem"] if check else [])):
-            table.add_column(column, no_wrap=column in ("kind", "name"))
-        for e, reason in zip(rows, problems, strict=True):
-            cells = [e.kind, e.name, e.description, e.paper, e.origin]
-            table.add_row(*map(escape, [*cells, reason] if check else cells))
-        Console().print(table)
-    if any(problems):
-        raise UserError(f"{sum(map(bool, problems))} of {len(rows)} parts cannot be loaded")
-
-
-def problem(entry: registry.Entry) -> str:
-    """Why a part cannot be loaded, or nothing."""
-    try:
-        registry.find(entry.kind, entry.name)
-        registry.load_entry(entry)
-    except UserError as error:
-        return str(error)
-    return ""
+        list_parts(kind, check, as_json)
 
 
 def main(arguments: list[str] | None = None) -> int:

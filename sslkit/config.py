@@ -48,7 +48,7 @@ class Training:
     batch: int = 64  # labelled images a step, over all devices
     lr: float = 1e-3
     scale_lr: bool = False  # lr is for 256 labelled images a step and grows with them
-    schedule: Literal["half_cosine", "fixmatch"] = "half_cosine"  # fixmatch: cos(7 pi t / 16)
+    schedule: Literal["half_cosine", "long_cosine"] = "half_cosine"  # long: cos(7 pi t / 16)
     min_lr: float = 0.0  # where the half cosine ends
     optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd: Nesterov momentum 0.9
     beta2: float = 0.999  # of AdamW

@@ -44,6 +44,6 @@ def learning_rate(index: int, steps: int, training: Mapping[str, Any]) -> float:
     if index < rise:
         return lr * (index + 1) / rise
     done = (index - rise) / max(1, steps - rise)
-    if training["schedule"] == "fixmatch":
+    if training["schedule"] == "long_cosine":
         return lr * math.cos(7 * math.pi / 16 * done)
     return end + (lr - end) * 0.5 * (1 + math.cos(math.pi * done))

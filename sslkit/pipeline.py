@@ -87,9 +87,8 @@ def weights_of(config: Config) -> Path | None:
         return None
     path = Path(config.weights).expanduser()
     if (path / "run.json").is_file():
-        path = (
-            path.parent / "stages" / list(read_json(path / "run.json")["stages"].values())[-1] / "weights.safetensors"
-        )
+        last = list(read_json(path / "run.json")["stages"].values())[-1]
+        path = path.parent / "stages" / last / "weights.safetensors"
     if not path.is_file():
         raise UserError(f"--weights {config.weights}: there is no such file, and no run with weights")
     return path
@@ -155,7 +154,7 @@ def run(
         raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
     store = Store(runs)
     prepared = prepare(asked, store.root / "data")
-    folder, suffix = _folder(store, prepared.config, name, again)
+    folder, suffix = _folder(store, prepared, name, again)
     if is_done(folder) and not again:
         say(f"{folder} is finished; --again repeats it")
         return Run(folder, read_results(folder))
@@ -172,9 +171,9 @@ def run(
     return Run(folder, results)
 
 
-def _folder(store: Store, config: Config, name: str | None, again: bool) -> tuple[Path, str]:
+def _folder(store: Store, prepared: Prepared, name: str | None, again: bool) -> tuple[Path, str]:
     """The run's folder, and what its stages' names end in: nothing, or "-2" and so on for a repetition."""
-    name, digest = name or run_name(config), run_digest(config)
+    name, digest = name or run_name(prepared.config), run_digest(prepared)
     first = store.run_folder(name, digest, again=False)
     if again and not is_done(first):
         raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sslkit import checkpoint
-from sslkit.data import to_pixels
+from sslkit.data import SUFFIXES, to_pixels
 from sslkit.errors import UserError
 from sslkit.evaluation import logits, scores
 from sslkit.plugins import check_plugins
@@ -22,8 +22,6 @@ from sslkit.resolve import read_toml
 from sslkit.spec import Spec, stamp
 from sslkit.stage import build_algorithm, restore
 from sslkit.store import is_done, read_json
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 def predict(
@@ -106,7 +104,7 @@ def _files(paths: Sequence[Path], size: int) -> tuple[list[str], Tensor]:
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         files += inside
     if not files:
-        raise UserError(f"no image in {', '.join(map(str, paths))}; looked for {', '.join(sorted(SUFFIXES))}")
+        raise UserError(f"no image in {', '.join(map(str, paths))}; looked for {', '.join(SUFFIXES)}")
     pixels = np.stack([to_pixels(file, size, str(file)) for file in files])
     return [str(file) for file in files], torch.from_numpy(pixels)
 

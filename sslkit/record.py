@@ -19,6 +19,7 @@ from sslkit.machine import Machine, description, resolve_machine
 from sslkit.plugins import plugin_hashes
 from sslkit.prepare import Prepared
 from sslkit.resolve import to_toml
+from sslkit.spec import stamp
 from sslkit.store import read_json, write_json
 
 
@@ -27,11 +28,14 @@ def run_name(config: Config) -> str:
     return "-".join(filter(None, [*names, config.backbone.name.replace(":", "_")]))
 
 
-def run_digest(config: Config) -> str:
-    """8 hexadecimal digits of the configuration; the number of threads is not part of it."""
-    flat = flatten(config)
-    flat.pop("threads")
+def run_digest(prepared: Prepared) -> str:
+    """8 hexadecimal digits of configuration, data and split; of neither the threads nor where the data came from."""
+    flat = flatten(prepared.config)
+    for name in ("threads", "data.dir", "data.download"):
+        flat.pop(name)
     flat["plugins"] = sorted(plugin_hashes().values())
+    flat["images"] = prepared.images.fingerprint
+    flat["split"] = {name: stamp(index) for name, index in vars(prepared.split).items()}
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -1,7 +1,7 @@
 """The registry: which parts exist, what they say of themselves, and where they come from.
 
-Built-in parts are found by their folder and described by their docstring, which is parsed, not imported; foreign
-parts come from entry points, or from a file given by `--plugin`. A part is imported when it is used.
+Built-in parts are found by their folder and described by their docstring, which is parsed; foreign ones come from
+entry points, or from a file given by `--plugin`. A part is imported when it is used.
 """
 
 from __future__ import annotations
@@ -129,8 +129,7 @@ def _describe(docstring: str | None) -> tuple[str, str]:
 
 def _built_in(kind: str) -> Iterator[Entry]:
     package = KINDS[kind][0]
-    folder = Path(__file__).parent.joinpath(*package.split("."))
-    for file in sorted(folder.glob("[!_]*.py")):
+    for file in sorted(Path(__file__).parent.joinpath(*package.split(".")).glob("[!_]*.py")):
         about = _describe(ast.get_docstring(ast.parse(file.read_text("utf-8"))))
         load = partial(_from_module, f"sslkit.{package}.{file.stem}", (kind, file.stem))
         yield Entry(kind, file.stem, *about, "built in", load)

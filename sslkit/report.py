@@ -28,6 +28,8 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     table = Table(title="plan", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("stage", "steps", "images a step", "labelled passes", "pool passes", "views' share", "expected time"):
         table.add_column(name, justify="left" if name == "stage" else "right")
+    if rows[0][0] != "pretrain":
+        table.add_row("pretrain", "skipped")
     for label, spec, seconds in rows:
         steps, batch = spec.training["steps"], spec.training["batch"]
         labeled, pool = sum(spec.data["counts"]), spec.data.get("pool", [0])[0]

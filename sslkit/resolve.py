@@ -237,7 +237,7 @@ def _under(default: Any, inner: Flat) -> Flat:
 
 
 def _all_keys() -> list[str]:
-    return list(flatten(Config(Part(""), Part(""), Part(""), Part(""), Part(""))))
+    return list(flatten(Config(**{section: Part("") for section in PARTS})))
 
 
 def coerce(key: str, value: Any, hint: Any) -> Any:

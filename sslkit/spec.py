@@ -121,7 +121,7 @@ def _views(config: Config, algorithm: type[Algorithm], training: Training) -> di
     """Stream -> view -> policy; "strong2" is the policy of "strong" with draws of its own."""
     known = {f.name: getattr(config.views, f.name) for f in fields(Views) if f.name != "labeled"}
     if training.erase is not None:
-        known["strong"] = replace(known["strong"], erase=training.erase)
+        known |= {name: replace(known[name], erase=training.erase) for name in ("strong", "pretrain")}
     views: dict[str, dict[str, dict[str, Any]]] = {}
     for stream, names in algorithm.views.items():
         for name in names:

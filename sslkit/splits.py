@@ -128,7 +128,7 @@ def _positions(text: str, count: int) -> Array | None:
     numbers = [int(word) if word.isdecimal() and len(word) < 19 else -1 for word in words]
     wrong = [word for word, n in zip(words, numbers, strict=True) if not 0 <= n < count]
     if wrong:
-        raise UserError(f"{file}: positions in the training part are 0 to {count - 1}, it lists {_first(wrong)}")
+        raise UserError(f"{file}: its column Index must hold positions from 0 to {count - 1}, it lists {_first(wrong)}")
     found, times = np.unique(np.array(numbers, np.int64), return_counts=True)
     if len(found) < len(numbers):
         raise UserError(f"{file} lists position {found[times > 1][0]} more than once")

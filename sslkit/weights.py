@@ -35,8 +35,7 @@ PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 CONTAINERS = ("state_dict", "model_state_dict", "model", "teacher", "averaged", "student", "model_ema")  # in this order
 PREFIXES = ("module", "_orig_mod", "backbone", "encoder", "model")
 HEAD = re.compile(r"(head\.)?(head|fc|classifier)\.(weight|bias)")
-DECODER = re.compile(r"mask_token|decoder_.*")
-NORM = re.compile(r"norm\.(weight|bias)")
+UNUSED = re.compile(r"mask_token|decoder_.*|norm\.(weight|bias)")  # MAE's decoder; the norm that mean pooling replaces
 Sorted = tuple[dict[str, Tensor], list[str], list[str]]
 ROWS = {
     "loaded": "loaded",
@@ -67,8 +66,8 @@ class Loaded:
         for kind, title in ROWS.items():
             names = getattr(self, kind)
             if names:
-                rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-                table.add_row(title, str(len(names)), Text(", ".join(map(_shown, names[:3])) + rest))
+                rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
+                table.add_row(title, str(len(names)), Text(", ".join(map(_shown, names[:4])) + rest))
         if self.remarks:
             table.caption, table.caption_justify = Text("\n".join(self.remarks)), "left"
         return table
@@ -194,8 +193,7 @@ def _match(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path)
         if target is not None:
             found[target] = tensor
         else:
-            pooled_norm = NORM.fullmatch(_bare(name)) and "fc_norm.weight" in names
-            (ignored if pooled_norm or DECODER.fullmatch(_bare(name)) else unexpected).append(name)
+            (ignored if UNUSED.fullmatch(_bare(name)) else unexpected).append(name)
     return found, unexpected, ignored
 
 

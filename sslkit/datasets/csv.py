@@ -32,13 +32,13 @@ class Csv(Dataset):
         if len({*columns["path"]}) < len(columns["path"]):
             twice = next(path for path, n in Counter(columns["path"]).items() if n > 1)
             raise UserError(f"{self.file} lists {twice!r} more than once")
-        part = np.array([word.lower() for word in columns["split"]])
-        strange = sorted(set(part.tolist()) - {"train", *TEST})
-        test = next((word for word in TEST if (part == word).any()), None)
-        if strange or test is None or not (part == "train").any():
+        part = [word.lower() for word in columns["split"]]
+        strange = sorted({*part} - {"train", *TEST})
+        test = next((word for word in TEST if word in part), None)
+        if strange or test is None or "train" not in part:
             found = ", ".join(map(repr, strange[:3])) or f"only {part[0]!r}"
             raise UserError(f"{self.file}: column `split` must say train and test (or val), it says {found}")
-        rows = {word: np.flatnonzero(part == word).tolist() for word in ("train", test)}
+        rows = {word: [i for i, said in enumerate(part) if said == word] for word in ("train", test)}
         classes = self._classes(*({columns["label"][i] for i in rows[word]} for word in ("train", test)))
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
         return classes, self._raw(columns, rows["train"], place), self._raw(columns, rows[test], place)

@@ -20,7 +20,7 @@ def recipes() -> dict[str, Path]:
 
 
 def about(name: str) -> dict[str, str]:
-    """What a recipe's opening comment says: `title`, and `source`, `published`, `protocol`, `hardware`, `deviations`."""
+    """What a recipe's opening comment says: title, source, published, protocol, hardware, deviations."""
     found, key = {"title": ""}, "title"
     for line in recipes()[name].read_text("utf-8").splitlines():
         if not line.startswith("#"):

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+import timm
 import torch
 from torch import nn
 
 from sslkit import registry
-from sslkit.backbones._timm import ViT, learning_rates
+from sslkit.backbones._timm import learning_rates
 from sslkit.errors import UserError
-from sslkit.network import Classifier, Output, Shape
+from sslkit.network import Output, Shape
 from sslkit.optim import optimizer
-from sslkit.randomness import seeded
 from sslkit.resolve import options
 from tests.guard import no_sync
 
-CLASSES = 7
-NAMES = [entry.name for entry in registry.entries("backbone") if entry.origin == "built in"]
+from .make import CLASSES, NAMES, images, make
+
 EXAMPLES = {"timm": ("test_vit", "test_resnet", "test_efficientnet", "test_convnext", "vit_tiny_patch16_224")}
 CASES = [(name, model) for name in NAMES for model in EXAMPLES.get(name, ("",))]
-LARGE = 150  # a ViT wider than this is tested with two blocks
-
-
-def make(name: str, model: str = "", size: int = 8, seed: int = 0, **chosen: object) -> Classifier:
-    cls = registry.load("backbone", name)
-    if issubclass(cls, ViT) and cls.width.dim > LARGE:
-        cls = type(cls.__name__, (cls,), {"width": replace(cls.width, depth=2)})
-    seeded("backbone", seed)
-    made: Classifier = cls(Shape(size, CLASSES), **({"model": model} if model else {}), **chosen)
-    return made
-
-
-def images(n: int, size: int = 8) -> torch.Tensor:
-    return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(("name", "model"), CASES)
@@ -68,8 +52,8 @@ def test_every_backbone_decays_matrices_but_no_tokens_and_positions(name, model)
     spared = {n for n in parameters if n in network.no_weight_decay()}
     tokens = {n for n in parameters if n.endswith(("pos_embed", "cls_token"))}
     assert tokens <= spared
-    undecayed = {id(parameters[n]) for n in spared}
-    groups = optimizer(network, undecayed, {"weight_decay": 0.3, "lr": 1e-3, "optimizer": "adamw"}).param_groups
+    training = {"weight_decay": 0.3, "lr": 1e-3, "optimizer": "adamw", "layer_decay": 1.0, "beta2": 0.999}
+    groups = optimizer(network, network, training).param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for parameter, p in parameters.items():
         assert decay[id(p)] == (0.3 if p.ndim > 1 and parameter not in spared else 0.0)
@@ -100,9 +84,9 @@ def test_every_backbone_takes_one_image_in_eval_mode(name, model):
 @pytest.mark.parametrize("name", [n for n in NAMES if "drop_path" in options(registry.load("backbone", n))])
 def test_drop_path_is_active_in_train_mode_alone(name):
     network = make(name, drop_path=0.5)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.ones_(module.weight)  # the last norm of a residual block starts at zero
+    for parameter, p in network.named_parameters():
+        if parameter.endswith(("bn2.weight", "bn3.weight", "gamma")):
+            nn.init.ones_(p)  # what scales a residual branch starts at or near zero
     x = images(8)
     torch.manual_seed(0)
     for training in (False, True):
@@ -111,72 +95,57 @@ def test_drop_path_is_active_in_train_mode_alone(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "patch"),
-    [(n, 224, None) for n in NAMES if n.startswith("vit_")] + [("vit_micro", size, 4) for size in (8, 32, 64)],
-)
-def test_vits_are_sized_for_the_image(name, size, patch):
-    cls = registry.load("backbone", name)
-    with torch.device("meta"):
-        network = cls(Shape(size, CLASSES))
-        out = network(torch.empty(2, 3, size, size))
-    patch = patch or cls.width.patch
-    assert network.model.pos_embed.shape == (1, (size // patch) ** 2 + 1, cls.width.dim)
-    assert len(network.model.blocks) == cls.width.depth
-    assert out.logits.shape == (2, CLASSES)
-    assert out.features.shape == (2, network.feature_dim) == (2, cls.width.dim)
-
-
-@pytest.mark.parametrize(
     ("name", "low", "high"),
     [("vit_tiny", 5.6, 5.8), ("vit_small", 22.0, 22.1), ("vit_base", 86, 87), ("vit_large", 303, 307),
-     ("vit_huge", 631, 633), ("resnet18", 11.6, 11.8), ("resnet50", 25.5, 25.6)],
+     ("vit_huge", 631, 633), ("resnet18", 11.6, 11.8), ("resnet50", 25.5, 25.6), ("convnext_tiny", 28.5, 28.7),
+     ("convnext_small", 50.1, 50.3)],
 )  # fmt: skip
 def test_published_numbers_of_parameters(name, low, high):
-    """Of ImageNet networks: 224 px, 1000 classes."""
+    """Of ImageNet networks: 224 px, 1000 classes; all parameters, trained or not, no buffers."""
     with torch.device("meta"):
         network = registry.load("backbone", name)(Shape(224, 1000))
     assert low < sum(p.numel() for p in network.parameters()) / 1e6 < high
 
 
-def test_vit_is_the_published_one():
-    """Width, blocks and heads; norms with eps 1e-6, biases at queries, keys and values, MLP of four times the width."""
-    blocks = {"base": (768, 12, 12), "large": (1024, 24, 16), "huge": (1280, 32, 16), "small": (384, 12, 6)}
-    for name, (dim, depth, heads) in blocks.items():
-        with torch.device("meta"):
-            model = registry.load("backbone", f"vit_{name}")(Shape(224, 10)).model
-        assert len(model.blocks) == depth
-        block = model.blocks[0]
-        assert block.attn.num_heads == heads
-        assert block.attn.qkv.weight.shape == (3 * dim, dim)
-        assert block.attn.qkv.bias is not None
-        assert block.mlp.fc1.weight.shape == (4 * dim, dim)
-        assert block.norm1.eps == 1e-6
-        assert model.patch_embed.patch_size == ((14, 14) if name == "huge" else (16, 16))
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [(name, name) for name in ("resnet18", "resnet50", "convnext_tiny", "convnext_small")]
+    + [(f"vit_{name}", f"vit_{name}_patch16_224") for name in ("tiny", "small", "base", "large")]
+    + [("vit_huge", "vit_huge_patch14_224")],
+)
+def test_timm_has_as_many_parameters(name, theirs):
+    with torch.device("meta"):
+        network = registry.load("backbone", name)(Shape(224, 1000))
+        other = timm.create_model(theirs, num_classes=1000)
+        assert network(torch.empty(2, 3, 224, 224)).logits.shape == (2, 1000)
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in other.parameters())
 
 
-def test_pooling_is_of_the_patches_then_norm_or_of_the_class_token():
-    for pool in ("mean", "token"):
-        network = make("vit_micro", pool=pool).eval()
-        model, x = network.model, images(2)
-        tokens = model.patch_embed(x)
-        tokens = torch.cat([model.cls_token.expand(2, -1, -1), tokens], 1) + model.pos_embed
-        for block in model.blocks:
-            tokens = block(tokens)
-        expected = model.fc_norm(tokens[:, 1:].mean(1)) if pool == "mean" else model.norm(tokens)[:, 0]
-        out = network(x)
-        torch.testing.assert_close(out.features, expected)
-        torch.testing.assert_close(out.logits, model.head(expected))
-
-
-def test_drop_path_rises_linearly():
-    rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in make("vit_micro", drop_path=0.3).model.blocks]
-    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
-
-
-def test_small_images_get_a_small_stem():
-    for size, side in ((32, 4), (64, 8), (96, 3)):
-        network = make("resnet18", size=size).eval()
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny"])
+def test_small_images_get_a_small_stem(name):
+    for size, side in ((8, 1), (32, 4), (64, 8), (96, 3), (224, 7)):
+        network = make(name, size=size).eval()
         assert network.model.forward_features(images(1, size)).shape[-1] == side
+
+
+def test_small_convnext_tells_grey_levels_apart():
+    """The norm behind a stem of 1x1 would make all of them alike, borders included."""
+    network = make("convnext_tiny", size=16).eval()
+    levels = torch.tensor([0.5, 1.0])[:, None, None, None].expand(2, 3, 16, 16).clone()
+    levels[:, :, 4:12, 4:12] = 0.1
+    dark, bright = network.model.stem(levels)
+    assert (dark - bright).abs().amax() > 0.1
+
+
+def test_convnext_is_the_published_one():
+    for name, depths in (("convnext_tiny", (3, 3, 9, 3)), ("convnext_small", (3, 3, 27, 3))):
+        with torch.device("meta"):
+            model = registry.load("backbone", name)(Shape(32, 10)).model
+        assert tuple(len(stage.blocks) for stage in model.stages) == depths
+        assert [stage.blocks[0].conv_dw.weight.shape for stage in model.stages] == [
+            (wide, 1, 7, 7) for wide in (96, 192, 384, 768)
+        ]
+        assert model.stem[0].weight.shape == (96, 3, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +155,9 @@ def test_small_images_get_a_small_stem():
         ("vit_micro", 8, {"patch": 3}, "6 and 9"),
         ("vit_huge", 224, {"patch": 16, "drop_path": 1.0}, "drop_path"),
         ("vit_micro", 8, {"drop_path": -0.1}, "drop_path"),
+        ("resnet18", 8, {"drop_path": 1.0}, "drop_path"),
+        ("convnext_tiny", 8, {"drop_path": -0.1}, "drop_path"),
+        ("vit_micro", 8, {"head_std": -1.0}, "head_std"),
         ("vit_micro", 8, {"patch": -4}, "patch"),
         ("wrn_10_1", 8, {"bn_momentum": 0.0}, "bn_momentum"),
         ("timm", 32, {"model": "resnet19"}, "resnet18"),

@@ -66,8 +66,14 @@ def test_wrn_is_the_network_written_out(name, depth, factor):
     assert network.feature_dim == 64 * factor
 
 
-def test_wrn_28_2_has_one_and_a_half_million_parameters():
+def test_published_numbers_of_parameters():
+    """WRN-28-2 with 10 classes 1.5M, WRN-28-8 with 100 classes 23.4M, in FixMatch's code and others'."""
     assert parameters(28, 2, 10) == 1_467_626
+    assert parameters(28, 8, 100) == 23_401_028
+    with torch.device("meta"):
+        network = registry.load("backbone", "wrn_28_8")(Shape(224, 1000))
+        assert network(torch.empty(2, 3, 224, 224)).logits.shape == (2, 1000)
+    assert sum(p.numel() for p in network.parameters()) == parameters(28, 8, 1000)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.001])

@@ -19,13 +19,13 @@ from sslkit.data import Images, Raw, decode
 Part = dict[str, np.ndarray[Any, Any]]  # "pixels" (N, 3, S, S) uint8, "label" (N,)
 
 
-def read(name: str, **options: Any) -> tuple[list[str], Raw, Raw]:
-    found: tuple[list[str], Raw, Raw] = registry.load("dataset", name)(**options).read()
+def read(dataset: str, /, **options: Any) -> tuple[list[str], Raw, Raw]:
+    found: tuple[list[str], Raw, Raw] = registry.load("dataset", dataset)(**options).read()
     return found
 
 
-def decoded(name: str, size: int, **options: Any) -> Images:
-    return decode(*read(name, **options), size)
+def decoded(dataset: str, size: int, /, **options: Any) -> Images:
+    return decode(*read(dataset, **options), size)
 
 
 def picture(file: Path, shade: int, size: int = 8) -> Path:

@@ -247,7 +247,7 @@ def test_of_several_broken_files_the_first_is_named(here: Path) -> None:
     own(here, train=90)
     for number in (80, 7):
         (here / f"train/dog/dog{number}.png").write_bytes(b"torn")
-    with pytest.raises(UserError, match=r"train/dog/dog7.png is not an image that Pillow knows|train/dog/dog80.png"):
+    with pytest.raises(UserError, match=r"train/dog/dog7.png is not an image that Pillow knows"):
         kept(here)
     assert not (here / "cache").exists()
 

@@ -14,7 +14,7 @@ from sslkit.resolve import options, resolve
 from .page import blocks, text
 
 PAGE = "docs/configuration.md"
-KEY = re.compile(r"^\| `([a-z_]+(?:\.[a-z_]+)*)` \| (.*?) \| (.*) ?\|$", re.MULTILINE)
+KEY = re.compile(r"^\| `([a-z_]+(?:\.[a-z0-9_]+)*)` \| (.*?) \| (.*) ?\|$", re.MULTILINE)
 PART_SECTION = "## The parts"
 
 
@@ -24,7 +24,7 @@ def toml(value: Any) -> str:
 
 def test_the_kernels_keys_and_defaults() -> None:
     empty = Part("")
-    code = flatten(Config(empty, empty, empty, empty, empty))
+    code = flatten(Config(empty, empty, empty, empty, empty, empty))
     rows = KEY.findall(text(PAGE).partition(PART_SECTION)[0])
     listed = {key: default for key, default, _ in rows}
     assert len(listed) == len(rows), "a key stands twice"

@@ -21,6 +21,7 @@ BASES = {
     "labeler": contracts.PseudoLabeler,
     "mixer": contracts.Mixer,
     "algorithm": contracts.Algorithm,
+    "pretrainer": contracts.Algorithm,
     "backbone": network.Classifier,
     "dataset": data.Dataset,
 }

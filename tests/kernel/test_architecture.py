@@ -72,7 +72,7 @@ def test_the_kernel_names_no_algorithm_but_its_defaults() -> None:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and node.value in known and file.parent.name != "augment":
                 found.add((file.name, node.value))
-    assert {name for _, name in found} <= {"ema_teacher", "supervised"}
+    assert {name for _, name in found} <= {"ema_teacher", "supervised", "mae"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -67,7 +67,8 @@ def test_the_last_good_checkpoint_is_named_and_good(tmp_path: Path) -> None:
 def test_weights_and_averages_are_frozen_from_there(how: str, optimizer: str, tmp_path: Path) -> None:
     made = planted(tmp_path, 2, how)
     if optimizer == "sgd":
-        made.optimizers = {"main": torch.optim.SGD(made.algorithm.parameters(), 0.1, momentum=0.9, fused=True)}
+        groups = [{"params": list(made.algorithm.parameters()), "scale": 1.0}]
+        made.optimizers = {"main": torch.optim.SGD(groups, 0.1, momentum=0.9, fused=True)}
     log = Log(tmp_path, 0, 0)
     made.step(0, log)
     made.step(1, log)

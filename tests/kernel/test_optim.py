@@ -28,7 +28,7 @@ def test_warm_up_and_half_cosine() -> None:
 
 
 def test_fixmatchs_cosine() -> None:
-    chosen = TRAINING | {"schedule": "fixmatch", "warmup": 0.0}
+    chosen = TRAINING | {"schedule": "long_cosine", "warmup": 0.0}
     for i in range(0, 1000, 37):
         assert learning_rate(i, 1000, chosen) == pytest.approx(2 * math.cos(7 * math.pi * i / (16 * 1000)))
 

@@ -20,9 +20,11 @@ from sslkit.spec import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 BASE = {"control.lr": "auto", "backbone": "vit_micro", "device": "cpu"}
+BASE |= {"stages": "pretrain,finetune,semi", "pretrain.batch": 128}
 DEFAULTS = {"control.run": True}
 CPU = Machine("cpu", "fp32", 1)
-ALL = frozenset({"finetune", "finetune+", "semi"})
+ALL = frozenset({"pretrain", "finetune", "finetune+", "semi"})
+TUNED = ALL - {"pretrain"}
 SEMI = frozenset({"semi"})
 LATER = frozenset({"finetune+", "semi"})
 NONE: frozenset[str] = frozenset()
@@ -62,6 +64,29 @@ def source(cls: type) -> str:
     return source_hash(cls)
 
 
+TRAINING: dict[str, Any] = {
+    "steps": 7,
+    "epochs": 50.0,
+    "images": 4000,
+    "batch": 32,
+    "lr": 0.5,
+    "scale_lr": True,
+    "schedule": "long_cosine",
+    "min_lr": 1e-4,
+    "optimizer": "sgd",
+    "beta2": 0.9,
+    "weight_decay": 0.3,
+    "layer_decay": 0.5,
+    "warmup": 0.3,
+    "clip": 1.0,
+    "accumulate": 2,
+    "smoothing": 0.2,
+    "mixup": 0.2,
+    "cutmix": 0.2,
+    "drop_path": 0.2,
+    "erase": 0.2,
+    "decay": 0.3,
+}
 VIEW = {
     "crop": 0.5,
     "pad": 0.3,
@@ -82,6 +107,8 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "backbone.patch": (2, ALL),
     "backbone.pool": ("token", ALL),
     "backbone.drop_path": (0.1, ALL),
+    "backbone.pos_embed": ("sincos", ALL),
+    "backbone.head_std": (0.3, ALL),
     "algo.name": ("fixmatch", SEMI),
     "algo.lambda_u": (2.0, SEMI),
     "algo.joint": (True, SEMI),
@@ -96,50 +123,40 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "mixer.cutmix": (0.3, SEMI),
     "mixer.box": ("unbiased", SEMI),
     "data.labels": ("4/class", ALL),
-    "data.pool": ("all", SEMI),
+    "data.pool": ("all", ALL),
     "data.val": (0.2, ALL),
     "data.tune": (True, ALL),
     "data.size": (16, ALL),
-    **{f"views.weak.{name}": (value, ALL) for name, value in VIEW.items()},
+    **{f"views.weak.{name}": (value, TUNED) for name, value in VIEW.items()},
     **{f"views.strong.{name}": (value, SEMI) for name, value in VIEW.items()},
-    **{
-        f"finetune.{name}": (value, ALL)
-        for name, value in {
-            "steps": 7,
-            "batch": 32,
-            "lr": 0.5,
-            "optimizer": "sgd",
-            "weight_decay": 0.3,
-            "warmup": 0.3,
-            "clip": 1.0,
-            "accumulate": 2,
-        }.items()
-    },
-    **{
-        f"semi.{name}": (value, LATER)
-        for name, value in {
-            "batch": 32,
-            "optimizer": "sgd",
-            "weight_decay": 0.3,
-            "warmup": 0.3,
-            "clip": 1.0,
-            "accumulate": 2,
-            "lr": 0.5,
-        }.items()
-    },
-    "semi.steps": (7, ALL),  # the averaged network's memory is a share of them
+    **{f"views.pretrain.{name}": (value, ALL) for name, value in VIEW.items()},
+    "views.labeled": ("strong", TUNED),
+    **{f"pretrain.{name}": (value, ALL) for name, value in TRAINING.items()},
+    **{f"finetune.{name}": (value, TUNED) for name, value in TRAINING.items()},
+    **{f"semi.{name}": (value, LATER) for name, value in TRAINING.items()},
+    "semi.epochs": (50.0, TUNED),  # as semi.steps
+    "semi.images": (4000, TUNED),
+    "finetune.erase": (0.2, NONE),  # labelled images have the weak view here
+    "semi.erase": (0.2, SEMI),
+    "pretrainer.mask": (0.5, ALL),
+    "pretrainer.decoder_dim": (64, ALL),
+    "pretrainer.decoder_depth": (1, ALL),
+    "pretrainer.normalise": (False, ALL),
+    "semi.steps": (7, TUNED),  # the averaged network's memory is a share of them
     "semi.mu": (2, SEMI),
     "semi.skip_rejected": ("off", SEMI),
     "control.run": (False, frozenset({"finetune+"})),
     "control.lr": (0.7, frozenset({"finetune+"})),
-    "eval.decay": (0.3, ALL),
+    "eval.decay": (0.3, TUNED),
     "eval.buffers": ("copy", ALL),
+    "stages": ("finetune,semi", ALL),
     "seed": (1, ALL),
     "threads": (3, NONE),
 }
-# A data set has its own folder of tests, mirrored digits are refused, one method alone exists, and what device and
-# precision come to is asked of the machine below.
-ELSEWHERE = {"data.name", "views.weak.flip", "views.strong.flip", "pretrain.method", "device", "precision"}
+# A data set has its own folder of tests, mirrored digits are refused, there is one pretrainer, weights are a file, and
+# what device and precision come to is asked of the machine below.
+ELSEWHERE = {"data.name", "data.dir", "data.download", "pretrainer.name", "weights", "device", "precision"}
+ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "strong", "pretrain")}
 
 
 def test_no_field_is_forgotten() -> None:
@@ -152,13 +169,13 @@ def test_field_flips_the_keys_of_its_stages(key: str) -> None:
     assert flatten(base().config)[key] != value
     changed = prepare(BASE | {key: value})
     assert flipped(changed) == expected
-    assert (run_digest(changed.config) != run_digest(base().config)) == (key != "threads")
+    assert (run_digest(changed) != run_digest(base())) == (key != "threads")
 
 
 @pytest.mark.parametrize("key", ["device", "precision"])
 def test_requests_to_the_machine_are_in_the_name_of_the_run(key: str) -> None:
     other = {"device": "auto", "precision": "fp32"}[key]
-    assert run_digest(prepare(BASE | {key: other}).config) != run_digest(base().config)
+    assert run_digest(prepare(BASE | {key: other})) != run_digest(base())
 
 
 @pytest.mark.parametrize("machine", [Machine("cuda", "fp32", 1), Machine("cpu", "bf16", 1), Machine("cpu", "fp32", 2)])
@@ -177,7 +194,8 @@ def test_the_same_request_has_the_same_keys() -> None:
 
 def test_seeds_share_nothing_and_semi_needs_its_parent() -> None:
     specs = {stage.label: stage.spec for stage in stages(base(), CPU)}
-    assert specs["finetune"].parent == ""
+    assert specs["pretrain"].parent == ""
+    assert specs["finetune"].parent == specs["pretrain"].key
     assert specs["semi"].parent == specs["finetune+"].parent == specs["finetune"].key
     assert replace(specs["semi"], parent="x").key != specs["semi"].key
 
@@ -200,7 +218,7 @@ def test_source_of_a_part_is_in_its_key(tmp_path: Path, monkeypatch: pytest.Monk
         load_plugin(file)
         prepared = prepare(BASE | {"mixer": "swap"})
         keys.append(stage_keys(prepared))
-        digests.append(run_digest(prepared.config))
+        digests.append(run_digest(prepared))
     assert keys[0]["semi"] != keys[1]["semi"]
     assert keys[0]["finetune"] == keys[1]["finetune"]
     assert digests[0] != digests[1]
@@ -214,5 +232,5 @@ def test_where_a_plugin_lies_is_not_in_the_name_of_the_run(tmp_path: Path, monke
         file = tmp_path / folder / "swap.py"
         file.write_text((PLUGINS / "swap.py").read_text())
         load_plugin(file)
-        digests.append(run_digest(prepare(BASE | {"mixer": "swap"}).config))
+        digests.append(run_digest(prepare(BASE | {"mixer": "swap"})))
     assert digests[0] == digests[1]

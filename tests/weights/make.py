@@ -49,7 +49,9 @@ def block(dim: int, hidden: int, before: str = "") -> dict[str, Tensor]:
     return linear | biases | norms
 
 
-def mae_encoder(dim: int = DIM, patch: int = PATCH, grid: int = GRID, seed: int = 1) -> dict[str, Tensor]:
+def mae_encoder(
+    dim: int = DIM, patch: int = PATCH, grid: int = GRID, seed: int = 1, depth: int = DEPTH
+) -> dict[str, Tensor]:
     torch.manual_seed(seed)
     tensors = {
         "cls_token": draw(1, 1, dim),
@@ -59,7 +61,7 @@ def mae_encoder(dim: int = DIM, patch: int = PATCH, grid: int = GRID, seed: int 
         "norm.weight": draw(dim),
         "norm.bias": draw(dim),
     }
-    for i in range(DEPTH):
+    for i in range(depth):
         tensors |= block(dim, 4 * dim, f"blocks.{i}.")
     return tensors
 

@@ -11,7 +11,9 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 
+from sslkit.network import Classifier, Output
 from sslkit.weights import load_weights
 
 from .make import (
@@ -164,6 +166,28 @@ def test_wide_resnet_of_ours(tmp_path: Path) -> None:
     assert all(tensor.equal(source.state_dict()[name]) for name, tensor in network.state_dict().items())
 
 
+class Headed(Classifier):
+    """A part of someone's own: its names begin with what is a container elsewhere."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.model, self.encoder, self.head = nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, CLASSES)
+
+    def forward(self, images: torch.Tensor) -> Output:
+        features = self.encoder(self.model(images.flatten(1)))
+        return Output(self.head(features), features)
+
+
+@pytest.mark.parametrize("before", ["", "module.", "student."])
+def test_network_with_names_that_are_containers_and_prefixes(before: str, tmp_path: Path) -> None:
+    source, network = Headed(0), Headed(1)
+    named = {before + name: tensor for name, tensor in source.state_dict().items()}
+    loaded = load_weights(network, saved(tmp_path, named))
+    assert not loaded.missing + loaded.unexpected + loaded.ignored
+    assert all(tensor.equal(source.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
 def test_half_precision_becomes_the_networks(tmp_path: Path) -> None:
     tensors = mae_encoder()
     network = vit(pool="token")
@@ -262,4 +286,4 @@ def test_half_of_the_network_is_enough_and_what_is_missing_is_named(tmp_path: Pa
     text = printed(loaded)
     assert "[red]odd?" in text
     assert "\x1b" not in text
-    assert "and 1 more" in text
+    assert f"and {len(loaded.loaded) - 4} more" in text.replace("\n", " ")

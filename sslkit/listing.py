@@ -1,0 +1,71 @@
+"""`sslkit list`: parts and recipes, as tables or JSON. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from sslkit import registry
+from sslkit.errors import UserError, unknown
+
+
+def list_parts(kind: str | None, check: bool, as_json: bool) -> None:
+    """Print the parts of one kind, or of all.
+
+    Args:
+        check: load every part, and show why one cannot be loaded.
+
+    Raises:
+        UserError: an unknown kind; with `check`, parts that cannot be loaded.
+    """
+    kinds = list(registry.KINDS)
+    if kind:
+        if kind.removesuffix("s") not in kinds:
+            raise unknown("kind of part", kind, [*(f"{k}s" for k in kinds), "recipes"])
+        kinds = [kind.removesuffix("s")]
+    rows = [entry for k in kinds for entry in registry.entries(k)]
+    problems = [problem(entry) if check else "" for entry in rows]
+    if as_json:
+        fields = ("kind", "name", "description", "paper", "origin")
+        listed = [{f: getattr(e, f) for f in fields} for e in rows]
+        if check:
+            listed = [row | {"problem": reason} for row, reason in zip(listed, problems, strict=True)]
+        click.echo(json.dumps(listed, indent=1))
+    else:
+        table = Table()
+        for column in ("kind", "name", "description", "paper", "origin", *(["problem"] if check else [])):
+            table.add_column(column, no_wrap=column in ("kind", "name"))
+        for e, reason in zip(rows, problems, strict=True):
+            cells = [e.kind, e.name, e.description, e.paper, e.origin]
+            table.add_row(*map(escape, [*cells, reason] if check else cells))
+        Console().print(table)
+    if any(problems):
+        raise UserError(f"{sum(map(bool, problems))} of {len(rows)} parts cannot be loaded")
+
+
+def list_recipes(as_json: bool) -> None:
+    """Print the recipes with what was published."""
+    from sslkit.recipes import about, recipes
+
+    rows = [{"name": name, **about(name)} for name in recipes()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = Table(Column("name", no_wrap=True), "what it is", "published")
+    for row in rows:
+        table.add_row(*(escape(row[key]) for key in ("name", "title", "published")))
+    Console().print(table)
+
+
+def problem(entry: registry.Entry) -> str:
+    """Why a part cannot be loaded, or nothing."""
+    try:
+        registry.find(entry.kind, entry.name)
+        registry.load_entry(entry)
+    except UserError as error:
+        return str(error)
+    return ""
