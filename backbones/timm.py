@@ -25,10 +25,11 @@ class Timm(TimmClassifier):
             raise UserError(f"timm has no model {model!r}" + (f"; near are {', '.join(near)}" if near else ""))
         asked, patch = patch, patch or (4 if shape.size <= 64 else None)
         sized = {"img_size": shape.size} | ({"patch_size": patch} if patch else {})
-        network = None
+        network, chosen = None, {}
         for arguments in [sized] if asked else [sized, {"img_size": shape.size}, {}]:  # not every model takes both
             try:
                 network = timm.create_model(model, num_classes=shape.classes, **arguments)
+                chosen = arguments
                 break
             except TypeError as error:
                 reason = error
@@ -36,4 +37,4 @@ class Timm(TimmClassifier):
                 raise UserError(f"timm:{model} does not fit {shape.size} px: {one_line(error)}") from error
         if network is None:
             raise UserError(f"timm:{model} cannot be made: {one_line(reason)}") from reason
-        super().__init__(network, int(getattr(network, "head_hidden_size", network.num_features)))
+        super().__init__(network, int(getattr(network, "head_hidden_size", network.num_features)), chosen)

@@ -237,7 +237,8 @@ def _under(default: Any, inner: Flat) -> Flat:
 
 
 def _all_keys() -> list[str]:
-    return list(flatten(Config(**{section: Part("") for section in PARTS})))
+    empty = Part("")
+    return list(flatten(Config(empty, empty, empty, empty, empty, empty)))
 
 
 def coerce(key: str, value: Any, hint: Any) -> Any:
