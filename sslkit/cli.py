@@ -191,6 +191,21 @@ def predict_command(
     click.echo(f"{found['images']} images{accuracy}: {out}")
 
 
+@cli.command("export")
+@click.argument("run")
+@click.option("--format", "form", type=click.Choice(["timm"]), default="timm", show_default=True)
+@click.option("--out", required=True, metavar="DIR", help="Folder to make.")
+@plugins
+def export_command(run: str, form: str, out: str, plugins: tuple[str, ...]) -> None:
+    """Write the averaged network of a finished run: weights and config.json, as timm and the hub have them."""
+    from sslkit.predict import export
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    export(Path(run), Path(out))
+    click.echo(out)
+
+
 @cli.command("show-views")
 @click.argument("run", required=False)
 @click.option("--data", metavar="NAME[:ARG]", help="Data set, without a RUN.  [default: digits]")

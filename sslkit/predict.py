@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslkit import checkpoint
+from sslkit import checkpoint, weights
+from sslkit.contracts import Algorithm
 from sslkit.data import SUFFIXES, to_pixels
 from sslkit.errors import UserError
 from sslkit.evaluation import logits, scores
+from sslkit.network import Classifier
 from sslkit.plugins import check_plugins
 from sslkit.prepare import prepare
 from sslkit.resolve import read_toml
@@ -47,12 +49,7 @@ def predict(
         raise UserError("name image files or folders to predict, or --test, not both")
     if out.exists():
         raise UserError(f"{out} exists and is not overwritten; choose another --out")
-    if not is_done(run):
-        raise UserError(f"{run} is not a finished run")
-    about = read_json(run / "run.json")
-    check_plugins(about["plugins"])
-    stage = run.parent / "stages" / last_classifier(run, about["stages"])
-    spec = Spec(**read_json(stage / "spec.json"))
+    stage, spec = last_stage(run)
     if test:
         names, pixels, label = _test_set(run, spec)
     else:
@@ -63,27 +60,46 @@ def predict(
     return result | {"top1": scores(found, label)["top1"]} if test else result
 
 
-def last_classifier(run: Path, stages: Mapping[str, str]) -> str:
-    """Folder name of the last stage that trained a head.
-
-    Args:
-        stages: label -> folder name, in the order of training.
+def last_stage(run: Path) -> tuple[Path, Spec]:
+    """Folder and specification of the last stage of a finished run that trained a head.
 
     Raises:
-        UserError: there is none.
+        UserError: no such run, or one that pre-trained only.
     """
-    found = [folder for label, folder in stages.items() if label != "pretrain"]
+    if not is_done(run):
+        raise UserError(f"{run} is not a finished run")
+    about = read_json(run / "run.json")
+    check_plugins(about["plugins"])
+    found = [folder for label, folder in about["stages"].items() if label != "pretrain"]
     if not found:
         raise UserError(f"{run} has pre-trained only: there is no classifier in it")
-    return found[-1]
+    stage = run.parent / "stages" / found[-1]
+    return stage, Spec(**read_json(stage / "spec.json"))
 
 
-def _logits(stage: Path, spec: Spec, pixels: Tensor) -> Tensor:
+def trained(stage: Path, spec: Spec) -> tuple[Algorithm, Classifier]:
+    """The algorithm and the averaged network as a stage left them."""
     torch.set_num_threads(spec.threads)
     algorithm, average = build_algorithm(spec, None)
     tensors, _ = checkpoint.load(stage / "weights.safetensors")
     restore(algorithm, average, tensors)
-    return logits(algorithm, average.network, pixels, spec)
+    return algorithm, average.network
+
+
+def export(run: Path, out: Path) -> None:
+    """Write the averaged network of a finished run as a folder that timm reads.
+
+    Raises:
+        UserError: no such run, `out` is there and not empty, a network that timm cannot make.
+    """
+    stage, spec = last_stage(run)
+    _, network = trained(stage, spec)
+    weights.export(network, out, spec.data["classes"], spec.data["mean"], spec.data["std"], spec.data["size"])
+
+
+def _logits(stage: Path, spec: Spec, pixels: Tensor) -> Tensor:
+    algorithm, network = trained(stage, spec)
+    return logits(algorithm, network, pixels, spec)
 
 
 def _test_set(run: Path, spec: Spec) -> tuple[list[str], Tensor, Tensor]:

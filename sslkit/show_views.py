@@ -18,14 +18,11 @@ from sslkit.contracts import Mixed, Mixer, PseudoLabels
 from sslkit.errors import UserError
 from sslkit.evaluation import autocast
 from sslkit.loader import Loader, Source
-from sslkit.plugins import check_plugins
-from sslkit.predict import last_classifier
+from sslkit.predict import last_stage
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.resolve import read_toml
-from sslkit.spec import Spec
 from sslkit.stage import Job, build
-from sslkit.store import is_done, read_json
 
 SIDE, LINE, LINES, GAP = 144, 12, 6, 8  # pixels of a picture, of a line of caption; lines; pixels between
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -63,7 +60,7 @@ def show_views(request: Mapping[str, Any], run: Path | None, out: Path, n: int) 
 
 
 def _of_request(request: Mapping[str, Any], n: int) -> list[list[Tile]]:
-    prepared = prepare(request)
+    prepared = prepare({"data.labels": "1/class"} | dict(request))  # who is labelled is not the question
     config, images = prepared.config, prepared.images
     pool = torch.from_numpy(prepared.split.pool if len(prepared.split.pool) else prepared.split.labeled)
     policies = {"weak": config.views.weak, "weak2": config.views.weak}
@@ -79,12 +76,7 @@ def _statistics(dataset: Any) -> tuple[Tensor, Tensor]:
 
 
 def _of_run(run: Path, n: int) -> list[list[Tile]]:
-    if not is_done(run):
-        raise UserError(f"{run} is not a finished run")
-    about = read_json(run / "run.json")
-    check_plugins(about["plugins"])
-    stage = run.parent / "stages" / last_classifier(run, about["stages"])
-    spec = Spec(**read_json(stage / "spec.json"))
+    stage, spec = last_stage(run)
     prepared = prepare(read_toml(run / "config.toml"))
     if prepared.images.fingerprint != spec.data["fingerprint"]:
         raise UserError(f"the data has changed since {run.name}")

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -41,18 +39,19 @@ def picture(seed: int) -> bytes:
 
 
 def photos(folder: Path) -> None:
-    """A training and a test part of two classes, as the hub lays them out."""
-    folder.mkdir()
-    for part, n in (("train", 16), ("test", 6)):
-        images = [{"bytes": picture(i), "path": f"{part}{i}.png"} for i in range(n)]
-        table = pa.table({"img": images, "label": [i % 2 for i in range(n)]})
-        pq.write_table(table, folder / f"{part}-00000-of-00001.parquet")
+    """A training and a test part of two classes, and images without a label."""
+    for i in range(50):
+        part = "train" if i < 40 else "test" if i < 46 else "unlabeled"
+        place = folder / part / ("cat" if i % 2 else "dog") if part != "unlabeled" else folder / part
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i}.png").write_bytes(picture(i))
 
 
 def test_it_names_no_command_that_is_not_tested() -> None:
-    tested = [LONG, *having("--algo", "fixmatch"), *having("--plugin"), *having("parquet:photos"), *having("predict")]
+    tested = [LONG, *having("--algo", "fixmatch"), *having("--plugin"), *having("--stages"), *having("folder:photos")]
+    tested += [*having("predict"), *having("export")]
     assert [c for c in commands("README.md") if c not in tested] == []
-    assert len(tested) == 7
+    assert len(tested) == 10
     targets = re.findall(r"^\*\*`make ([a-z-]+)`\*\*", text("README.md"), re.MULTILINE)
     assert targets == ["demo", "test"]
     assert all(re.search(rf"^{target}:", text("Makefile"), re.MULTILINE) for target in targets)
@@ -105,21 +104,35 @@ def test_the_example_of_ten_lines(here: Path, capsys: pytest.CaptureFixture[str]
     assert len(code) <= 12
 
 
-def test_images_from_parquet_and_predictions(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_in_folders(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos(here / "photos")
     (here / "new").mkdir()
     for i in range(3):
         (here / "new" / f"{i}.png").write_bytes(picture(100 + i))
-    (train,), (predict,) = having("parquet:photos"), having("predict")
+    look, train = having("folder:photos")
+    assert main(look) == 0
+    assert Image.open("views.png").width > 600
+    (predict,), (export,) = having("predict"), having("export")
     results = run(brief(train), capsys)
     assert results["config"]["data.labels"] == "4/class"
-    folder = Path("runs", results["run"])
-    found = run([str(folder) if word == "RUN" else word for word in predict], capsys)
+    folder = str(Path("runs", results["run"]))
+    found = run([folder if word == "RUN" else word for word in predict], capsys)
     assert found["images"] == 3
     with open("new.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["file", "class", "confidence"]
     assert [Path(row[0]).name for row in rows[1:]] == ["0.png", "1.png", "2.png"]
+    assert {row[1] for row in rows[1:]} <= {"cat", "dog"}
+    assert main([folder if word == "RUN" else word for word in export]) == 0
+    assert json.loads(Path("model/config.json").read_text("utf-8"))["label_names"] == ["cat", "dog"]
+
+
+@pytest.mark.usefixtures("here")
+def test_pre_training_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    (command,) = having("--stages")
+    short = ["--set", "pretrain.epochs=0.1", "--set", "pretrainer.decoder_depth=1", "--set", "pretrain.batch=16"]
+    results = run([*brief(command), *short], capsys)
+    assert [row["stage"] for row in results["stages"]] == ["pretrain", "finetune", "finetune+", "semi"]
 
 
 def test_it_says_which_torch_is_tested() -> None:

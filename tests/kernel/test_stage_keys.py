@@ -188,6 +188,14 @@ def test_data_are_in_every_key() -> None:
     assert flipped(replace(base(), images=images)) == ALL
 
 
+def test_data_and_split_are_in_the_name_of_the_run() -> None:
+    """A label file, or an image, that changed under the same name."""
+    fresh = base()
+    split = replace(fresh.split, labeled=fresh.split.labeled[1:])
+    names = {run_digest(replace(fresh, images=replace(fresh.images, fingerprint="other"))), run_digest(fresh)}
+    assert len(names | {run_digest(replace(fresh, split=split))}) == 3
+
+
 def test_the_same_request_has_the_same_keys() -> None:
     assert stage_keys(prepare(BASE)) == stage_keys(base())
 
