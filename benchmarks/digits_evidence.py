@@ -19,6 +19,7 @@ from rich.console import Console
 from scipy import stats
 
 import sslkit
+from sslkit.config import Config, Part, flatten
 from sslkit.machine import description
 from sslkit.resolve import parse_set
 
@@ -131,10 +132,11 @@ def claim(top1: Scores) -> str:
 
 
 def settings(config: Mapping[str, Any]) -> str:
-    """What was set, for the record; the arm's own keys are in the table."""
-    sections = ("finetune", "semi", "control", "eval", "views", "labeler", "algo", "teacher")
-    shown = {k: v for k, v in config.items() if k.partition(".")[0] in sections and not k.endswith(".name")}
-    text = ", ".join(f"{k}={'auto' if v is None else v}" for k, v in shown.items())
+    """What was set otherwise than the kernel has it, for the record; the arm's own keys are in the table."""
+    empty = Part("")
+    usual = flatten(Config(empty, empty, empty, empty, empty, empty))
+    shown = {k: v for k, v in config.items() if k not in usual or usual[k] != v}
+    text = ", ".join(f"{k}={'auto' if v is None else v}" for k, v in shown.items() if not k.endswith(".name"))
     return f"Settings of {SEMI_VIT}: {text}."
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sslkit.errors import Stopped, UserError, one_line
+from sslkit.group import Commands
 from sslkit.plugins import load_plugin
 from sslkit.version import __version__
 
@@ -46,7 +47,7 @@ KEYS = {
 }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sslkit")
 def cli() -> None:
     """Semi-supervised image classification: few labels, many images."""

@@ -1,0 +1,135 @@
+"""Which runs a comparison has: arms times conditions times seeds, matched in all that is not varied."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sslkit import registry
+from sslkit.config import Flat, flatten
+from sslkit.errors import UserError
+from sslkit.prepare import prepare
+from sslkit.resolve import SLOTS, named, options
+
+CONTROLS = ("finetune", "finetune+")  # rows that every run brings
+OWN = ("algo", *SLOTS)  # sections that belong to a method; all others are the same in every arm
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is trained, and what is compared with what."""
+
+    arms: dict[str, Flat]  # label -> all keys of its runs, but for condition and seed
+    conditions: dict[str, Flat]  # label -> keys, as of --labels and --backbone
+    seeds: int
+    reference: str = "finetune+"
+    remarks: list[str] = field(default_factory=list)
+
+    def request(self, arm: str, condition: str, seed: int) -> Flat:
+        return self.arms[arm] | self.conditions[condition] | {"seed": seed}
+
+    def runs(self) -> list[tuple[str, str, int]]:
+        """Arm, condition and seed of every run; neighbours have different seeds, so that they share no stage."""
+        return [(a, c, s) for c in self.conditions for a in self.arms for s in range(self.seeds)]
+
+    @property
+    def digest(self) -> str:
+        """8 hexadecimal digits."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def plan(
+    base: Mapping[str, Any],
+    varied: Mapping[str, Sequence[Any]],
+    conditions: Mapping[str, Sequence[Any]],
+    seeds: int,
+    reference: str = "finetune+",
+) -> Comparison:
+    """The comparison of all combinations of `varied` under all combinations of `conditions`.
+
+    Args:
+        base: keys of all runs.
+        varied: key -> values that make the arms, as {"algo.name": ["fixmatch", "ema_teacher"]}.
+        conditions: key -> values that make the groups of rows, as {"data.labels": ["4/class"]}.
+        seeds: 0, 1, … of every arm.
+        reference: the row that others are compared with: an arm, finetune or finetune+.
+
+    Raises:
+        UserError: unknown names, no seeds, an unknown reference.
+    """
+    if seeds < 1:
+        raise UserError(f"--seeds must be 1 or more, got {seeds}")
+    common = {"control.run": True, "threads": 1} | named(base)
+    remarks: list[str] = []
+    arms: dict[str, Flat] = {}
+    for values in itertools.product(*varied.values()):
+        keys = _applicable(dict(zip(varied, values, strict=True)), common, remarks)
+        arms.setdefault(_label(keys, varied, common), _known(common, keys) | keys)
+    groups = {
+        ", ".join(map(str, values)) or "all": dict(zip(conditions, values, strict=True))
+        for values in itertools.product(*conditions.values())
+    }
+    if reference not in (*CONTROLS, *arms):
+        raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *arms))}")
+    _match(arms, next(iter(groups.values())), varied, remarks)
+    return Comparison(arms, groups, seeds, reference, remarks)
+
+
+def _applicable(keys: Flat, common: Flat, remarks: list[str]) -> Flat:
+    """The keys that the arm's algorithm has a place for."""
+    algorithm = str(keys.get("algo.name", common.get("algo.name", "ema_teacher")))
+    slots = registry.load("algorithm", algorithm).slots
+    kept = {k: v for k, v in keys.items() if k.partition(".")[0] not in SLOTS or k.partition(".")[0] in slots}
+    for key in keys.keys() - kept.keys():
+        remark = f"{algorithm} has no {key.partition('.')[0]}, so {key} is not varied there"
+        if remark not in remarks:
+            remarks.append(remark)
+    return kept
+
+
+def _label(keys: Flat, varied: Mapping[str, Sequence[Any]], common: Flat) -> str:
+    """What distinguishes an arm: names as they are, other keys with their values."""
+    words = []
+    for key, value in keys.items():
+        if key.endswith(".name"):
+            words.append(str(value))
+        elif len(varied[key]) > 1:
+            words.append(f"{key}={value}")
+    return " x ".join(words) or str(common.get("algo.name", "ema_teacher"))
+
+
+def _match(arms: dict[str, Flat], condition: Flat, varied: Collection[str], remarks: list[str]) -> None:
+    """Give all arms the first one's training, views and smoothing wherever a method's own defaults differ."""
+    resolved = {label: flatten(prepare(keys | condition).config) for label, keys in arms.items()}
+    first = next(iter(resolved.values()))
+    for label, own in resolved.items():
+        other = {k: first[k] for k in own if k in first and first[k] != own[k] and k not in varied and _shared(k)}
+        if other:
+            said = ", ".join(f"{key} {own[key]} -> {value}" for key, value in other.items())
+            remarks.append(f"{label}: matched to the first arm: {said}")
+        arms[label] |= {key: "auto" if value is None else value for key, value in other.items()}
+
+
+def _shared(key: str) -> bool:
+    return key.partition(".")[0] not in OWN or key == "labeler.smoothing"
+
+
+def _known(common: Flat, keys: Flat) -> Flat:
+    """The common keys that this arm's parts have."""
+    algorithm = registry.load("algorithm", str(keys.get("algo.name", common.get("algo.name", "ema_teacher"))))
+    kept = {}
+    for key, value in common.items():
+        section, _, name = key.partition(".")
+        if section in SLOTS and section not in algorithm.slots:
+            continue
+        if section in SLOTS and name != "name":
+            part = keys.get(f"{section}.name", common.get(f"{section}.name", algorithm.slots[section]))
+            if name not in options(registry.load(section, str(part))):
+                continue
+        kept[key] = value
+    return kept

@@ -1,0 +1,125 @@
+"""`sslkit compare`, `sslkit table`, `sslkit runs`. Imports nothing heavy before a command needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sslkit.errors import UserError
+from sslkit.plugins import load_plugin
+
+FORMATS = ("rich", "markdown", "latex", "csv", "json")
+# list option -> key; these make the arms
+ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name", "mixer": "mixer.name"}
+# and these the groups of rows
+CONDITIONS = {"labels": "data.labels", "backbone": "backbone.name"}
+
+store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
+form = click.option("--format", "form", type=click.Choice(FORMATS), default="rich", show_default=True)
+delta = click.option("--delta", default=1.0, show_default=True, help="Points within which arms are equivalent.")
+
+
+@click.command("compare")
+@click.option("--algo", metavar="A,B", help="Algorithms; each is an arm.")
+@click.option("--teacher", metavar="A,B", help="Teachers, where the algorithm has one.")
+@click.option("--labeler", metavar="A,B", help="Labelers, where the algorithm has one.")
+@click.option("--mixer", metavar="A,B", help="Mixers, where the algorithm has one.")
+@click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Any key, as --vary labeler.tau=0.5,0.7.")
+@click.option("--labels", metavar="A,B", help="Labelled images; each is a group of rows.  [default: 10/class]")
+@click.option("--backbone", metavar="A,B", help="Networks; each is a group of rows.")
+@click.option("--data", metavar="NAME[:ARG]", help="Data set.  [default: digits]")
+@click.option("--seeds", type=int, default=8, show_default=True, help="Seeds 0, 1, ... of every arm.")
+@click.option("--reference", default="finetune+", show_default=True, help="Row that the others are compared with.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
+@click.option("--config", metavar="FILE.toml", help="Configuration beneath the options, for all arms.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes at a time.")
+@click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
+@click.option("--name", default="compare", show_default=True, help="Beginning of the comparison's name.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained and what it could show, and stop.")
+@delta
+@form
+@store
+def compare_command(
+    vary: tuple[str, ...],
+    seeds: int,
+    reference: str,
+    sets: tuple[str, ...],
+    config: str | None,
+    jobs: int,
+    plugins: tuple[str, ...],
+    name: str,
+    dry_run: bool,
+    delta: float,
+    form: str,
+    runs: str,
+    **lists: str | None,
+) -> None:
+    """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
+    from sslkit.harness.arms import plan
+    from sslkit.harness.compare import compare, introduce
+    from sslkit.resolve import parse_set, read_toml
+
+    if jobs < 1:
+        raise UserError(f"--jobs must be 1 or more, got {jobs}")
+    for plugin in plugins:
+        load_plugin(plugin)
+    base: dict[str, Any] = (read_toml(config) if config else {}) | dict(map(parse_set, sets))
+    base |= {"data.name": lists["data"]} if lists["data"] else {}
+    varied = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
+    varied |= dict(values(text) for text in vary)
+    conditions = {key: split(lists[option]) for option, key in CONDITIONS.items() if lists[option]}
+    comparison = plan(base, varied, conditions, seeds, reference)
+    console = Console(stderr=True)
+    introduce(comparison, runs, console, timed=dry_run)
+    if not dry_run:
+        show(compare(comparison, runs, name, jobs, plugins, console), form, delta)
+
+
+@click.command("table")
+@click.argument("name", required=False)
+@delta
+@form
+@store
+def table_command(name: str | None, delta: float, form: str, runs: str) -> None:
+    """Print the table of a comparison again, from stored runs; without NAME of the newest."""
+    from sslkit.harness.frame import find
+
+    show(find(runs, name), form, delta)
+
+
+def show(folder: Path, form: str, delta: float) -> None:
+    from sslkit.harness.tables import render
+
+    made = render(folder, form, delta)
+    if isinstance(made, str):
+        click.echo(made)
+        return
+    console = Console()
+    for part in made:
+        console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
+    click.echo(f"in {folder}")
+
+
+def split(text: str | None) -> list[str]:
+    """`a,b` -> ["a", "b"].
+
+    Raises:
+        UserError: an empty name.
+    """
+    words = [word.strip() for word in (text or "").split(",")]
+    if not all(words) or len(set(words)) < len(words):
+        raise UserError(f"{text!r} must be different names with commas between")
+    return words
+
+
+def values(text: str) -> tuple[str, list[Any]]:
+    """`labeler.tau=0.5,0.7` -> ("labeler.tau", [0.5, 0.7])."""
+    from sslkit.resolve import parse_set
+
+    key, equals, rest = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--vary wants KEY=V1,V2, as in --vary labeler.tau=0.5,0.7, got {text!r}")
+    return key.strip(), [parse_set(f"{key}={word}")[1] for word in split(rest)]

@@ -1,0 +1,119 @@
+"""Statistics of paired differences between arms: intervals, exact tests, and a sentence about them.
+
+All functions take differences a - b of one arm and its reference, a value per seed, in points.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+Array = np.ndarray[Any, Any]
+SEEDS = 3  # fewer give values and no claim
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What n paired differences say."""
+
+    mean: float
+    low: float  # 95% t-interval
+    high: float
+    n: int
+    wins: int
+    p: float | None  # exact sign-flip test; None where it cannot reach the level
+    p_adjusted: float | None = None  # after Holm's method over the declared comparisons
+
+
+def t_interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Student's interval for the mean.
+
+    Raises:
+        ValueError: fewer than two differences.
+    """
+    d = np.asarray(differences, float)
+    if len(d) < 2:
+        raise ValueError(f"an interval needs two differences or more, got {len(d)}")
+    half = stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return float(d.mean() - half), float(d.mean() + half)
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Two-sided exact p of the mean under all 2^n sign flips (Fisher 1935); n at most 20."""
+    d = np.asarray(differences, float)
+    if not 1 <= len(d) <= 20:
+        raise ValueError(f"all sign flips are for 1 to 20 differences, got {len(d)}")
+    signs = np.array(list(itertools.product((1, -1), repeat=len(d))))
+    flipped = np.abs(signs @ d)
+    return float((flipped >= flipped[0] - 1e-9 * (1 + flipped[0])).mean())
+
+
+def smallest_p(n: int) -> float:
+    """The smallest p that n seeds can reach in the sign-flip test: 2^(1 - n)."""
+    return float(2.0 ** (1 - n))
+
+
+def seeds_needed(comparisons: int, level: float = 0.05) -> int:
+    """Seeds from which on the test can reach `level` in each of so many comparisons."""
+    return int(np.ceil(1 - np.log2(level / comparisons)))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjusted p values (Holm 1979), in the order given."""
+    order = np.argsort(p)
+    adjusted, last = np.empty(len(p)), 0.0
+    for rank, i in enumerate(order):
+        last = max(last, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = last
+    return [float(x) for x in adjusted]
+
+
+def detectable(sd: float, n: int, power: float = 0.8, level: float = 0.05) -> float:
+    """The mean difference that a paired t-test of n seeds finds with this power, in the unit of `sd`.
+
+    By the usual sum of two quantiles of Student's distribution, a little too large for n below 5.
+    """
+    return float((stats.t.ppf(1 - level / 2, n - 1) + stats.t.ppf(power, n - 1)) * sd / np.sqrt(n))
+
+
+def resampled(right_a: Array, right_b: Array, seed: int = 0, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """95% percentile interval of the mean difference in points, seeds and test images resampled together.
+
+    Args:
+        right_a, right_b: (seeds, images) bool, whether an image was classified correctly; the images are the same.
+    """
+    difference = 100.0 * (right_a.astype(float) - right_b.astype(float))  # (S, N)
+    draw = np.random.default_rng(seed)
+    s, n = difference.shape
+    seeds = draw.multinomial(s, np.full(s, 1 / s), resamples) / s  # (R, S)
+    images = draw.multinomial(n, np.full(n, 1 / n), resamples) / n  # (R, N)
+    means = ((seeds @ difference) * images).sum(1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def differ(differences: Sequence[float], comparisons: int, level: float = 0.05) -> Difference:
+    """Mean, interval, wins, and where `level` / `comparisons` can be reached the exact p."""
+    low, high = t_interval(differences)
+    n = len(differences)
+    reachable = n <= 20 and smallest_p(n) <= level / comparisons
+    p = sign_flip_p(differences) if reachable else None
+    wins = sum(d > 0 for d in differences)
+    return Difference(float(np.mean(differences)), low, high, n, wins, p)
+
+
+def verdict(found: Difference, delta: float = 1.0) -> str:
+    """shown, opposite, equivalent within delta, or not shown: what the 95% interval lies above, below or within."""
+    if found.low > 0:
+        return "shown"
+    if found.high < 0:
+        return "opposite"
+    if -delta < found.low and found.high < delta:
+        return f"equivalent within ±{delta:g}"
+    return "not shown"

@@ -1,0 +1,163 @@
+"""Tables of a comparison: a line a row, its difference from the reference, and what that shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from sslkit.harness.frame import MARK, load, right
+from sslkit.harness.statistics import SEEDS, Difference, differ, holm, resampled, seeds_needed, smallest_p, verdict
+from sslkit.store import read_json
+
+FORMATS = ("rich", "markdown", "latex", "csv", "json")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One row beside the reference, under one condition."""
+
+    condition: str
+    row: str
+    reference: str
+    found: Difference | None  # None where there are too few common seeds
+    resampled: tuple[float, float] | None
+    n: int
+
+
+def answers(folder: Path) -> list[Answer]:
+    """Every row against the reference on their common seeds; p values are adjusted over all of them (Holm)."""
+    frame, about = load(folder), read_json(folder / MARK)
+    reference = about["comparison"]["reference"]
+    frame = frame[frame["error"] == ""]
+    pairs = [
+        (condition, row)
+        for condition, group in frame.groupby("condition", sort=False)
+        for row in group["row"].unique()
+        if row != reference and reference in set(group["row"])
+    ]
+    made = [_answer(frame, folder.parent, condition, row, reference, len(pairs)) for condition, row in pairs]
+    tested = [i for i, answer in enumerate(made) if answer.found and answer.found.p is not None]
+    adjusted = holm([made[i].found.p for i in tested])  # type: ignore[union-attr,misc]
+    for i, p in zip(tested, adjusted, strict=True):
+        made[i] = replace(made[i], found=replace(made[i].found, p_adjusted=p))  # type: ignore[type-var]
+    return made
+
+
+def _answer(frame: pd.DataFrame, runs: Path, condition: str, row: str, reference: str, comparisons: int) -> Answer:
+    group = frame[frame["condition"] == condition]
+    mine, theirs = (group[group["row"] == name] for name in (row, reference))
+    both = pd.merge(mine, theirs, on="seed", suffixes=("", "_r")).sort_values("seed")
+    if len(both) < SEEDS:
+        return Answer(condition, row, reference, None, None, len(both))
+    found = differ((both["top1"] - both["top1_r"]).tolist(), comparisons)
+    again = resampled(right(runs, both["key"].tolist()), right(runs, both["key_r"].tolist()))
+    return Answer(condition, row, reference, found, again, len(both))
+
+
+def summary(folder: Path, delta: float = 1.0) -> pd.DataFrame:
+    """The table as a frame of words: one line a condition and row."""
+    frame, known = load(folder), {(a.condition, a.row): a for a in answers(folder)}
+    lines = []
+    for (condition, row), group in frame.groupby(["condition", "row"], sort=False):
+        good = group[group["error"] == ""]
+        line = {
+            "condition": condition,
+            "row": row,
+            "n": len(good),
+            "top-1 %": _mean(good["top1"]),
+            "worst": f"{good['top1'].min():.1f}" if len(good) else "",
+            "kept %": _percent(good["coverage"]),
+            "right %": _percent(good["precision"]),
+            "seconds": f"{good['seconds'].mean():.0f}" if len(good) else "",
+            **_against(known.get((condition, row)), len(known), delta),
+            "failed": "; ".join(sorted(set(group.loc[group["error"] != "", "error"]))),
+        }
+        lines.append(line)
+    made = pd.DataFrame(lines)
+    return made if made["failed"].any() else made.drop(columns="failed")
+
+
+def _mean(values: pd.Series) -> str:
+    if not len(values):
+        return "not run"
+    return f"{values.mean():.1f}" + (f" ± {values.std():.1f}" if len(values) > 1 else "")
+
+
+def _percent(values: pd.Series) -> str:
+    known = values.dropna()
+    return f"{100 * known.mean():.0f}" if len(known) else ""
+
+
+def _against(answer: Answer | None, comparisons: int, delta: float) -> dict[str, str]:
+    empty = dict.fromkeys(("difference", "95% interval", "seeds and images", "wins", "p", "says"), "")
+    if answer is None:
+        return empty
+    if answer.found is None or answer.resampled is None:
+        return empty | {"says": f"{answer.n} seeds: values only"}
+    d = answer.found
+    few = f"≥ {smallest_p(d.n):.2g} ({seeds_needed(comparisons)} seeds needed)"
+    return {
+        "difference": f"{d.mean:+.1f}",
+        "95% interval": f"{d.low:+.1f} to {d.high:+.1f}",
+        "seeds and images": "{:+.1f} to {:+.1f}".format(*answer.resampled),
+        "wins": f"{d.wins} of {d.n}",
+        "p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
+        "says": verdict(d, delta),
+    }
+
+
+def sentences(folder: Path, delta: float = 1.0) -> list[str]:
+    """A verdict for each row."""
+    said = []
+    for a in answers(folder):
+        if a.found is None:
+            said.append(f"{a.condition}: {a.row} - {a.reference}: {a.n} common seeds, too few for a statement.")
+            continue
+        d = a.found
+        said.append(
+            f"{a.condition}: {a.row} - {a.reference} = {d.mean:+.1f} points "
+            f"(95% interval {d.low:+.1f} to {d.high:+.1f}, n = {d.n}): {verdict(d, delta)}."
+        )
+    return said
+
+
+def render(folder: Path, form: str, delta: float = 1.0) -> str | list[Table | str]:
+    """The table in one of `FORMATS`: a text, or for "rich" what a console prints."""
+    about, frame = read_json(folder / MARK), summary(folder, delta)
+    note = (
+        f"Differences from {about['comparison']['reference']} in points, averaged network at the last step; "
+        "intervals of 95% over seeds (t), and over seeds and images (resampled); p by exact sign flips, Holm."
+    )
+    if form == "csv":
+        return str(load(folder).to_csv(index=False))
+    if form == "json":
+        shown = {"comparison": about["comparison"], "summary": frame.to_dict("records")}
+        return json.dumps(shown | {"verdicts": sentences(folder, delta), "rows": _records(load(folder))}, indent=1)
+    if form == "latex":
+        return str(frame.to_latex(index=False, escape=True))
+    if form == "markdown":
+        table = str(frame.to_markdown(index=False, disable_numparse=True))
+        return "\n".join([table, "", note, "", *(f"* {line}" for line in sentences(folder, delta))])
+    return [*(_group(str(name), group) for name, group in frame.groupby("condition", sort=False)), note]
+
+
+def _group(condition: str, frame: pd.DataFrame) -> Table:
+    """The rows of one condition, without the columns that a line of 100 characters has no room for."""
+    shown = Table(title=escape(condition), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    names = ["row", "n", "top-1 %", "kept %", "right %", "difference", "95% interval", "wins", "says"]
+    for name in names + ["failed"] * ("failed" in frame):
+        shown.add_column(name, justify="left" if name in ("row", "says", "failed") else "right")
+    for line in frame.to_dict("records"):
+        shown.add_row(*(escape(str(line[str(column.header)])) for column in shown.columns))
+    return shown
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{k: None if pd.isna(v) else v for k, v in record.items()} for record in frame.to_dict("records")]

@@ -1,0 +1,24 @@
+"""The group of commands: the kernel's own, and those of the folders beside it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import ClassVar
+
+import click
+
+
+class Commands(click.Group):
+    """The commands below, and those of the folders beside the kernel, imported when they are used."""
+
+    beside: ClassVar[Mapping[str, str]] = {"compare": "sslkit.harness.commands", "table": "sslkit.harness.commands"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *self.beside]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.beside:
+            command: click.Command = getattr(importlib.import_module(self.beside[cmd_name]), f"{cmd_name}_command")
+            return command
+        return super().get_command(ctx, cmd_name)
