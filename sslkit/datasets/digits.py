@@ -26,6 +26,9 @@ class Digits(Dataset):
         "views.strong.rotate": 10.0,
         "views.strong.brightness": 0.5,
         "views.strong.contrast": 0.5,
+        "views.pretrain": "plain",  # a fifth of 8 x 8 pixels is no digit
+        "views.pretrain.shift": 0.06,
+        "views.pretrain.rotate": 5.0,
         "finetune.steps": 80,  # so that vit_base takes minutes on two cores
         "finetune.batch": 16,
         "semi.steps": 80,
