@@ -64,7 +64,7 @@ def plan(
     """
     if seeds < 1:
         raise UserError(f"--seeds must be 1 or more, got {seeds}")
-    common = {"control.run": True, "threads": 1} | named(base)
+    common = {"control.run": True} | named(base)
     remarks: list[str] = []
     arms: dict[str, Flat] = {}
     for values in itertools.product(*varied.values()):

@@ -35,7 +35,8 @@ delta = click.option("--delta", default=1.0, show_default=True, help="Points wit
 @click.option("--reference", default="finetune+", show_default=True, help="Row that the others are compared with.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
 @click.option("--config", metavar="FILE.toml", help="Configuration beneath the options, for all arms.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes at a time.")
+@click.option("--threads", type=int, default=1, show_default=True, help="Of each run, on a CPU.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each a process.")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
 @click.option("--name", default="compare", show_default=True, help="Beginning of the comparison's name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and what it could show, and stop.")
@@ -48,6 +49,7 @@ def compare_command(
     reference: str,
     sets: tuple[str, ...],
     config: str | None,
+    threads: int,
     jobs: int,
     plugins: tuple[str, ...],
     name: str,
@@ -67,7 +69,7 @@ def compare_command(
     for plugin in plugins:
         load_plugin(plugin)
     base: dict[str, Any] = (read_toml(config) if config else {}) | dict(map(parse_set, sets))
-    base |= {"data.name": lists["data"]} if lists["data"] else {}
+    base |= {"threads": threads} | ({"data.name": lists["data"]} if lists["data"] else {})
     varied = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
     varied |= dict(values(text) for text in vary)
     conditions = {key: split(lists[option]) for option, key in CONDITIONS.items() if lists[option]}
