@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 Array = np.ndarray[Any, Any]
+LEVEL = 0.05
 SEEDS = 3  # fewer give values and no claim
 RESAMPLES = 2000
 
@@ -59,7 +60,7 @@ def smallest_p(n: int) -> float:
     return float(2.0 ** (1 - n))
 
 
-def seeds_needed(comparisons: int, level: float = 0.05) -> int:
+def seeds_needed(comparisons: int, level: float = LEVEL) -> int:
     """Seeds from which on the test can reach `level` in each of so many comparisons."""
     return int(np.ceil(1 - np.log2(level / comparisons)))
 
@@ -74,7 +75,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(x) for x in adjusted]
 
 
-def detectable(sd: float, n: int, power: float = 0.8, level: float = 0.05) -> float:
+def detectable(sd: float, n: int, power: float = 0.8, level: float = LEVEL) -> float:
     """The mean difference that a paired t-test of n seeds finds with this power, in the unit of `sd`.
 
     By the usual sum of two quantiles of Student's distribution, a little too large for n below 5.
@@ -98,7 +99,7 @@ def resampled(right_a: Array, right_b: Array, seed: int = 0, resamples: int = RE
     return float(low), float(high)
 
 
-def differ(differences: Sequence[float], comparisons: int, level: float = 0.05) -> Difference:
+def differ(differences: Sequence[float], comparisons: int, level: float = LEVEL) -> Difference:
     """Mean, interval, wins, and where `level` / `comparisons` can be reached the exact p."""
     low, high = t_interval(differences)
     n = len(differences)
@@ -109,10 +110,14 @@ def differ(differences: Sequence[float], comparisons: int, level: float = 0.05) 
 
 
 def verdict(found: Difference, delta: float = 1.0) -> str:
-    """shown, opposite, equivalent within delta, or not shown: what the 95% interval lies above, below or within."""
-    if found.low > 0:
+    """shown, opposite, equivalent within delta, or not shown: what the 95% interval lies above, below or within.
+
+    Above and below also need an adjusted p of at most `LEVEL`, where one can be had.
+    """
+    told_apart = found.p_adjusted is None or found.p_adjusted <= LEVEL
+    if told_apart and found.low > 0:
         return "shown"
-    if found.high < 0:
+    if told_apart and found.high < 0:
         return "opposite"
     if -delta < found.low and found.high < delta:
         return f"equivalent within ±{delta:g}"

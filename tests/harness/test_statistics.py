@@ -132,3 +132,10 @@ def test_a_difference_says_p_only_where_it_can_mean_something() -> None:
 )
 def test_verdicts(low: float, high: float, says: str) -> None:
     assert verdict(Difference((low + high) / 2, low, high, 8, 4, None)) == says
+
+
+def test_an_interval_beside_0_is_not_enough_where_the_test_disagrees() -> None:
+    """One of many comparisons: its interval excludes 0, its adjusted p is too large."""
+    assert verdict(Difference(0.3, 0.05, 0.5, 8, 6, 0.03, 0.14)) == "equivalent within ±1"
+    assert verdict(Difference(2.0, 0.5, 3.5, 8, 7, 0.03, 0.14)) == "not shown"
+    assert verdict(Difference(2.0, 0.5, 3.5, 8, 8, 0.008, 0.04)) == "shown"
