@@ -24,6 +24,7 @@ class PseudoLabeling(Algorithm):
 
     Options:
         lambda_u: weight of the consistency term.
+        burn_in: share of the steps, at the beginning, in which that weight is 0.
         joint: one forward of all views, so that BatchNorm sees them together (published FixMatch); needs the
             student itself as teacher, in train mode, and no mixer.
     """
@@ -36,18 +37,22 @@ class PseudoLabeling(Algorithm):
         labeler: PseudoLabeler,
         mixer: Mixer,
         lambda_u: float = 1.0,
+        burn_in: float = 0.0,
         joint: bool = False,
     ) -> None:
         super().__init__(setup)
         if lambda_u < 0:
             raise UserError(f"algo.lambda_u must be 0 or more, got {lambda_u}")
+        if not 0 <= burn_in <= 1:
+            raise UserError(f"algo.burn_in must be in [0, 1], got {burn_in}")
         if joint and not (teacher.joinable and mixer.joinable):
             raise UserError(
                 "algo.joint runs all views through the student at once, before there are labels: "
                 "it needs --teacher self with teacher.mode=train, and --mixer none"
             )
         self.teacher, self.labeler, self.mixer = teacher, labeler, mixer
-        self.lambda_u, self.joint, self.skip_rejected = lambda_u, joint, setup.skip_rejected
+        self.lambda_u, self.burn_in = lambda_u, burn_in
+        self.joint, self.skip_rejected = joint, setup.skip_rejected
 
     def forward(self, batch: Batch, step: Step) -> Losses:
         x, u = batch["labeled"], batch["unlabeled"]
@@ -64,7 +69,8 @@ class PseudoLabeling(Algorithm):
             if self.skip_rejected:
                 mixed = only_kept(mixed)
             out_u, kept = step.forward("student", self.student, mixed.images), mixed.labels
-        unlabeled = self.lambda_u * weighted_ce(out_u.logits, kept, n=len(u.index))
+        lambda_u = 0.0 if step.index < self.burn_in * step.total else self.lambda_u
+        unlabeled = lambda_u * weighted_ce(out_u.logits, kept, n=len(u.index))
         terms = {"supervised": self.supervised(out_x, x.y, step), "unlabeled": unlabeled}
         return Losses(terms | self.extra(out_x, weak, out_u, labels, batch, step), labels, {"index": u.index})
 

@@ -287,3 +287,12 @@ def test_a_step_of_two_micro_batches_is_the_mean_of_both():
     made.train_step(Trainer(made), given, steps)
     for p, one, other in zip(made.student.parameters(), *expected, strict=True):
         torch.testing.assert_close(p.grad, (one + other) / 2, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["fixmatch", "ema_teacher"])
+def test_burn_in_learns_from_labels_alone_at_first(name: str) -> None:
+    given = batch(registry.load("algorithm", name))
+    made = algorithm(name, setup(), {"algo.burn_in": 0.25, "labeler.tau": 0.0})
+    terms = [made(given, Step(i, 20, 11)).terms for i in (0, 4, 5, 19)]
+    assert [float(t["unlabeled"].detach()) > 0 for t in terms] == [False, False, True, True]
+    assert all(float(t["supervised"].detach()) > 0 for t in terms)

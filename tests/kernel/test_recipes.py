@@ -104,7 +104,7 @@ def test_the_recipe_of_fixmatch_is_the_published_one() -> None:
     assert (config.stages, config.data.pool, config.data.labels) == ("semi", "all", "25/class")
     assert config.labeler is not None
     assert config.labeler.options == {"tau": 0.95, "smoothing": 0.0}
-    assert config.algo.options == {"lambda_u": 1.0, "joint": True}
+    assert config.algo.options == {"lambda_u": 1.0, "burn_in": 0.0, "joint": True}
     assert (config.decay, config.backbone.options["bn_momentum"]) == (0.999, 0.001)
     assert (config.views.strong.randaugment, config.views.strong.cutout) == ("fixmatch-n2", 0.5)
 

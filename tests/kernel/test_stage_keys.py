@@ -111,6 +111,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "backbone.head_std": (0.3, ALL),
     "algo.name": ("fixmatch", SEMI),
     "algo.lambda_u": (2.0, SEMI),
+    "algo.burn_in": (0.2, SEMI),
     "algo.joint": (True, SEMI),
     "teacher.name": ("self", SEMI),
     "teacher.decay": (0.5, SEMI),
