@@ -43,41 +43,49 @@ class Comparison:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def product(base: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], remarks: list[str]) -> dict[str, Flat]:
+    """Label -> keys of all combinations of values, as {"algo.name": ["fixmatch", "ema_teacher"]}."""
+    common, arms = named(base), {}
+    for values in itertools.product(*varied.values()):
+        keys = _applicable(dict(zip(varied, values, strict=True)), common, remarks)
+        arms.setdefault(_label(keys, varied, common), keys)
+    return arms
+
+
 def plan(
     base: Mapping[str, Any],
-    varied: Mapping[str, Sequence[Any]],
+    arms: Mapping[str, Mapping[str, Any]],
     conditions: Mapping[str, Sequence[Any]],
     seeds: int,
     reference: str = "finetune+",
+    remarks: Sequence[str] = (),
 ) -> Comparison:
-    """The comparison of all combinations of `varied` under all combinations of `conditions`.
+    """The comparison of arms under all combinations of `conditions`.
 
     Args:
         base: keys of all runs.
-        varied: key -> values that make the arms, as {"algo.name": ["fixmatch", "ema_teacher"]}.
+        arms: label -> keys that make the arm.
         conditions: key -> values that make the groups of rows, as {"data.labels": ["4/class"]}.
         seeds: 0, 1, … of every arm.
         reference: the row that others are compared with: an arm, finetune or finetune+.
+        remarks: what is to be said before.
 
     Raises:
         UserError: unknown names, no seeds, an unknown reference.
     """
     if seeds < 1:
         raise UserError(f"--seeds must be 1 or more, got {seeds}")
-    common = {"control.run": True} | named(base)
-    remarks: list[str] = []
-    arms: dict[str, Flat] = {}
-    for values in itertools.product(*varied.values()):
-        keys = _applicable(dict(zip(varied, values, strict=True)), common, remarks)
-        arms.setdefault(_label(keys, varied, common), _known(common, keys) | keys)
+    common, said = {"control.run": True} | named(base), list(remarks)
+    own = {label: named(keys) for label, keys in arms.items()}
     groups = {
         ", ".join(map(str, values)) or "all": dict(zip(conditions, values, strict=True))
         for values in itertools.product(*conditions.values())
     }
-    if reference not in (*CONTROLS, *arms):
-        raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *arms))}")
-    _match(arms, next(iter(groups.values())), varied, remarks)
-    return Comparison(arms, groups, seeds, reference, remarks)
+    if reference not in (*CONTROLS, *own):
+        raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *own))}")
+    whole = {label: _known(common, keys) | keys for label, keys in own.items()}
+    _match(whole, next(iter(groups.values())), {key for keys in own.values() for key in keys}, said)
+    return Comparison(whole, groups, seeds, reference, said)
 
 
 def _applicable(keys: Flat, common: Flat, remarks: list[str]) -> Flat:

@@ -31,8 +31,10 @@ delta = click.option("--delta", default=1.0, show_default=True, help="Points wit
 @click.option("--labels", metavar="A,B", help="Labelled images; each is a group of rows.  [default: 10/class]")
 @click.option("--backbone", metavar="A,B", help="Networks; each is a group of rows.")
 @click.option("--data", metavar="NAME[:ARG]", help="Data set.  [default: digits]")
-@click.option("--seeds", type=int, default=8, show_default=True, help="Seeds 0, 1, ... of every arm.")
-@click.option("--reference", default="finetune+", show_default=True, help="Row that the others are compared with.")
+@click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study, and its question.")
+@click.option("--scale", default="quick", show_default=True, help="Size of the study: quick is digits, small CIFAR-10.")
+@click.option("--seeds", type=int, help="Seeds 0, 1, ... of every arm.  [default: 8, or the study's]")
+@click.option("--reference", help="Row that the others are compared with.  [default: finetune+, or the study's]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
 @click.option("--config", metavar="FILE.toml", help="Configuration beneath the options, for all arms.")
 @click.option("--threads", type=int, default=1, show_default=True, help="Of each run, on a CPU.")
@@ -45,8 +47,10 @@ delta = click.option("--delta", default=1.0, show_default=True, help="Points wit
 @store
 def compare_command(
     vary: tuple[str, ...],
-    seeds: int,
-    reference: str,
+    study: str | None,
+    scale: str,
+    seeds: int | None,
+    reference: str | None,
     sets: tuple[str, ...],
     config: str | None,
     threads: int,
@@ -60,8 +64,9 @@ def compare_command(
     **lists: str | None,
 ) -> None:
     """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
-    from sslkit.harness.arms import plan
+    from sslkit.harness.arms import plan, product
     from sslkit.harness.compare import compare, introduce
+    from sslkit.harness.studies import read_study
     from sslkit.resolve import parse_set, read_toml
 
     if jobs < 1:
@@ -73,7 +78,18 @@ def compare_command(
     varied = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
     varied |= dict(values(text) for text in vary)
     conditions = {key: split(lists[option]) for option, key in CONDITIONS.items() if lists[option]}
-    comparison = plan(base, varied, conditions, seeds, reference)
+    remarks: list[str] = []
+    if study is None:
+        arms = product(base, varied, remarks)
+    elif varied:
+        raise UserError("a study has its own arms; drop --algo, --teacher, --labeler, --mixer and --vary")
+    else:
+        asked = read_study(study, scale)
+        arms, base, conditions = asked.arms, asked.base | base, asked.conditions | conditions
+        seeds, reference = asked.seeds if seeds is None else seeds, reference or asked.reference
+        remarks.append(asked.question)
+        name = name if name != "compare" else Path(study).stem
+    comparison = plan(base, arms, conditions, seeds if seeds is not None else 8, reference or "finetune+", remarks)
     console = Console(stderr=True)
     introduce(comparison, runs, console, timed=dry_run)
     if not dry_run:

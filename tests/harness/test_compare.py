@@ -10,7 +10,7 @@ import pytest
 
 from sslkit.engine import Engine
 from sslkit.harness import load
-from sslkit.harness.arms import plan
+from sslkit.harness.arms import plan, product
 from sslkit.prepare import prepare
 from sslkit.store import read_json
 from tests.cli.call import Call, assert_refused, sslkit
@@ -89,7 +89,8 @@ def test_nothing_is_trained_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_arms_differ_in_what_was_asked_for_and_nothing_else() -> None:
     """Defaults of the methods differ in steps, sizes and smoothing; a comparison does not."""
     keys = {"backbone.name": "vit_micro", "data.name": "digits"}
-    made = plan(keys, {"algo.name": ["fixmatch", "ema_teacher"], "mixer.name": ["none", "prob_pseudo"]}, {}, 2)
+    arms = product(keys, {"algo.name": ["fixmatch", "ema_teacher"], "mixer.name": ["none", "prob_pseudo"]}, [])
+    made = plan(keys, arms, {}, 2)
     flat = [flat_of(made.request(arm, "all", 0)) for arm in made.arms]
     for other in flat[1:]:
         apart = {key for key in flat[0].keys() | other.keys() if flat[0].get(key) != other.get(key)}
@@ -104,9 +105,10 @@ def flat_of(request: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_method_without_a_slot_is_one_arm() -> None:
-    made = plan({}, {"algo.name": ["mean_teacher", "fixmatch"], "mixer.name": ["none", "pseudo"]}, {}, 1)
-    assert list(made.arms) == ["mean_teacher", "fixmatch x none", "fixmatch x pseudo"]
-    assert made.remarks[0] == "mean_teacher has no mixer, so mixer.name is not varied there"
+    remarks: list[str] = []
+    arms = product({}, {"algo.name": ["mean_teacher", "fixmatch"], "mixer.name": ["none", "pseudo"]}, remarks)
+    assert list(arms) == ["mean_teacher", "fixmatch x none", "fixmatch x pseudo"]
+    assert remarks == ["mean_teacher has no mixer, so mixer.name is not varied there"]
 
 
 def test_any_key_may_vary_and_conditions_make_groups() -> None:
