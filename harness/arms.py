@@ -45,7 +45,8 @@ class Comparison:
 
 def product(base: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], remarks: list[str]) -> dict[str, Flat]:
     """Label -> keys of all combinations of values, as {"algo.name": ["fixmatch", "ema_teacher"]}."""
-    common, arms = named(base), {}
+    common = named(base)
+    arms: dict[str, Flat] = {}
     for values in itertools.product(*varied.values()):
         keys = _applicable(dict(zip(varied, values, strict=True)), common, remarks)
         arms.setdefault(_label(keys, varied, common), keys)

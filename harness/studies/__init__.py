@@ -54,9 +54,8 @@ def read_study(name: str, scale: str) -> Study:
         raise UserError(f"study {path} has no table [{scale}] with seeds = N; choose another --scale")
     strange = sorted(size.keys() - {"seeds", "data", "set", *CONDITIONS})
     if strange:
-        raise UserError(
-            f"study {path}, [{scale}]: unknown {', '.join(strange)}; known are seeds, data, labels, backbone, set"
-        )
+        known = ", ".join(("seeds", "data", *CONDITIONS, "set"))
+        raise UserError(f"study {path}, [{scale}]: unknown {', '.join(strange)}; known are {known}")
     base = dict(size.get("set", {})) | ({"data.name": size["data"]} if "data" in size else {})
     conditions = {key: size[name] for name, key in CONDITIONS.items() if name in size}
     reference = str(told.get("reference", "finetune+"))
