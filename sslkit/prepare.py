@@ -17,6 +17,8 @@ from sslkit.resolve import argument, coerce, named, options, resolve
 from sslkit.splits import Split, check_lists, split, take_labels
 
 MAX_SIZE = 224  # pixels, unless asked for more
+SMALL_SIZE = 64  # up to here images have the views of the small-image protocol, above those of Semi-ViT
+LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
 TUNING_SEED = 100  # the first one
 
 
@@ -54,11 +56,11 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
         return int(asked) if isinstance(asked, int) else min(data.median_size(train), MAX_SIZE)
 
     def backbone() -> str:
-        chosen = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= 64 else "vit_small"
+        chosen = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= SMALL_SIZE else "vit_small"
         remarks.append(f"backbone {chosen}, chosen for images of {size()} px")
         return chosen
 
-    config = resolve(flat, cls, backbone)
+    config = resolve(flat, cls, backbone, LARGE if size() > SMALL_SIZE else {})
     config = replace(config, data=replace(config.data, size=size()))
     train, test, said = take_labels(config.data.labels, classes, train, test)
     remarks += said

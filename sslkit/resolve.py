@@ -93,13 +93,16 @@ def _policies(request: Mapping[str, Any]) -> Flat:
     return {key: "auto" if value is None else value for key, value in flat.items()}
 
 
-def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) -> Config:
+def resolve(
+    request: Flat, dataset: type, choose_backbone: Callable[[], str], beneath: Mapping[str, Any] = {}
+) -> Config:
     """The full configuration for a request.
 
     Args:
         request: what the file and the command line say, by key.
         dataset: class of the data set.
         choose_backbone: gives the name when the request says `auto` or nothing.
+        beneath: defaults before those of the algorithm, the backbone and the data set.
 
     Raises:
         UserError: unknown names and keys, wrong values, a slot that the algorithm lacks.
@@ -126,7 +129,7 @@ def resolve(request: Flat, dataset: type, choose_backbone: Callable[[], str]) ->
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)
-    flat: Flat = {}
+    flat: Flat = named(beneath)
     for source in (parts["algo"], parts["backbone"], dataset):
         flat |= {k: v for k, v in named(getattr(source, "defaults", {})).items() if _applies(k, parts)}
     flat |= request | {f"{section}.name": name for section, name in names.items() if parts[section]}

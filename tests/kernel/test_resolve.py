@@ -12,7 +12,7 @@ from sslkit import registry
 from sslkit.cli import main
 from sslkit.config import Config, Flat, flatten
 from sslkit.errors import UserError
-from sslkit.prepare import prepare
+from sslkit.prepare import LARGE, prepare
 from sslkit.resolve import named, parse_set, read_toml, resolve, to_toml
 
 
@@ -255,3 +255,19 @@ def test_tuning_is_for_seeds_from_100() -> None:
     assert prepare({"data.tune": True, "seed": 101}).config.seed == 101
     with pytest.raises(UserError, match="100 upward"):
         prepare({"data.tune": True, "seed": 3})
+
+
+def test_large_images_have_the_views_of_semi_vit() -> None:
+    """Where nothing else is said; a file and the command line still decide."""
+    keys = {"backbone": "vit_micro", "data.size": 96, "views.weak.shift": 0.0, "backbone.patch": 32}
+    found = prepare(keys).config.views
+    assert prepare(keys | {"data.size": 64}).config.views.weak.crop == 1
+    assert prepare(keys | {"views.strong": "usb"}).config.views.strong.randaugment == "usb-n3"
+    assert (found.weak.crop, found.strong.crop) == (1, 1), "digits have views of their own"
+    config = resolve(named(keys), Photographs, lambda: "vit_micro", LARGE)
+    assert (config.views.weak.brightness, config.views.strong.randaugment) == (0.4, "rand-m9-mstd0.5-inc1")
+    assert config.views.weak.flip is True
+
+
+class Photographs:
+    """A data set without views of its own."""
