@@ -6,25 +6,24 @@ Nothing in a step waits for the device; values come to the host at the log inter
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from sslkit import checkpoint
+from sslkit import checkpoint, ranks
 from sslkit.contracts import Batch, Losses
-from sslkit.errors import Stopped, UserError
+from sslkit.errors import Stopped
 from sslkit.evaluation import autocast, logits, scores
 from sslkit.log import EVERY, Log, NonFinite
+from sslkit.losses import gather
 from sslkit.network import Classifier
 from sslkit.optim import learning_rate, optimizer
 from sslkit.randomness import Step
-from sslkit.stage import Job, under
+from sslkit.stage import Job, checkpoints, last_checkpoint, not_finite, optimizer_tensors, restore_optimizers
 
 EVALUATIONS = 10  # of the validation part in a stage, where there is one
 Report = Callable[[int, dict[str, Any]], None]  # steps done, the line that was logged
@@ -37,7 +36,8 @@ class Engine:
         folder: the stage's working folder; a checkpoint in it is gone on from.
         save_every: seconds between checkpoints.
         report: called after every log interval.
-        stop: asked after every step whether to save and stop.
+        stop: asked after every step whether to save and stop; of several processes at the log interval, where one that
+            wants to stop stops all.
         say: given a sentence when a stage is gone on with.
     """
 
@@ -56,13 +56,13 @@ class Engine:
         self.spec, self.algorithm, self.average = job.spec, job.algorithm, job.average
         self.training, self.total = job.spec.training, int(job.spec.training["steps"])
         self.device = torch.device(self.spec.device)
-        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.rank, self.world = ranks.rank(), ranks.count()
         modules = self.algorithm.trainable()
         self.trainable = {n: [p for p in m.parameters() if p.requires_grad] for n, m in modules.items()}
         self.optimizers = {n: optimizer(m, self.algorithm.student, self.training) for n, m in modules.items()}
         self.wrapped: Any = self.algorithm
         if self.world > 1:
-            self.wrapped = DistributedDataParallel(self.algorithm, broadcast_buffers=False)
+            self.wrapped = ranks.wrap(self.algorithm)
         self.bad = torch.zeros((), device=self.device)  # 1 from the first step that was not finite
         self.norm = torch.zeros((), device=self.device)
         self.averages = all(module is not self.average for module in self.algorithm.modules())
@@ -90,6 +90,8 @@ class Engine:
         chosen.found_inf = self.bad  # fused optimizers leave weights and state alone where it is 1
         chosen.step()
         chosen.zero_grad()
+        if self.world > 1:
+            self.statistics.merge()
         self.runs = 0
 
     def predict_pool(self, network: Classifier) -> Tensor:
@@ -105,15 +107,17 @@ class Engine:
         """
         self.algorithm.train()
         start, position = self._resume()
-        log = Log(self.folder, position, start)
+        log = (SharedLog if self.world > 1 else Log)(self.folder, position, start)
+        self.statistics = ranks.Statistics(self.algorithm.student)
         if start == 0:
             self.algorithm.start(self)
         mark = saved = time.perf_counter()
         for index in range(start, self.total):
             self.step(index, log)
             self.done = index + 1
-            stopping = self.stop()
-            if self.done % EVERY and self.done != self.total and not stopping:
+            due = self.done % EVERY == 0 or self.done == self.total
+            stopping = (due or self.world == 1) and ranks.anyone(self.stop())
+            if not (due or stopping):
                 continue
             now = time.perf_counter()
             self.seconds, mark = self.seconds + now - mark, now
@@ -121,6 +125,7 @@ class Engine:
             if stopping or now - saved >= self.save_every:
                 self._save(log)
                 saved = time.perf_counter()
+            ranks.barrier()  # what the leader cannot write, the others hear of here
             if stopping:
                 log.close()
                 raise Stopped(f"stopped after step {self.done} of {self.total} of {self.spec.stage}, which is saved")
@@ -156,15 +161,7 @@ class Engine:
         try:
             self.report(self.done, log.flush(self.done, **also))
         except NonFinite as error:
-            raise UserError(self._advice(error)) from None
-
-    def _advice(self, error: NonFinite) -> str:
-        kept = self._checkpoints()
-        good = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was written before"
-        return (
-            f"stage {self.spec.stage!r}: {error}; {good}. Try a lower {self.spec.stage}.lr, "
-            f"--set {self.spec.stage}.clip=1.0, or --precision fp32"
-        )
+            raise not_finite(self.spec, error, checkpoints(self.folder)) from None
 
     # Evaluation.
 
@@ -183,7 +180,7 @@ class Engine:
         top1 = found["val"]["top1"]
         if top1 > self.best.get("val_top1", -1):
             self.best = found["test"] | {"step": self.done, "val_top1": top1}
-            checkpoint.save(self.folder / "best.safetensors", self.job.weights(), self.best)
+            self._write("best", self.job.weights(), self.best)
         return top1
 
     def _finish(self) -> dict[str, Any]:
@@ -195,53 +192,56 @@ class Engine:
             predictions[name] = logits(self.algorithm, network, pixels, self.spec)
             result["networks"][name] = scores(predictions[name], label)
         result["best"] = self.best or None
-        checkpoint.save(self.folder / "predictions.safetensors", predictions, {"classes": self.spec.data["classes"]})
-        checkpoint.save(self.folder / "weights.safetensors", self.job.weights(), {"steps": self.total})
+        self._write("predictions", predictions, {"classes": self.spec.data["classes"]})
+        self._write("weights", self.job.weights(), {"steps": self.total})
         return result
 
-    # Checkpoints: algorithm, average and optimizers at a step; draws are functions and need no saving.
+    def _write(self, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        if self.rank == 0:
+            checkpoint.save(self.folder / f"{name}.safetensors", tensors, about)
 
-    def _checkpoints(self) -> list[Path]:
-        return sorted(self.folder.glob("checkpoint-*.safetensors"))
+    # Checkpoints: algorithm, average and optimizers at a step; draws are functions and need no saving.
 
     def _save(self, log: Log) -> None:
         if self.rank:
             return
-        tensors = self.job.weights()
-        for name, chosen in self.optimizers.items():
-            for i, state in chosen.state_dict()["state"].items():
-                tensors |= {f"optimizer.{name}.{i}.{k}": v for k, v in state.items() if v is not None}
+        tensors = self.job.weights() | optimizer_tensors(self.optimizers)
         about = {"step": self.done, "seconds": self.seconds, "log": log.position, "best": self.best}
-        checkpoint.save(self.folder / f"checkpoint-{self.done:09d}.safetensors", tensors, about)
-        for old in self._checkpoints()[:-2]:  # the last but one stays, should the last be damaged later
+        self._write(f"checkpoint-{self.done:09d}", tensors, about)
+        for old in checkpoints(self.folder)[:-2]:  # the last but one stays, should the last be damaged later
             old.unlink()
 
     def _resume(self) -> tuple[int, int]:
         """Step to go on from, and the length of the log there."""
-        found = self._checkpoints()
-        if not found:
+        loaded = last_checkpoint(self.folder, self.say) if self.rank == 0 else None
+        path = ranks.led(lambda: loaded and loaded[0])  # all ranks read the leader's file
+        if path is None:
             return 0, 0
-        for path in reversed(found):
-            try:
-                tensors, about = checkpoint.load(path)
-                break
-            except checkpoint.DamagedError as error:
-                damaged = error
-                self.say(str(error))
-        else:
-            raise UserError(f"{damaged}; remove {self.folder} to start this stage anew")
-        self._restore(tensors)
+        tensors, about = loaded[1:] if loaded else checkpoint.load(path)
+        self.job.restore(tensors)
+        restore_optimizers(self.optimizers, tensors)
         self.done, self.seconds, self.best = about["step"], about["seconds"], about["best"]
         self.say(f"{self.spec.stage} goes on from step {self.done}")
+        ranks.barrier()  # the leader may remove it later
         return self.done, about["log"]
 
-    def _restore(self, tensors: dict[str, Tensor]) -> None:
-        self.job.restore(tensors)
-        for name, chosen in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in under(f"optimizer.{name}.", tensors).items():
-                i, _, field = key.partition(".")
-                state.setdefault(int(i), {})[field] = value
-            chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})
-            for parameter, kept in chosen.state.items():  # fused optimizers want the parameter's memory layout
-                kept |= {k: torch.empty_like(parameter).copy_(v) for k, v in kept.items() if v.shape == parameter.shape}
+
+class SharedLog(Log):
+    """The log of several processes: a row is of what all of them saw, and the leader alone writes."""
+
+    def __init__(self, folder: Path, position: int, step: int) -> None:
+        self._rows = []
+        if ranks.leads():
+            super().__init__(folder, position, step)
+
+    def flush(self, step: int, **also: float) -> dict[str, Any]:
+        rows, n = gather(torch.stack(self._rows)[None]), len(self._names)  # (ranks, steps, columns)
+        self._rows = list(torch.cat([rows[..., :n].mean(0), rows[..., n:].sum(0)], 1))
+        if ranks.leads():
+            return super().flush(step, **also)
+        self._rows = []
+        return {}
+
+    def close(self) -> None:
+        if ranks.leads():
+            super().close()

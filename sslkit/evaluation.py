@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sslkit import ranks
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm, PseudoLabels
 from sslkit.network import Classifier
@@ -20,16 +21,21 @@ def autocast(spec: Spec) -> torch.autocast:
 
 @torch.no_grad()
 def logits(algorithm: Algorithm, network: Classifier, pixels: Tensor, spec: Spec) -> Tensor:
-    """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""
+    """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation.
+
+    Several processes share out whole batches, so each has the logits that one process would have.
+    """
     was_training = network.training
     network.eval()
     mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
-    found = []
+    found = torch.zeros(len(pixels), len(spec.data["classes"]))
     with autocast(spec):
-        for some in torch.split(pixels, BATCH):
-            found.append(algorithm.predict(network, normalise(some.to(spec.device), mean, std)).float().cpu())
+        for start in range(BATCH * ranks.rank(), len(pixels), BATCH * ranks.count()):
+            some = slice(start, start + BATCH)
+            images = normalise(pixels[some].to(spec.device), mean, std)
+            found[some] = algorithm.predict(network, images).float().cpu()
     network.train(was_training)
-    return torch.cat(found)
+    return ranks.total(found)
 
 
 def scores(logits: Tensor, label: Tensor) -> dict[str, float]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sslkit import ranks
 from sslkit.config import Config
 from sslkit.errors import UserError
 
@@ -19,7 +20,23 @@ class Machine:
 
     device: str
     precision: str
-    threads: int
+    threads: int  # of each process
+    processes: int = 1  # that share every step
+
+    def use(self) -> None:
+        """Set this process up for it: its threads, and of several processes each its GPU.
+
+        Raises:
+            UserError: fewer GPUs than processes.
+        """
+        torch.set_num_threads(self.threads)
+        if self.device == "cuda" and self.processes > 1:
+            local = int(os.environ.get("LOCAL_RANK", "0"))
+            if local >= torch.cuda.device_count():
+                raise UserError(
+                    f"{_neighbours()} processes on a machine with {torch.cuda.device_count()} GPUs; one a GPU"
+                )
+            torch.cuda.set_device(local)
 
 
 def resolve_machine(config: Config) -> Machine:
@@ -29,10 +46,19 @@ def resolve_machine(config: Config) -> Machine:
         UserError: the device that was asked for is not usable.
     """
     device = _device(config.device)
-    threads = config.threads or min(os.cpu_count() or 1, 8)
+    if device == "mps" and ranks.count() > 1:
+        raise UserError(
+            "gloo, by which processes exchange tensors, knows no Apple GPU; use --device cpu, or one process"
+        )
+    threads = config.threads or max(1, min((os.cpu_count() or 1) // _neighbours(), 8))
     torch.set_num_threads(threads)
     precision = config.precision if config.precision != "auto" else _faster(device)
-    return Machine(device, precision, threads)
+    return Machine(device, precision, threads, ranks.count())
+
+
+def _neighbours() -> int:
+    """Processes of the run on this machine, this one included."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks.count() > 1 else 1
 
 
 def description() -> dict[str, str]:

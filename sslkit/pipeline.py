@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from sslkit import registry
+from sslkit import ranks, registry
 from sslkit.config import Config, Part, Training, flatten
 from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
@@ -59,7 +59,9 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
     def add(label: str, method: str, parts: Mapping[str, Part], training: Training, parent: Stage | None) -> None:
         name = "finetune" if label == "finetune" else "semi"
         first = "" if parent else _hash(weights_of(config))
-        spec = specify(config, name, parts, training, parent.spec.key if parent else "", *around, first)
+        spec = _shared(
+            specify(config, name, parts, training, parent.spec.key if parent else "", *around, first), machine
+        )
         found.append(Stage(label, method, spec, parent.label if parent else None))
 
     if "finetune" in config.stages:
@@ -112,7 +114,13 @@ def _pretrain(prepared: Prepared, machine: Machine) -> Stage:
     parts = {"pretrainer": chosen}
     around = prepared.images, prepared.split, machine
     spec = specify(config, "pretrain", parts, config.pretrain, "", *around, _hash(weights_of(config)))
-    return Stage("pretrain", chosen.name, spec)
+    return Stage("pretrain", chosen.name, _shared(spec, machine))
+
+
+def _shared(spec: Spec, machine: Machine) -> Spec:
+    """With the number of processes, where there are several: it decides what a micro-batch is."""
+    several = {"processes": machine.processes} if machine.processes > 1 else {}
+    return replace(spec, training=spec.training | several)
 
 
 def run(
@@ -145,43 +153,54 @@ def run(
         UserError: anything in the request that cannot be, a full disk, a loss that is not finite.
         Stopped: interrupted; the same call goes on.
     """
-    console = console or Console(stderr=True)
-    say = partial(_say, console)
-    for plugin in plugins:
-        load_plugin(plugin)
-    asked = layers(recipe, config, {**(request or {}), **keys})
-    if not save_every >= 0:
-        raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
-    store = Store(runs)
-    prepared = prepare(asked, store.root / "data")
-    folder, suffix = _folder(store, prepared, name, again)
-    if is_done(folder) and not again:
-        say(f"{folder} is finished; --again repeats it")
-        return Run(folder, read_results(folder))
-    machine, todo = _plan(store, folder, suffix, prepared, console)
-    with Interrupt() as interrupt:
-        rows = _train(store, todo, prepared, suffix, save_every, interrupt, console)
-    results = summary(folder, flatten(prepared.config), asdict(machine), rows)
-    if again:
-        results["repeats"] = _compare(store, todo, suffix)
-        say(results["repeats"])
+    with ranks.group():
+        console = (console or Console(stderr=True)) if ranks.leads() else Console(quiet=True)
+        for plugin in plugins:
+            load_plugin(plugin)
+        asked = layers(recipe, config, {**(request or {}), **keys})
+        if not save_every >= 0:
+            raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
+        store = Store(runs)
+        prepared = ranks.leader_first(lambda: prepare(asked, store.root / "data"))
+        folder, suffix, finished = ranks.led(lambda: _folder(store, prepared, name, again))
+        if finished:
+            _say(console, f"{folder} is finished; --again repeats it")
+            return Run(folder, ranks.led(lambda: read_results(folder)))
+        machine = ranks.led(lambda: _plan(store, folder, suffix, prepared, console))
+        machine.use()
+        todo = stages(prepared, machine)
+        ranks.agree([stage.spec.key for stage in todo])
+        with Interrupt() as interrupt:
+            rows = _train(store, todo, prepared, suffix, save_every, interrupt, console)
+        compared = {"repeats": _compare(store, todo, suffix)} if again and ranks.leads() else {}
+        results = ranks.led(lambda: summary(folder, flatten(prepared.config), asdict(machine), rows) | compared)
+        if ranks.leads():
+            _conclude(store, folder, results, console)
+        return Run(folder, results)
+
+
+def _conclude(store: Store, folder: Path, results: dict[str, Any], console: Console) -> None:
+    """Store what came out, and say whether a repetition agrees."""
+    if "repeats" in results:
+        _say(console, results["repeats"])
     with store.alone():
         if not is_done(folder):
             write_json(folder / "results.json", results)
-    return Run(folder, results)
 
 
-def _folder(store: Store, prepared: Prepared, name: str | None, again: bool) -> tuple[Path, str]:
-    """The run's folder, and what its stages' names end in: nothing, or "-2" and so on for a repetition."""
+def _folder(store: Store, prepared: Prepared, name: str | None, again: bool) -> tuple[Path, str, bool]:
+    """The run's folder; what its stages' names end in: nothing, or "-2" and so on for a repetition; is it finished?"""
     name, digest = name or run_name(prepared.config), run_digest(prepared)
+    if ranks.count() > 1:  # they see other micro-batches than one process, so it is another run
+        digest = hashlib.sha256(f"{digest} {ranks.count()} processes".encode()).hexdigest()[:8]
     first = store.run_folder(name, digest, again=False)
     if again and not is_done(first):
         raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
     folder = store.run_folder(name, digest, again=again)
-    return folder, folder.name.rpartition(digest)[2]
+    return folder, folder.name.rpartition(digest)[2], is_done(folder) and not again
 
 
-def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: Console) -> tuple[Machine, list[Stage]]:
+def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: Console) -> Machine:
     """Decide on machine and stages, time them, say it all, and store it, unless an unfinished run stored it."""
     first = folder.with_name(folder.name.removesuffix(suffix))  # a repetition has the machine of the first run
     machine = machine_of(first, prepared.config)
@@ -194,16 +213,18 @@ def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: 
         console.print(load_weights(build_network(todo[0].spec), weights).table())
     for line in _introduction(prepared, machine):
         _say(console, line)
-    console.print(plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo]))
+    table = plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo])
+    if machine.processes > 1:
+        del table.columns[-2:]  # shares and times, which are not known
+    console.print(table)
     store.prepare()
     with store.alone():
         if (folder / "run.json").is_file():  # interrupted before, or another process began it meanwhile
             machine = machine_of(folder, prepared.config)
-            todo = stages(prepared, machine)
         else:
             write_run(folder, prepared, machine, {s.label: s.spec.key + suffix for s in todo})
         remove(folder.glob(".*.tmp"))
-    return machine, todo
+    return machine
 
 
 def _train(
@@ -218,20 +239,23 @@ def _train(
     rows = []
     say = partial(_say, console)
     for stage in todo:
-        if stop():
+        if ranks.anyone(stop()):
             raise Stopped(f"stopped before {stage.label}")
         key = stage.spec.key + suffix
-        with store.working(key, partial(say, f"another process trains {stage.label}; waiting for it")) as work:
+        waiting = partial(say, f"another process trains {stage.label}; waiting for it")
+        with ranks.lead(store.working(key, waiting)) as work:
             if work is not None:
                 parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
-                write_json(work / "spec.json", asdict(stage.spec))
+                if ranks.leads():
+                    write_json(work / "spec.json", asdict(stage.spec))
                 with enough_memory(stage.spec), Bar(stage.label, stage.spec, console) as bar:
                     first = None if stage.parent else weights_of(prepared.config)
-                    job = build(stage.spec, prepared.images, prepared.split, parent, weights=first)
+                    around = prepared.images, prepared.split, parent
+                    job = build(stage.spec, *around, ranks.count(), first)
                     result = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say).train()
-                result |= last_values(work / "metrics.jsonl")
-                write_json(work / "result.json", result)
-                remove(work.glob("checkpoint-*"))
+                if ranks.leads():
+                    write_json(work / "result.json", result | last_values(work / "metrics.jsonl"))
+                    remove(work.glob("checkpoint-*"))
         found = read_json(store.stages / key / "result.json")
         rows.append({"stage": stage.label, "method": stage.method, "key": key, "new": work is not None, **found})
     return rows
@@ -263,6 +287,7 @@ def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
         f"{config.data.name}: {prepared.images.size} px, {len(prepared.images.classes)} classes, {sizes}"
         + (f", {len(s.val)} validation" if len(s.val) else ""),
         f"{machine.device}, {machine.precision}, {machine.threads} threads",
+        f"{machine.processes} processes share every step; steps are not timed before" if machine.processes > 1 else "",
         unusable_gpu(),
     ]
     if "pretrain" in config.stages and not _pretrains(config):

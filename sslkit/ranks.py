@@ -12,16 +12,21 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TextIO, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
+from sslkit.contracts import Algorithm
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.losses import gather
 
@@ -73,6 +78,16 @@ def lead(held: AbstractContextManager[T]) -> Iterator[T]:
     barrier()
 
 
+def agree(value: object) -> None:
+    """Make sure that a small Python object is equal on all ranks.
+
+    Raises:
+        UserError: on a rank where it is not.
+    """
+    if led(lambda: value) != value:
+        raise UserError("the processes do not see the same data, settings and parts; all need the same file system")
+
+
 def anyone(yes: bool) -> bool:
     """Whether any rank says yes."""
     if count() == 1:
@@ -104,7 +119,7 @@ def group() -> Iterator[None]:
     Raises:
         UserError: the processes do not find each other, or one has died.
     """
-    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE") or 1) == 1:
+    if dist.is_initialized() or os.environ.get("WORLD_SIZE", "1") == "1":
         yield
         return
     store = _join()
@@ -119,14 +134,14 @@ def group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _join() -> dist.Store:
+def _join() -> Store:
     missing = [name for name in ENVIRONMENT if name not in os.environ]
     if missing:
-        raise UserError(f"WORLD_SIZE is set and {missing[0]} is not; start several processes by torchrun")
+        raise UserError(f"WORLD_SIZE is set and {missing[0]} is not; start several processes by torchrun, or unset it")
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
-        found, me, world = next(dist.rendezvous("env://"))
-        store = dist.PrefixStore(f"sslkit {next(_groups)}", found)
+        found, me, world = next(rendezvous("env://"))
+        store = PrefixStore(f"sslkit {next(_groups)}", found)
         backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
         dist.init_process_group(backend, store=store, rank=me, world_size=world, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
@@ -135,14 +150,17 @@ def _join() -> dist.Store:
     return store
 
 
-def _first(store: dist.Store, error: BaseException) -> BaseException:
+def _first(store: Store, error: BaseException) -> BaseException:
     """The error of the rank that failed first: `error` itself, or what another one told; then this one is silent."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, as soon as one has ended: all end by themselves
     if isinstance(error, RuntimeError) and ("gloo" in str(error) or isinstance(error, dist.DistError)):
         error = UserError("another process has died; the same command goes on from the last checkpoint")
     kind = next((name for name, known in KINDS.items() if isinstance(error, known)), "")
-    told, name, text = json.loads(store.compare_set("error", "", json.dumps([rank(), kind, str(error)])))
+    try:
+        told, name, text = json.loads(store.compare_set("error", "", json.dumps([rank(), kind, str(error)])))
+    except RuntimeError:  # torchrun, which keeps the store, has died itself
+        return error
     if told == rank():
         return error
     sys.stderr = _nowhere()
@@ -150,31 +168,49 @@ def _first(store: dist.Store, error: BaseException) -> BaseException:
 
 
 def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def wrap(algorithm: Algorithm) -> nn.Module:
+    """The algorithm, whose backward averages gradients over the ranks."""
+    unused = not algorithm.classifies  # the head: only then it must be looked for
+    with warnings.catch_warnings():  # torch 2.14 renamed an argument that 2.9 wants
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(algorithm, broadcast_buffers=False, find_unused_parameters=unused)
 
 
 class Statistics:
-    """BatchNorm's running statistics as one process with all the micro-batches would leave them.
+    """BatchNorm's running statistics, as one process with all the micro-batches would leave them.
 
-    One process takes r <- (1 - m) r + m b for one forward after the other. Rank i sees its own alone and ends at
-    r_i = d r + c_i, with d = (1 - m)^n after n forwards; one process ends at d^W r + sum_i d^(W - 1 - i) c_i.
+    One process takes r <- (1 - m) r + m b in one forward after the other. Rank i, after n forwards of its own, is at
+    r_i = d r + c_i with d = (1 - m)^n; one process would be at d^W r + sum_i d^(W - 1 - i) c_i.
+
+    Args:
+        network: as the step begins.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-        self.before = self._now()
-
-    def _now(self) -> list[Tensor]:
-        """Means and variances in one vector (S,); forwards of each norm."""
-        if not self.norms:
-            return []
-        both = [x.flatten() for m in self.norms for x in (m.running_mean, m.running_var) if x is not None]
-        return [torch.cat(both), torch.stack([m.num_batches_tracked for m in self.norms if m.num_batches_tracked is not None])]
+        norms: list[Any] = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        self.running = [x for m in norms for x in (m.running_mean, m.running_var)]
+        self.forwards = [m.num_batches_tracked for m in norms]
+        if norms:
+            device = self.running[0].device
+            self.sizes = [len(x) for x in self.running]
+            self.norm = torch.tensor([i for i, m in enumerate(norms) for _ in range(2 * m.num_features)], device=device)
+            self.kept = torch.tensor([1 - m.momentum for m in norms], device=device)
+            self.before = torch.cat(self.running), torch.stack(self.forwards)
 
     @torch.no_grad()
     def merge(self) -> None:
         """Put together what the ranks have seen since the last time."""
-        if not self.norms:
+        if not self.running:
             return
-        (start, forwards), (mine, now) = self.before, self._now()
-        ...
+        start, forwards = self.before
+        seen = torch.stack(self.forwards) - forwards
+        d = (self.kept**seen)[self.norm]
+        merged = start
+        for theirs in gather(torch.cat(self.running)[None]):
+            merged = theirs + d * (merged - start)
+        torch._foreach_copy_(self.running, list(torch.split(merged, self.sizes)))
+        torch._foreach_add_(self.forwards, list((count() - 1) * seen))
+        self.before = merged, torch.stack(self.forwards)

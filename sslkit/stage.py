@@ -1,9 +1,9 @@
-"""A stage made ready to train: networks, parts and data of a specification."""
+"""A stage made ready to train: networks, parts and data of a specification, and where it was interrupted."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
 from sslkit import checkpoint, registry
 from sslkit.augment.policy import Policy
@@ -71,6 +72,55 @@ def restore(algorithm: Algorithm, average: Average, tensors: Mapping[str, Tensor
         raise UserError(f"the weights do not fit: the algorithm has no {extra[0]}")
 
 
+def optimizer_tensors(optimizers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
+    """The states of the optimizers, for a checkpoint."""
+    return {
+        f"optimizer.{name}.{i}.{k}": v
+        for name, chosen in optimizers.items()
+        for i, state in chosen.state_dict()["state"].items()
+        for k, v in state.items()
+        if v is not None
+    }
+
+
+def restore_optimizers(optimizers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor]) -> None:
+    """Put the tensors of `optimizer_tensors` back."""
+    for name, chosen in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in under(f"optimizer.{name}.", tensors).items():
+            i, _, field = key.partition(".")
+            state.setdefault(int(i), {})[field] = value
+        chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})
+        for parameter, kept in chosen.state.items():  # fused optimizers want the parameter's memory layout
+            kept |= {k: torch.empty_like(parameter).copy_(v) for k, v in kept.items() if v.shape == parameter.shape}
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Those of a stage that is being trained, by step."""
+    return sorted(folder.glob("checkpoint-*.safetensors"))
+
+
+def last_checkpoint(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
+    """The last whole checkpoint, if the stage has any.
+
+    Args:
+        say: given a sentence about each that is damaged.
+
+    Raises:
+        UserError: all are damaged.
+    """
+    found = checkpoints(folder)
+    for path in reversed(found):
+        try:
+            return path, *checkpoint.load(path)
+        except checkpoint.DamagedError as error:
+            damaged = error
+            say(str(error))
+    if found:
+        raise UserError(f"{damaged}; remove {folder} to start this stage anew")
+    return None
+
+
 def build(
     spec: Spec, images: Images, split: Split, parent: Path | None, world: int = 1, weights: Path | None = None
 ) -> Job:
@@ -97,7 +147,8 @@ def build(
         if batch % parts:
             raise UserError(
                 f"{batch} {stream} images a step do not divide into {parts} micro-batches; "
-                f"change {spec.stage}.batch or {spec.stage}.accumulate"
+                f"change {spec.stage}.batch{' or' if world == 1 else ','} {spec.stage}.accumulate"
+                f"{'' if world == 1 else ' or the number of processes'}"
             )
         if not len(index):
             raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
@@ -140,6 +191,19 @@ def enough_memory(spec: Spec) -> Iterator[None]:
             f"{spec.data['size']} px a step in {spec.training['accumulate']} micro-batches; raise "
             f"{spec.stage}.accumulate, or lower {spec.stage}.batch{' or semi.mu' if mu else ''}, or lower --size"
         ) from None
+
+
+def not_finite(spec: Spec, error: Exception, kept: Sequence[Path]) -> UserError:
+    """The error for a loss that is not finite, with what can be done.
+
+    Args:
+        kept: the stage's checkpoints.
+    """
+    good = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was written before"
+    return UserError(
+        f"stage {spec.stage!r}: {error}; {good}. Try a lower {spec.stage}.lr, "
+        f"--set {spec.stage}.clip=1.0, or --precision fp32"
+    )
 
 
 def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None) -> tuple[Algorithm, Average]:

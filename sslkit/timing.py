@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from sslkit import ranks
 from sslkit.data import Images
 from sslkit.engine import Engine
 from sslkit.log import Log
@@ -28,7 +29,16 @@ class Seconds:
 
 
 def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[str, Seconds]:
-    """Key -> seconds of one step. Stages that do the same work a step are timed once."""
+    """Key -> seconds of one step. Stages that do the same work a step are timed once.
+
+    With several processes there is no step of one alone: the stages are put together, so that what cannot be is said
+    before anything is trained, and nothing is timed.
+    """
+    if ranks.count() > 1:
+        for spec in specs:
+            with enough_memory(spec):
+                build(replace(spec, parent=""), images, split, None, ranks.count())
+        return {}
     known: dict[str, Seconds] = {}
     found: dict[str, Seconds] = {}
     for spec in specs:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,7 @@ from tests.reliability.test_processes import apart
 ROOT = Path(__file__).parents[2]
 SGD = ("--set", "finetune.optimizer=sgd", "--set", "semi.optimizer=sgd")
 FLEXMATCH = (*SMALL, *SGD, "--precision", "fp32", "--val", "0.2")
-BATCHNORM = (*FLEXMATCH, "--algo", "mean_teacher", "--backbone", "wrn_10_1", "--set", "labeler.tau=auto")
-TIMES = ("seconds", "key")  # what two equal runs differ in
+BATCHNORM = (*FLEXMATCH, "--algo", "ema_teacher", "--backbone", "wrn_10_1")  # a teacher that uses the statistics
 
 
 def accumulate(times: int) -> list[str]:
@@ -41,22 +41,20 @@ class Ended:
 
 def torchrun(root: Path, *arguments: str, world: int = 2, fault: str = "") -> Ended:
     """A run by torchrun in the store `root`, with a fault of `tests.reliability.rank`."""
-    folder = root.with_name(f"{root.name}-{len(list(root.parent.iterdir()))}")
-    folder.mkdir(parents=True)
-    line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), "--log-dir", str(folder)]
-    line += ["--master-port", "0", "--redirects", "3", "-m", "tests.reliability.rank", str(folder), fault]
+    root.parent.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="ranks-", dir=root.parent))
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    line += ["--log-dir", str(folder), "--redirects", "3", "-m", "tests.reliability.rank", str(folder), fault]
+    line += [*arguments, "--runs", str(root)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*line, *arguments, "--runs", str(root)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        timeout=170,
-        check=False,
-        text=True,
-    )
+    with subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as started:
+        try:
+            _, report = started.communicate(timeout=170)
+        except subprocess.TimeoutExpired:
+            started.terminate()  # torchrun ends its ranks
+            raise
     said = [[p.read_text("utf-8") for p in sorted(folder.rglob(f"{name}.log"))] for name in ("stdout", "stderr")]
-    assert len(said[0]) == world, done.stderr
+    assert len(said[0]) == world, report
     files = [folder / f"{rank}.code" for rank in range(world)]
     return Ended([int(p.read_text("utf-8")) if p.exists() else None for p in files], *said)
 
