@@ -69,8 +69,10 @@ def test_the_kernel_names_no_algorithm_but_its_defaults() -> None:
     known = {p.stem for p in sources("algorithms")} - {"__init__", "none", "self", "ema", "threshold"}
     found = set()
     for file in sources("sslkit"):
+        if file.parent.name in ("augment", "datasets"):
+            continue
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Constant) and node.value in known and file.parent.name not in ("augment", "datasets"):
+            if isinstance(node, ast.Constant) and node.value in known:
                 found.add((file.name, node.value))
     assert {name for _, name in found} <= {"ema_teacher", "supervised", "mae"}
 
