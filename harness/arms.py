@@ -12,6 +12,7 @@ from typing import Any
 from sslkit import registry
 from sslkit.config import Flat, flatten
 from sslkit.errors import UserError
+from sslkit.machine import resolve_machine
 from sslkit.prepare import prepare
 from sslkit.resolve import SLOTS, named, options
 
@@ -113,15 +114,21 @@ def _label(keys: Flat, varied: Mapping[str, Sequence[Any]], common: Flat) -> str
 
 
 def _match(arms: dict[str, Flat], condition: Flat, varied: Collection[str], remarks: list[str]) -> None:
-    """Give all arms the first one's training, views and smoothing wherever a method's own defaults differ."""
-    resolved = {label: flatten(prepare(keys | condition).config) for label, keys in arms.items()}
+    """Give all arms the first one's training, views and smoothing wherever a method's own defaults differ.
+
+    What `auto` comes to for device and precision is measured once, and the same for all runs.
+    """
+    configs = {label: prepare(keys | condition).config for label, keys in arms.items()}
+    resolved = {label: flatten(config) for label, config in configs.items()}
     first = next(iter(resolved.values()))
+    machine = resolve_machine(next(iter(configs.values())))
     for label, own in resolved.items():
         other = {k: first[k] for k in own if k in first and first[k] != own[k] and k not in varied and _shared(k)}
         if other:
             said = ", ".join(f"{key} {own[key]} -> {value}" for key, value in other.items())
             remarks.append(f"{label}: matched to the first arm: {said}")
         arms[label] |= {key: "auto" if value is None else value for key, value in other.items()}
+        arms[label] |= {"device": machine.device, "precision": machine.precision}
 
 
 def _shared(key: str) -> bool:

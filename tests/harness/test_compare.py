@@ -92,6 +92,7 @@ def test_arms_differ_in_what_was_asked_for_and_nothing_else() -> None:
     arms = product(keys, {"algo.name": ["fixmatch", "ema_teacher"], "mixer.name": ["none", "prob_pseudo"]}, [])
     made = plan(keys, arms, {}, 2)
     flat = [flat_of(made.request(arm, "all", 0)) for arm in made.arms]
+    assert {(f["device"], f["precision"]) for f in flat} <= {(d, p) for d in ("cpu", "cuda") for p in ("fp32", "bf16")}
     for other in flat[1:]:
         apart = {key for key in flat[0].keys() | other.keys() if flat[0].get(key) != other.get(key)}
         assert all(key.partition(".")[0] in ("algo", "teacher", "labeler", "mixer") for key in apart), apart
