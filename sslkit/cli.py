@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -273,7 +274,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fail(message: str) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        click.echo(f"error: {' '.join(message.split())}", err=True)
     return 2
 
 
