@@ -30,9 +30,7 @@ DECODER = {"pretrainer.decoder_dim": 96, "pretrainer.decoder_depth": 2}
 @click.option("--seeds", default=8, show_default=True, type=click.IntRange(2))
 @click.option("--first", default=0, show_default=True, help="The first seed.")
 @click.option("--patch", default=4, show_default=True, type=click.Choice([2, 4]))
-@click.option(
-    "--longer", default=1000, show_default=True, help="Semi steps for the same compute; 0: no such arm."
-)
+@click.option("--longer", default=1000, show_default=True, help="Semi steps for the same compute; 0: no such arm.")
 @click.option("--tune", is_flag=True, help="Hide the real test.")
 @click.option("--runs", default="runs", show_default=True, metavar="DIR")
 def main(seeds: int, first: int, patch: int, longer: int, tune: bool, runs: str) -> None:
