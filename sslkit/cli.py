@@ -195,16 +195,16 @@ def predict_command(
 
 @cli.command("export")
 @click.argument("run")
-@click.option("--format", "form", type=click.Choice(["timm"]), default="timm", show_default=True)
-@click.option("--out", required=True, metavar="DIR", help="Folder to make.")
+@click.option("--format", "form", type=click.Choice(["timm", "mae"]), default="timm", show_default=True)
+@click.option("--out", required=True, metavar="PATH", help="Folder to make; with mae a .pth or .safetensors file.")
 @plugins
 def export_command(run: str, form: str, out: str, plugins: tuple[str, ...]) -> None:
-    """Write the averaged network of a finished run: weights and config.json, as timm and the hub have them."""
-    from sslkit.predict import export
+    """Write weights of a finished run: its averaged network as timm has them, or its pre-training as MAE has it."""
+    from sslkit.export import export
 
     for plugin in plugins:
         load_plugin(plugin)
-    export(Path(run), Path(out))
+    export(Path(run), Path(out), form)
     click.echo(out)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslkit import checkpoint, weights
+from sslkit import checkpoint
 from sslkit.contracts import Algorithm
 from sslkit.data import SUFFIXES, to_pixels
 from sslkit.errors import UserError
@@ -84,17 +84,6 @@ def trained(stage: Path, spec: Spec) -> tuple[Algorithm, Classifier]:
     tensors, _ = checkpoint.load(stage / "weights.safetensors")
     restore(algorithm, average, tensors)
     return algorithm, average.network
-
-
-def export(run: Path, out: Path) -> None:
-    """Write the averaged network of a finished run as a folder that timm reads.
-
-    Raises:
-        UserError: no such run, `out` is there and not empty, a network that timm cannot make.
-    """
-    stage, spec = last_stage(run)
-    _, network = trained(stage, spec)
-    weights.export(network, out, spec.data["classes"], spec.data["mean"], spec.data["std"], spec.data["size"])
 
 
 def _logits(stage: Path, spec: Spec, pixels: Tensor) -> Tensor:

@@ -1,0 +1,72 @@
+"""Weights of a run in the formats of others: timm's folder, and the official MAE's checkpoint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sslkit import checkpoint, weights
+from sslkit.errors import UserError, one_line
+from sslkit.plugins import check_plugins
+from sslkit.predict import last_stage, trained
+from sslkit.store import is_done, read_json
+
+FORMATS = ("timm", "mae")
+
+
+def export(run: Path, out: Path, form: str = "timm") -> None:
+    """Write weights of a finished run.
+
+    Args:
+        form: "timm", the averaged network as a folder that timm reads; "mae", what the stage pretrain left, encoder and
+            decoder, as one file under the official names (`model` in a .pth file, plain in a .safetensors file).
+
+    Raises:
+        UserError: no such run, `out` is there, a network that timm cannot make, a run without pre-training.
+    """
+    if form == "mae":
+        _mae(run, out)
+        return
+    stage, spec = last_stage(run)
+    _, network = trained(stage, spec)
+    weights.export(network, out, spec.data["classes"], spec.data["mean"], spec.data["std"], spec.data["size"])
+
+
+def _mae(run: Path, out: Path) -> None:
+    if out.exists():
+        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+    if out.suffix not in (".pth", ".safetensors"):
+        raise UserError(f"--out {out}: the file of an MAE checkpoint ends in .pth or .safetensors")
+    if not is_done(run):
+        raise UserError(f"{run} is not a finished run")
+    about = read_json(run / "run.json")
+    check_plugins(about["plugins"])
+    if "pretrain" not in about["stages"]:
+        raise UserError(f"{run} has no stage pretrain")
+    tensors, _ = checkpoint.load(run.parent / "stages" / about["stages"]["pretrain"] / "weights.safetensors")
+    named = mae_names(tensors)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        if out.suffix == ".pth":
+            torch.save({"model": named}, temporary)
+            temporary.replace(out)
+        else:
+            checkpoint.save(out, named, {})
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {one_line(error)}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def mae_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Encoder and decoder of a stage `pretrain` under the names of facebookresearch/mae: without the untrained head."""
+    named = {}
+    for name, tensor in tensors.items():
+        where, _, rest = name.partition(".")
+        short = rest.removeprefix("model.") if where == "student" else rest
+        if where in ("student", "algorithm") and not short.startswith(("head.", "fc_norm.")):
+            named[short] = tensor.contiguous()
+    return named
