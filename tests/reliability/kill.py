@@ -52,6 +52,7 @@ class Quiet:
 
 def command(algorithm: str, root: Path) -> list[str]:
     chosen = ["run", "--algo", algorithm, "--backbone", "vit_micro", "--threads", "1", "--save-every", "0"]
+    chosen += ["--precision", "fp32"]
     if algorithm == "flexmatch":  # a state that changes within so few steps
         chosen += ["--set", "labeler.tau=0.3"]
     return [*chosen, "--runs", str(root), *(word for key in STEPS for word in ("--set", key))]

@@ -9,6 +9,7 @@ from sslkit.cli import main
 
 SMALL = [
     *("run", "--algo", "flexmatch", "--backbone", "vit_micro", "--threads", "1", "--no-control", "--save-every", "0"),
+    *("--precision", "fp32"),  # and not what a busy machine takes for the faster one
     *("--set", "labeler.tau=0.3", "--set", "finetune.steps=4", "--set", "finetune.batch=4"),
     *("--set", "semi.steps=22", "--set", "semi.batch=4", "--set", "semi.mu=2"),
 ]
