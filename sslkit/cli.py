@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -274,8 +273,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fail(message: str) -> int:
-    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
-        click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {' '.join(message.split())}", err=True)
     return 2
 
 

@@ -26,7 +26,7 @@ from sslkit.report import agreement, last_values, plan_table, read_results, summ
 from sslkit.resolve import SLOTS
 from sslkit.spec import Spec, specify
 from sslkit.stage import build, build_network, enough_memory
-from sslkit.store import PathLike, Store, is_done, read_json, remove, write_json
+from sslkit.store import PathLike, Store, is_done, read_json, remove, unfinished, write_json
 from sslkit.timing import step_seconds
 from sslkit.weights import load_weights
 
@@ -223,7 +223,7 @@ def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: 
             machine = machine_of(folder, prepared.config)
         else:
             write_run(folder, prepared, machine, {s.label: s.spec.key + suffix for s in todo})
-        remove(folder.glob(".*.tmp"))
+        remove(unfinished(folder))
     return machine
 
 

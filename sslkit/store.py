@@ -80,7 +80,7 @@ class Store:
             if (self.stages / key).exists():
                 raise UserError(f"{self.stages / key} has no result.json: it is damaged; remove it")
             folder.mkdir(exist_ok=True)
-            remove(folder.glob(".*.tmp"))
+            remove(unfinished(folder))
             ready = (folder / "result.json").is_file()  # killed just before it was published
             yield None if ready else folder
             os.rename(folder, self.stages / key)
@@ -100,6 +100,11 @@ class Store:
             folder = self.root / f"{safe(name)}-{digest}-{number}"
             number += 1
         return folder
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Files that a killed process was writing: ours, and those of safetensors, which has temporary files of its own."""
+    return [*folder.glob(".*.tmp"), *folder.glob(".tmp*")]
 
 
 def remove(files: Iterable[Path]) -> None:

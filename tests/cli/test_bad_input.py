@@ -223,11 +223,3 @@ def test_too_little_memory_is_answered_with_what_to_lower(when: str, monkeypatch
     assert "stage 'finetune' needs more memory than cpu has, with 8 labelled images of 8 px a step" in line
     for setting in ("finetune.accumulate", "finetune.batch", "--size"):
         assert setting in line
-
-
-def test_of_several_processes_one_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANK", "1")
-    found = sslkit("run", "--set", "seed")
-    assert (found.code, found.out, found.err) == (2, "", "")
-    monkeypatch.setenv("RANK", "0")
-    assert_refused(sslkit("run", "--set", "seed"), "KEY=VALUE")

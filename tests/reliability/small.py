@@ -41,7 +41,7 @@ def assert_equal(root: Path, quiet: Path) -> None:
 def leftovers(root: Path) -> list[str]:
     """Working folders, unfinished files anywhere in a store, and checkpoints in published stages."""
     found = [path for path in (root / "stages").glob(".*") if path.is_dir()]
-    found += [path for path in root.rglob("*.tmp") if path.is_file()]
+    found += [path for pattern in ("*.tmp", ".tmp*") for path in root.rglob(pattern) if path.is_file()]
     return [path.name for path in (*found, *root.glob("stages/[!.]*/checkpoint-*"))]
 
 

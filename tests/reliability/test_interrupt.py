@@ -98,3 +98,14 @@ def test_sigterm_before_training_ends_as_ctrl_c_does(monkeypatch, capsys):
         signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 130
     assert capsys.readouterr().err.strip().startswith("interrupted; the same command goes on")
+
+
+def test_what_a_killed_write_left_is_cleared_away(root, quiet, monkeypatch):
+    """Our own temporary files, and those of safetensors, which a SIGKILL inside its write leaves."""
+    send(monkeypatch, "semi", 16, signal.SIGINT)
+    assert small(root) == 130
+    folder = checkpoints(root, "semi")[-1].parent
+    for name in (".tmp8Bvytr", ".weights.safetensors.123.tmp"):
+        (folder / name).write_bytes(b"half")
+    assert small(root) == 0
+    assert_equal(root, quiet)
