@@ -63,7 +63,4 @@ POLICIES: Mapping[str, Policy] = {
     "mae": Policy(crop=0.2),
     "simclr": Policy(crop=0.2, brightness=0.4, contrast=0.4, saturation=0.4, jitter=0.8, grayscale=0.2, blur=0.5),
 }
-WEAK, STRONG = (
-    POLICIES["pad_crop"],
-    POLICIES["fixmatch"],
-)  # where nothing else is asked for: of the small-image protocol
+WEAK, STRONG = POLICIES["pad_crop"], POLICIES["fixmatch"]  # where nothing else is asked for
