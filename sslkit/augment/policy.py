@@ -52,7 +52,7 @@ def _share(policy: Policy, name: str) -> None:
         raise ValueError(f"{name} must be in [0, 1], got {getattr(policy, name)}")
 
 
-# Names for `--set views.strong=NAME`. Sources: USB 2208.07204, FixMatch 2001.07685, Semi-ViT 2208.05688, MAE 2111.06377.
+# Names for `--set views.strong=NAME`, from USB 2208.07204, FixMatch 2001.07685, Semi-ViT 2208.05688, MAE 2111.06377.
 POLICIES: Mapping[str, Policy] = {
     "plain": Policy(flip=False),
     "pad_crop": Policy(pad=0.125),  # 4 pixels of 32
