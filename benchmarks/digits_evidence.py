@@ -16,10 +16,10 @@ from typing import Any
 import click
 import torch
 from rich.console import Console
-from scipy import stats
 
 import sslkit
 from sslkit.config import Config, Part, flatten
+from sslkit.harness.statistics import t_interval
 from sslkit.machine import description
 from sslkit.resolve import parse_set
 
@@ -109,10 +109,7 @@ def arms_table(top1: Scores, seconds: Scores, kept: Scores) -> str:
 def interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
     """Mean of the paired differences a - b, and the ends of its 95% t-interval."""
     differences = [x - y for x, y in zip(a, b, strict=True)]
-    mean = statistics.mean(differences)
-    n = len(differences)
-    half = float(stats.t.ppf(0.975, n - 1)) * statistics.stdev(differences) / n**0.5
-    return mean, mean - half, mean + half
+    return statistics.mean(differences), *t_interval(differences)
 
 
 def pairs_table(top1: Scores) -> str:

@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sslkit import registry
@@ -61,6 +62,7 @@ def plan(
     seeds: int,
     reference: str = "finetune+",
     remarks: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> Comparison:
     """The comparison of arms under all combinations of `conditions`.
 
@@ -71,6 +73,7 @@ def plan(
         seeds: 0, 1, … of every arm.
         reference: the row that others are compared with: an arm, finetune or finetune+.
         remarks: what is to be said before.
+        cache: folder of decoded images, as of `prepare`.
 
     Raises:
         UserError: unknown names, no seeds, an unknown reference.
@@ -86,13 +89,17 @@ def plan(
     if reference not in (*CONTROLS, *own):
         raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *own))}")
     whole = {label: _known(common, keys) | keys for label, keys in own.items()}
-    _match(whole, next(iter(groups.values())), {key for keys in own.values() for key in keys}, said)
+    _match(whole, next(iter(groups.values())), {key for keys in own.values() for key in keys}, said, cache)
     return Comparison(whole, groups, seeds, reference, said)
+
+
+def _algorithm(keys: Flat, common: Flat) -> str:
+    return str((common | keys).get("algo.name", "ema_teacher"))
 
 
 def _applicable(keys: Flat, common: Flat, remarks: list[str]) -> Flat:
     """The keys that the arm's algorithm has a place for."""
-    algorithm = str(keys.get("algo.name", common.get("algo.name", "ema_teacher")))
+    algorithm = _algorithm(keys, common)
     slots = registry.load("algorithm", algorithm).slots
     kept = {k: v for k, v in keys.items() if k.partition(".")[0] not in SLOTS or k.partition(".")[0] in slots}
     for key in keys.keys() - kept.keys():
@@ -110,15 +117,17 @@ def _label(keys: Flat, varied: Mapping[str, Sequence[Any]], common: Flat) -> str
             words.append(str(value))
         elif len(varied[key]) > 1:
             words.append(f"{key}={value}")
-    return " x ".join(words) or str(common.get("algo.name", "ema_teacher"))
+    return " x ".join(words) or _algorithm(keys, common)
 
 
-def _match(arms: dict[str, Flat], condition: Flat, varied: Collection[str], remarks: list[str]) -> None:
+def _match(
+    arms: dict[str, Flat], condition: Flat, varied: Collection[str], remarks: list[str], cache: Path | None
+) -> None:
     """Give all arms the first one's training, views and smoothing wherever a method's own defaults differ.
 
     What `auto` comes to for device and precision is measured once, and the same for all runs.
     """
-    configs = {label: prepare(keys | condition).config for label, keys in arms.items()}
+    configs = {label: prepare(keys | condition, cache).config for label, keys in arms.items()}
     resolved = {label: flatten(config) for label, config in configs.items()}
     first = next(iter(resolved.values()))
     machine = resolve_machine(next(iter(configs.values())))
@@ -137,7 +146,7 @@ def _shared(key: str) -> bool:
 
 def _known(common: Flat, keys: Flat) -> Flat:
     """The common keys that this arm's parts have."""
-    algorithm = registry.load("algorithm", str(keys.get("algo.name", common.get("algo.name", "ema_teacher"))))
+    algorithm = registry.load("algorithm", _algorithm(keys, common))
     kept = {}
     for key, value in common.items():
         section, _, name = key.partition(".")

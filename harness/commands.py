@@ -1,4 +1,4 @@
-"""`sslkit compare`, `sslkit table`, `sslkit runs`. Imports nothing heavy before a command needs it."""
+"""`sslkit compare`, `sslkit table`. Imports nothing heavy before a command needs it."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def compare_command(
     from sslkit.harness.compare import compare, introduce
     from sslkit.harness.studies import read_study
     from sslkit.resolve import parse_set, read_toml
+    from sslkit.store import Store
 
     if jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
@@ -89,7 +90,8 @@ def compare_command(
         seeds, reference = asked.seeds if seeds is None else seeds, reference or asked.reference
         remarks.append(asked.question)
         name = name if name != "compare" else Path(study).stem
-    comparison = plan(base, arms, conditions, seeds if seeds is not None else 8, reference or "finetune+", remarks)
+    seeds, reference = 8 if seeds is None else seeds, reference or "finetune+"
+    comparison = plan(base, arms, conditions, seeds, reference, remarks, Store(runs).data)
     console = Console(stderr=True)
     introduce(comparison, runs, console, timed=dry_run)
     if not dry_run:

@@ -25,7 +25,8 @@ from sslkit.timing import step_seconds
 
 def introduce(comparison: Comparison, runs: PathLike, console: Console, *, timed: bool) -> None:
     """Say what will be trained and what it can show; `timed` also says how long it takes."""
-    count, different, specs = shared_stages(comparison)
+    store = Store(runs)
+    count, different, specs = shared_stages(comparison, store.data)
     rows = [*CONTROLS, *comparison.arms]
     lines = [
         *comparison.remarks,
@@ -34,8 +35,8 @@ def introduce(comparison: Comparison, runs: PathLike, console: Console, *, timed
         power(comparison.seeds, (len(rows) - 1) * len(comparison.conditions)),
     ]
     if timed:
-        new = [spec for key, spec in specs.items() if not Store(runs).finished(key)]
-        time = duration(_seconds(comparison, new))
+        new = [spec for key, spec in specs.items() if not store.finished(key)]
+        time = duration(_seconds(comparison, new, store.data))
         lines.append(f"{len(new)} stages are not in the store yet: {time} in one process")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -50,13 +51,13 @@ def power(seeds: int, comparisons: int) -> str:
     return f"power: smallest p {smallest_p(seeds):.2g}, {needed}; {found}"
 
 
-def _seconds(comparison: Comparison, specs: Sequence[Spec]) -> float:
+def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:
     """Time of the stages: three steps of each kind, as those of seed 0 are timed."""
     total = 0.0
     for arm, condition, seed in comparison.runs():
         if seed:
             continue
-        prepared = prepare(comparison.request(arm, condition, seed))
+        prepared = prepare(comparison.request(arm, condition, seed), cache)
         wanted = {stage.spec.key for stage in stages(prepared, resolve_machine(prepared.config))}
         mine = [spec for spec in specs if spec.key in wanted]
         specs = [spec for spec in specs if spec.key not in wanted]

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -88,11 +89,11 @@ def _one(request: Flat, runs: PathLike, plugins: Sequence[PathLike]) -> tuple[st
     return found.folder.name, ""
 
 
-def shared_stages(comparison: Comparison) -> tuple[int, int, dict[str, Spec]]:
+def shared_stages(comparison: Comparison, cache: Path) -> tuple[int, int, dict[str, Spec]]:
     """Stages of all runs, how many of them are different, and specification by key."""
     count, different = 0, {}
     for place in comparison.runs():
-        prepared = prepare(comparison.request(*place))
+        prepared = prepare(comparison.request(*place), cache)
         for stage in stages(prepared, resolve_machine(prepared.config)):
             count += 1
             different[stage.spec.key] = stage.spec

@@ -16,8 +16,6 @@ from sslkit.harness.frame import MARK, load, right
 from sslkit.harness.statistics import SEEDS, Difference, differ, holm, resampled, seeds_needed, smallest_p, verdict
 from sslkit.store import read_json
 
-FORMATS = ("rich", "markdown", "latex", "csv", "json")
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -129,7 +127,7 @@ def sentences(folder: Path, delta: float = 1.0) -> list[str]:
 
 
 def render(folder: Path, form: str, delta: float = 1.0) -> str | list[Table | str]:
-    """The table in one of `FORMATS`: a text, or for "rich" what a console prints."""
+    """The table in one of the formats of `sslkit table`: a text, or for "rich" what a console prints."""
     about, frame = read_json(folder / MARK), summary(folder, delta)
     note = (
         f"Differences from {about['comparison']['reference']} in points, averaged network at the last step; "

@@ -10,11 +10,7 @@ from torch import Tensor
 
 from sslkit import checkpoint, weights
 from sslkit.errors import UserError, one_line
-from sslkit.plugins import check_plugins
-from sslkit.predict import last_stage, trained
-from sslkit.store import is_done, read_json
-
-FORMATS = ("timm", "mae")
+from sslkit.predict import last_stage, stage_folders, trained
 
 
 def export(run: Path, out: Path, form: str = "timm") -> None:
@@ -40,13 +36,10 @@ def _mae(run: Path, out: Path) -> None:
         raise UserError(f"{out} exists and is not overwritten; choose another --out")
     if out.suffix not in (".pth", ".safetensors"):
         raise UserError(f"--out {out}: the file of an MAE checkpoint ends in .pth or .safetensors")
-    if not is_done(run):
-        raise UserError(f"{run} is not a finished run")
-    about = read_json(run / "run.json")
-    check_plugins(about["plugins"])
-    if "pretrain" not in about["stages"]:
+    folders = stage_folders(run)
+    if "pretrain" not in folders:
         raise UserError(f"{run} has no stage pretrain")
-    tensors, _ = checkpoint.load(run.parent / "stages" / about["stages"]["pretrain"] / "weights.safetensors")
+    tensors, _ = checkpoint.load(folders["pretrain"] / "weights.safetensors")
     named = mae_names(tensors)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:

@@ -161,7 +161,7 @@ def run(
         if not save_every >= 0:
             raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
         store = Store(runs)
-        prepared = ranks.leader_first(lambda: prepare(asked, store.root / "data"))
+        prepared = ranks.leader_first(lambda: prepare(asked, store.data))
         folder, suffix, finished = ranks.led(lambda: _folder(store, prepared, name, again))
         if finished:
             _say(console, f"{folder} is finished; --again repeats it")

@@ -66,15 +66,23 @@ def last_stage(run: Path) -> tuple[Path, Spec]:
     Raises:
         UserError: no such run, or one that pre-trained only.
     """
+    found = [folder for label, folder in stage_folders(run).items() if label != "pretrain"]
+    if not found:
+        raise UserError(f"{run} has pre-trained only: there is no classifier in it")
+    return found[-1], Spec(**read_json(found[-1] / "spec.json"))
+
+
+def stage_folders(run: Path) -> dict[str, Path]:
+    """Label -> folder of the stages of a finished run, in the order of training.
+
+    Raises:
+        UserError: no such run, or a plug-in that it used is not loaded.
+    """
     if not is_done(run):
         raise UserError(f"{run} is not a finished run")
     about = read_json(run / "run.json")
     check_plugins(about["plugins"])
-    found = [folder for label, folder in about["stages"].items() if label != "pretrain"]
-    if not found:
-        raise UserError(f"{run} has pre-trained only: there is no classifier in it")
-    stage = run.parent / "stages" / found[-1]
-    return stage, Spec(**read_json(stage / "spec.json"))
+    return {label: run.parent / "stages" / folder for label, folder in about["stages"].items()}
 
 
 def trained(stage: Path, spec: Spec) -> tuple[Algorithm, Classifier]:

@@ -66,13 +66,10 @@ def _of_request(request: Mapping[str, Any], n: int) -> list[list[Tile]]:
     policies = {"weak": config.views.weak, "weak2": config.views.weak}
     policies |= dict.fromkeys(("strong", "strong2", "strong3"), config.views.strong)
     source = Source(torch.from_numpy(images.pixels)[pool], pool, None, min(n, len(pool)))
-    mean, std = _statistics(registry.load("dataset", config.data.name))
+    dataset = registry.load("dataset", config.data.name)
+    mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
     loader = Loader({"unlabeled": source}, {"unlabeled": policies}, config.seed, 1, mean, std)
     return _views(loader, "unlabeled", 0, n, [images.classes[i] for i in images.label[pool]])
-
-
-def _statistics(dataset: Any) -> tuple[Tensor, Tensor]:
-    return torch.tensor(dataset.mean), torch.tensor(dataset.std)
 
 
 def _of_run(run: Path, n: int) -> list[list[Tile]]:

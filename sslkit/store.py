@@ -35,7 +35,7 @@ class Store:
         there = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
         if not (there.is_dir() and os.access(there, os.W_OK)):
             raise UserError(f"--runs {root}: {there} is not a folder that can be written to")
-        self.stages = self.root / "stages"
+        self.stages, self.data = self.root / "stages", self.root / "data"  # data: decoded images
 
     def prepare(self) -> None:
         """Make the folders.

@@ -9,10 +9,10 @@ from typing import Any
 
 from sslkit.config import Flat
 from sslkit.errors import UserError, unknown
+from sslkit.harness.commands import CONDITIONS
 
 FOLDER = Path(__file__).parent
 SCALES = ("quick", "small")
-CONDITIONS = {"labels": "data.labels", "backbone": "backbone.name"}  # name in a study -> key
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sslkit.augment import randaugment
 from sslkit.augment.boxes import BOX_DRAWS, Boxes, crop_boxes, cutout_boxes, erase_boxes
-from sslkit.augment.ops import PLAIN, Edge
+from sslkit.augment.ops import PLAIN, Edge, rotate
 from sslkit.augment.policy import Policy
 from sslkit.randomness import Draw
 
@@ -81,12 +81,10 @@ def _sometimes(u: Tensor, probability: float, low: float, high: float) -> Tensor
 
 def _sway(policy: Policy, draw: Draw, height: int, width: int) -> Tensor:
     u = 2 * draw("sway", 3).double() - 1
-    angle = u[:, 0] * math.radians(policy.rotate)
-    cos, sin = angle.cos(), angle.sin()
-    x, y = width / 2, height / 2
-    right, down = u[:, 1] * policy.shift * width, u[:, 2] * policy.shift * height
-    columns = [cos, -sin, x - cos * x + sin * y + right, sin, cos, y - sin * x - cos * y + down]
-    return torch.stack(columns, 1)
+    matrix = rotate(u[:, 0] * policy.rotate, height, width)
+    matrix[:, 2] += u[:, 1] * policy.shift * width
+    matrix[:, 5] += u[:, 2] * policy.shift * height
+    return matrix
 
 
 def _ops(policy: Policy, draw: Draw) -> list[Slot]:

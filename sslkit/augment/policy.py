@@ -8,6 +8,9 @@ from typing import Literal
 
 from sslkit.augment import randaugment
 
+COLOURS = ("brightness", "contrast", "saturation", "jitter", "grayscale", "solarize")
+SHARES = ("pad", "shift", *COLOURS, "blur", "cutout", "erase")  # fields in [0, 1]
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -37,19 +40,13 @@ class Policy:
         for name in ("crop", "erase_area"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
-        for name in ("pad", "shift", "brightness", "contrast", "saturation", "jitter", "grayscale", "blur", "solarize"):
-            _share(self, name)
-        for name in ("cutout", "erase"):
-            _share(self, name)
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         if not 0 <= self.rotate <= 180:
             raise ValueError(f"rotate must be in [0, 180] degrees, got {self.rotate}")
         if self.randaugment != "none":
             randaugment.parse(self.randaugment)
-
-
-def _share(policy: Policy, name: str) -> None:
-    if not 0 <= getattr(policy, name) <= 1:
-        raise ValueError(f"{name} must be in [0, 1], got {getattr(policy, name)}")
 
 
 # Names for `--set views.strong=NAME`, from USB 2208.07204, FixMatch 2001.07685, Semi-ViT 2208.05688, MAE 2111.06377.
