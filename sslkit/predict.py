@@ -14,9 +14,9 @@ from torch import Tensor
 
 from sslkit import checkpoint
 from sslkit.contracts import Algorithm
-from sslkit.data import SUFFIXES, to_pixels
 from sslkit.errors import UserError
 from sslkit.evaluation import logits, scores
+from sslkit.image import SUFFIXES, to_pixels
 from sslkit.network import Classifier
 from sslkit.plugins import check_plugins
 from sslkit.prepare import prepare

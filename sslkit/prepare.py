@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sslkit import data, registry
+from sslkit import decoding, registry
 from sslkit.config import Config
 from sslkit.data import Dataset, Images
 from sslkit.durations import in_steps
@@ -53,7 +53,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
 
     def size() -> int:
         asked = flat.get("data.size", "auto")
-        return int(asked) if isinstance(asked, int) else min(data.median_size(train), MAX_SIZE)
+        return int(asked) if isinstance(asked, int) else min(decoding.median_size(train), MAX_SIZE)
 
     def backbone() -> str:
         chosen = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= SMALL_SIZE else "vit_small"
@@ -65,7 +65,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     train, test, said = take_labels(config.data.labels, classes, train, test)
     remarks += said
     check_lists(config.data, train.label)  # before the images are decoded, which can take an hour
-    images = data.decode(classes, train, test, size(), cache)
+    images = decoding.decode(classes, train, test, size(), cache)
     parts = split(images, config.data, config.seed)
     return Prepared(in_steps(config, parts), images, parts, remarks)
 

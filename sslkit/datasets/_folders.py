@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sslkit.data import SUFFIXES, Raw
+from sslkit.data import Raw
 from sslkit.errors import UserError
+from sslkit.image import SUFFIXES
 
 
 def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[str], Raw, Raw]:

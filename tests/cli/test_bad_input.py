@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslkit import data, pipeline, registry
-from sslkit.data import Images, decode
+from sslkit import decoding, pipeline, registry
+from sslkit.data import Images
+from sslkit.decoding import decode
 from sslkit.loader import Loader
 from tests.cli.call import assert_refused, run, sslkit
 
@@ -24,8 +25,8 @@ def decoded(size: int) -> Images:
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digits are decoded once for a hundred requests."""
-    monkeypatch.setattr(data, "decode", lambda *parts: decoded(parts[3]))
-    monkeypatch.setattr(data, "median_size", lambda raw: 8)
+    monkeypatch.setattr(decoding, "decode", lambda *parts: decoded(parts[3]))
+    monkeypatch.setattr(decoding, "median_size", lambda raw: 8)
 
 
 def put(key: str) -> list[str]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torchvision.datasets as published
 
-from sslkit import data
-from sslkit.data import Images, Raw, decode
+from sslkit import decoding
+from sslkit.data import Images, Raw
+from sslkit.decoding import decode
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
 from tests.datasets.make import decoded, own, picture, pictures, read
@@ -200,13 +201,13 @@ def test_a_name_that_is_not_utf8_is_refused(here: Path) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that are decoded, in no order."""
     names: list[str] = []
-    real = data.to_pixels
+    real = decoding.to_pixels
 
     def counted(item: Any, size: int, name: str) -> Any:
         names.append(name)
         return real(item, size, name)
 
-    monkeypatch.setattr(data, "to_pixels", counted)
+    monkeypatch.setattr(decoding, "to_pixels", counted)
     return names
 
 

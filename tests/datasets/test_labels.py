@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslkit import data
+from sslkit import decoding
 from sslkit.config import Data
 from sslkit.errors import UserError
 from sslkit.pipeline import stages
@@ -218,7 +218,7 @@ def test_rows_that_cannot_be(case: str, here: Path) -> None:
 
 def test_files_are_read_before_the_images_are_decoded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own(here)
-    monkeypatch.setattr(data, "decode", lambda *_: pytest.fail("decoded first"))
+    monkeypatch.setattr(decoding, "decode", lambda *_: pytest.fail("decoded first"))
     for key, value in (("labels", "index:gone.csv"), ("labels", "file:gone.csv"), ("pool", "index:gone.csv")):
         with pytest.raises(UserError, match=r"cannot read gone.csv: No such file"):
             asked(here, **{key: value} if key == "labels" else {"labels": "1/class", key: value})

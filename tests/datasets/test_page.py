@@ -3,7 +3,8 @@
 import re
 
 from sslkit import registry
-from sslkit.data import SUFFIXES, TEST
+from sslkit.data import TEST
+from sslkit.image import SUFFIXES
 from sslkit.resolve import options
 from tests.docs.page import text
 

@@ -10,7 +10,8 @@ import pytest
 
 from sslkit import registry
 from sslkit.config import Data
-from sslkit.data import Images, decode
+from sslkit.data import Images
+from sslkit.decoding import decode
 from sslkit.errors import UserError
 from sslkit.splits import Split, split
 from tests.kernel.make import images

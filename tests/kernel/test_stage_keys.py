@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from sslkit import data, registry, spec
+from sslkit import decoding, registry, spec
 from sslkit.config import flatten
-from sslkit.data import Images, decode
+from sslkit.data import Images
+from sslkit.decoding import decode
 from sslkit.machine import Machine
 from sslkit.pipeline import run_digest, stages
 from sslkit.plugins import load_plugin
@@ -48,8 +49,8 @@ def flipped(prepared: Prepared, machine: Machine = CPU) -> frozenset[str]:
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of one size are decoded once, and built-in sources read once: a hundred requests are resolved here."""
-    monkeypatch.setattr(data, "decode", lambda *parts: decoded(parts[3]))
-    monkeypatch.setattr(data, "median_size", lambda raw: 8)
+    monkeypatch.setattr(decoding, "decode", lambda *parts: decoded(parts[3]))
+    monkeypatch.setattr(decoding, "median_size", lambda raw: 8)
     monkeypatch.setattr(spec, "source_hash", source)
     monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", DEFAULTS)
 
