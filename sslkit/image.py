@@ -14,20 +14,41 @@ Array = np.ndarray[Any, Any]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")  # in any case
 
 
-def to_pixels(item: Any, size: int, name: str) -> Array:
-    """One image as (3, size, size) uint8.
+def read_rgb(item: Any, name: str) -> Image.Image:
+    """One whole image, decoded, upright, in three channels of 8 bits.
+
+    Args:
+        item: as of `open_image`.
 
     Raises:
         UserError: it cannot be decoded; says its name.
     """
     image = open_image(item, name)
     try:
-        image = _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
-        if image.size != (size, size):
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        return _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
     except Exception as error:  # decoders raise what they like
         raise UserError(f"{name} cannot be decoded: {one_line(error)}") from None
+
+
+def middle(image: Image.Image, size: int) -> Array:
+    """(3, size, size) uint8: the middle square, resized (bicubic)."""
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return planes(image)
+
+
+def planes(image: Image.Image) -> Array:
+    """(3, H, W) uint8 of an RGB image."""
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def to_pixels(item: Any, size: int, name: str) -> Array:
+    """One image as (3, size, size) uint8.
+
+    Raises:
+        UserError: it cannot be decoded; says its name.
+    """
+    return middle(read_rgb(item, name), size)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
