@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from sslkit.errors import UserError, one_line
 
 Array = np.ndarray[Any, Any]
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")  # in any case
+# in any case of letters; what else Pillow reads (.ico, .psd, .pdf, …) is seldom a photograph
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".tif", ".tiff"),
+    *(".webp", ".gif", ".jp2"),
+    *((".avif",) if features.check("avif") else ()),  # Pillow has it from 11.3 on
+)
+PAPER = (255, 255, 255, 255)  # what transparent images are laid on
+LIMIT = 89_478_485  # pixels of one image, Pillow's own limit for a decompression bomb
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` says it in its own words
 
 
-def read_rgb(item: Any, name: str) -> Image.Image:
-    """One whole image, decoded, upright, in three channels of 8 bits.
+class BadImageError(UserError):
+    """An image that cannot be read; the message names it."""
 
-    Args:
-        item: as of `open_image`.
+
+def to_pixels(item: Any, size: int, name: str) -> Array:
+    """One image as (3, size, size) uint8: its short side scaled to `size`, the middle square of that.
 
     Raises:
-        UserError: it cannot be decoded; says its name.
+        BadImageError: it cannot be decoded; says its name.
     """
-    image = open_image(item, name)
-    try:
-        return _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
-    except Exception as error:  # decoders raise what they like
-        raise UserError(f"{name} cannot be decoded: {one_line(error)}") from None
+    return middle(read_rgb(item, name), size)
 
 
 def middle(image: Image.Image, size: int) -> Array:
-    """(3, size, size) uint8: the middle square, resized (bicubic)."""
+    """(3, size, size) uint8 of an RGB image: short side to `size` (bicubic), centre crop."""
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     return planes(image)
@@ -42,20 +49,53 @@ def planes(image: Image.Image) -> Array:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-def to_pixels(item: Any, size: int, name: str) -> Array:
-    """One image as (3, size, size) uint8.
+def read_rgb(item: Any, name: str) -> Image.Image:
+    """A whole image, upright, in RGB; docs/data.md lists what becomes of each mode.
+
+    Args:
+        item: as for `open_image`.
 
     Raises:
-        UserError: it cannot be decoded; says its name.
+        BadImageError: it cannot be decoded; says its name.
     """
-    return middle(read_rgb(item, name), size)
+    try:
+        with open_image(item, name) as image:
+            image.load()
+            return _rgb(_upright(image))
+    except BadImageError:
+        raise
+    except Exception as error:  # decoders raise what they like
+        raise BadImageError(f"{name} cannot be decoded: {one_line(error)}") from None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16 bits are scaled by depth; Pillow itself would clip them to white."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says."""
+    turned = ImageOps.exif_transpose(image)
+    assert turned is not None, "only with in_place"
+    return turned
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if image.has_transparency_data:
+        return Image.alpha_composite(Image.new("RGBA", image.size, PAPER), image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(levels: Array, mode: str) -> Array:
+    """uint8 of deeper greys, scaled by depth; Pillow itself would clip them to white.
+
+    Integers have 16 bits. Floats are from 0 to 1, else from 0 to 255 as 8 bits, else from 0 to 65535 as 16 bits.
+
+    Raises:
+        ValueError: levels that no such depth has.
+    """
+    low, high = float(levels.min()), float(levels.max())
+    white = next((w for w in (1, 255, 65535) if high <= w), None) if mode == "F" else 65535
+    if white is None or not (low >= 0 and high <= white):
+        raise ValueError(f"its levels go from {low:g} to {high:g}; levels are from 0 to 65535, or from 0 to 1")
+    return np.round(levels * (255 / white)).astype(np.uint8)
 
 
 def open_image(item: Any, name: str) -> Image.Image:
@@ -65,15 +105,25 @@ def open_image(item: Any, name: str) -> Image.Image:
         item: uint8 array (H, W) or (H, W, 3), the bytes of a file, or the path of one.
 
     Raises:
-        UserError: there is no such file, or it is no image; says its name.
+        BadImageError: there is no such file, it is no image, or it is too large; says its name.
     """
     if isinstance(item, np.ndarray):
         return Image.fromarray(item)
     try:
-        return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
+        image = Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
     except UnidentifiedImageError:
-        raise UserError(f"{name} is not an image that Pillow knows") from None
+        raise BadImageError(f"{name} is not an image that Pillow knows") from None
     except FileNotFoundError:
-        raise UserError(f"no image file {item}") from None
+        raise BadImageError(f"no image file {item}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(name) from None
     except Exception as error:
-        raise UserError(f"{name} cannot be decoded: {one_line(error)}") from None
+        raise BadImageError(f"{name} cannot be decoded: {one_line(error)}") from None
+    if image.width * image.height > LIMIT:
+        image.close()
+        raise _too_large(name)
+    return image
+
+
+def _too_large(name: str) -> BadImageError:
+    return BadImageError(f"{name} has more than {LIMIT:,} pixels, the limit for one image; scale it down")
