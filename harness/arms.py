@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from sslkit import registry
 from sslkit.config import Flat, flatten
 from sslkit.errors import UserError
-from sslkit.machine import resolve_machine
 from sslkit.prepare import prepare
 from sslkit.resolve import SLOTS, named, options
 
@@ -25,24 +24,26 @@ OWN = ("algo", *SLOTS)  # sections that belong to a method; all others are the s
 class Comparison:
     """What is trained, and what is compared with what."""
 
-    arms: dict[str, Flat]  # label -> all keys of its runs, but for condition and seed
-    conditions: dict[str, Flat]  # label -> keys, as of --labels and --backbone
+    arms: dict[str, Flat]  # label -> keys that make the arm
+    conditions: dict[str, Flat]  # label -> keys that make the group of rows
+    requests: dict[str, dict[str, Flat]]  # condition -> arm -> all keys of its runs, but for the seed
     seeds: int
     reference: str = "finetune+"
     remarks: list[str] = field(default_factory=list)
+    machine: Flat = field(default_factory=dict)  # device and precision, decided once for all runs
 
     def request(self, arm: str, condition: str, seed: int) -> Flat:
-        return self.arms[arm] | self.conditions[condition] | {"seed": seed}
+        return self.requests[condition][arm] | self.machine | {"seed": seed}
 
     def runs(self) -> list[tuple[str, str, int]]:
         """Arm, condition and seed of every run; neighbours have different seeds, so that they share no stage."""
-        return [(a, c, s) for c in self.conditions for a in self.arms for s in range(self.seeds)]
+        return [(a, c, s) for c, arms in self.requests.items() for a in arms for s in range(self.seeds)]
 
     @property
     def digest(self) -> str:
-        """8 hexadecimal digits."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        """8 hexadecimal digits, of what was asked for."""
+        asked = {k: v for k, v in asdict(self).items() if k not in ("remarks", "machine")}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def product(base: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], remarks: list[str]) -> dict[str, Flat]:
@@ -63,6 +64,7 @@ def plan(
     reference: str = "finetune+",
     remarks: Sequence[str] = (),
     cache: Path | None = None,
+    settings: Callable[[Collection[str]], Flat] = lambda called: {},
 ) -> Comparison:
     """The comparison of arms under all combinations of `conditions`.
 
@@ -74,23 +76,31 @@ def plan(
         reference: the row that others are compared with: an arm, finetune or finetune+.
         remarks: what is to be said before.
         cache: folder of decoded images, as of `prepare`.
+        settings: keys beneath `base` of the runs whose condition's values and arm are called so.
 
     Raises:
         UserError: unknown names, no seeds, an unknown reference.
     """
     if seeds < 1:
         raise UserError(f"--seeds must be 1 or more, got {seeds}")
-    common, said = {"control.run": True} | named(base), list(remarks)
-    own = {label: named(keys) for label, keys in arms.items()}
+    if reference not in (*CONTROLS, *arms):
+        raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *arms))}")
+    said, own = list(remarks), {label: named(keys) for label, keys in arms.items()}
+    asked = dict(own)
     groups = {
         ", ".join(map(str, values)) or "all": dict(zip(conditions, values, strict=True))
         for values in itertools.product(*conditions.values())
     }
-    if reference not in (*CONTROLS, *own):
-        raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *own))}")
-    whole = {label: _known(common, keys) | keys for label, keys in own.items()}
-    _match(whole, next(iter(groups.values())), {key for keys in own.values() for key in keys}, said, cache)
-    return Comparison(whole, groups, seeds, reference, said)
+    requests = {}
+    for group, condition in groups.items():
+        whole = {}
+        called = {str(value) for value in (*condition.values(), base.get("data.name"))}
+        for label, keys in own.items():
+            beneath, without = named(settings({*called, label})), named(settings(called))
+            asked[label] = asked[label] | {k: v for k, v in beneath.items() if without.get(k) != v}
+            whole[label] = _known({"control.run": True} | beneath | named(base) | condition, keys) | keys
+        requests[group] = _match(group, whole, {key for keys in asked.values() for key in keys}, said, cache)
+    return Comparison(asked, groups, requests, seeds, reference, said)
 
 
 def _algorithm(keys: Flat, common: Flat) -> str:
@@ -121,23 +131,27 @@ def _label(keys: Flat, varied: Mapping[str, Sequence[Any]], common: Flat) -> str
 
 
 def _match(
-    arms: dict[str, Flat], condition: Flat, varied: Collection[str], remarks: list[str], cache: Path | None
-) -> None:
-    """Give all arms the first one's training, views and smoothing wherever a method's own defaults differ.
+    group: str, arms: dict[str, Flat], varied: Collection[str], remarks: list[str], cache: Path | None
+) -> dict[str, Flat]:
+    """All arms with the first one's training, views and smoothing wherever a method's own defaults differ.
 
-    What `auto` comes to for device and precision is measured once, and the same for all runs.
+    Where no image is left for the pool there is one arm: finetune, the supervised row of all labels.
     """
-    configs = {label: prepare(keys | condition, cache).config for label, keys in arms.items()}
-    resolved = {label: flatten(config) for label, config in configs.items()}
-    first = next(iter(resolved.values()))
-    machine = resolve_machine(next(iter(configs.values())))
+    prepared = {label: prepare(keys, cache) for label, keys in arms.items()}
+    resolved = {label: flatten(found.config) for label, found in prepared.items()}
+    head, first = next(iter(resolved.items()))
+    if not len(prepared[head].split.pool):
+        remarks.append(f"{group}: no image is left for the pool, so finetune alone is trained")
+        return {"finetune": arms[head] | {"stages": str(first["stages"]).removesuffix(",semi")}}
+    made = {}
     for label, own in resolved.items():
         other = {k: first[k] for k in own if k in first and first[k] != own[k] and k not in varied and _shared(k)}
         if other:
             said = ", ".join(f"{key} {own[key]} -> {value}" for key, value in other.items())
-            remarks.append(f"{label}: matched to the first arm: {said}")
-        arms[label] |= {key: "auto" if value is None else value for key, value in other.items()}
-        arms[label] |= {"device": machine.device, "precision": machine.precision}
+            remark = f"{label}: matched to {head}: {said}"
+            remarks.extend([remark] if remark not in remarks else [])
+        made[label] = arms[label] | {key: "auto" if value is None else value for key, value in other.items()}
+    return made
 
 
 def _shared(key: str) -> bool:

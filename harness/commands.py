@@ -14,8 +14,6 @@ from sslkit.plugins import load_plugin
 FORMATS = ("rich", "markdown", "latex", "csv", "json")
 # list option -> key; these make the arms
 ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name", "mixer": "mixer.name"}
-# and these the groups of rows
-CONDITIONS = {"labels": "data.labels", "backbone": "backbone.name"}
 
 store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
 form = click.option("--format", "form", type=click.Choice(FORMATS), default="rich", show_default=True)
@@ -30,9 +28,9 @@ delta = click.option("--delta", default=1.0, show_default=True, help="Points wit
 @click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Any key, as --vary labeler.tau=0.5,0.7.")
 @click.option("--labels", metavar="A,B", help="Labelled images; each is a group of rows.  [default: 10/class]")
 @click.option("--backbone", metavar="A,B", help="Networks; each is a group of rows.")
-@click.option("--data", metavar="NAME[:ARG]", help="Data set.  [default: digits]")
+@click.option("--data", metavar="NAME[:ARG]", help="Data set; several are groups of rows.  [default: digits]")
 @click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study, and its question.")
-@click.option("--scale", default="quick", show_default=True, help="Size of the study: quick is digits, small CIFAR-10.")
+@click.option("--scale", default="quick", show_default=True, help="Of the study: quick, small or paper.")
 @click.option("--seeds", type=int, help="Seeds 0, 1, ... of every arm.  [default: 8, or the study's]")
 @click.option("--reference", help="Row that the others are compared with.  [default: finetune+, or the study's]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
@@ -65,8 +63,8 @@ def compare_command(
 ) -> None:
     """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
     from sslkit.harness.arms import plan, product
-    from sslkit.harness.compare import compare, introduce
-    from sslkit.harness.studies import read_study
+    from sslkit.harness.compare import compare, introduce, settled
+    from sslkit.harness.studies import CONDITIONS, read_study
     from sslkit.resolve import parse_set, read_toml
     from sslkit.store import Store
 
@@ -75,23 +73,27 @@ def compare_command(
     for plugin in plugins:
         load_plugin(plugin)
     base: dict[str, Any] = (read_toml(config) if config else {}) | dict(map(parse_set, sets))
-    base |= {"threads": threads} | ({"data.name": lists["data"]} if lists["data"] else {})
+    base |= {"threads": threads}
     varied = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
     varied |= dict(values(text) for text in vary)
     conditions = {key: split(lists[option]) for option, key in CONDITIONS.items() if lists[option]}
     remarks: list[str] = []
+    settings: Any = lambda called: {}  # noqa: E731
     if study is None:
         arms = product(base, varied, remarks)
     elif varied:
         raise UserError("a study has its own arms; drop --algo, --teacher, --labeler, --mixer and --vary")
     else:
         asked = read_study(study, scale)
-        arms, base, conditions = asked.arms, asked.base | base, asked.conditions | conditions
+        arms, settings, conditions = asked.arms, asked.settings, asked.conditions | conditions
         seeds, reference = asked.seeds if seeds is None else seeds, reference or asked.reference
         remarks.append(asked.question)
         name = name if name != "compare" else Path(study).stem
+    if len(conditions.get("data.name", ())) == 1:
+        base["data.name"] = conditions.pop("data.name")[0]
     seeds, reference = 8 if seeds is None else seeds, reference or "finetune+"
-    comparison = plan(base, arms, conditions, seeds, reference, remarks, Store(runs).data)
+    planned = plan(base, arms, conditions, seeds, reference, remarks, Store(runs).data, settings)
+    comparison = settled(planned, runs, name)
     console = Console(stderr=True)
     introduce(comparison, runs, console, timed=dry_run)
     if not dry_run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,8 +19,18 @@ from sslkit.pipeline import stages
 from sslkit.prepare import prepare
 from sslkit.report import duration
 from sslkit.spec import Spec
-from sslkit.store import PathLike, Store, write_json
+from sslkit.store import PathLike, Store, read_json, write_json
 from sslkit.timing import step_seconds
+
+
+def settled(comparison: Comparison, runs: PathLike, name: str) -> Comparison:
+    """With device and precision: those that the unfinished comparison stored, else what `auto` comes to here."""
+    mark = Store(runs).run_folder(name, comparison.digest, again=False) / MARK
+    if mark.is_file():
+        return replace(comparison, machine=read_json(mark)["comparison"]["machine"])
+    arm, condition, seed = comparison.runs()[0]
+    machine = resolve_machine(prepare(comparison.request(arm, condition, seed), Store(runs).data).config)
+    return replace(comparison, machine={"device": machine.device, "precision": machine.precision})
 
 
 def introduce(comparison: Comparison, runs: PathLike, console: Console, *, timed: bool) -> None:

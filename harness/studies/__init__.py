@@ -1,18 +1,36 @@
-"""Studies: comparisons with a question, arms and sizes, one TOML file each; `sslkit compare --study NAME`."""
+"""Studies: comparisons with a question, arms and sizes, one TOML file each; `sslkit compare --study NAME`.
+
+A file has `question`, `reference`, a table `[arms.NAME]` with the keys that make each arm, and a table for each scale:
+
+    [quick]
+    seeds = 8
+    labels = ["4/class", "all"]      # lists of labels, backbone and data make conditions, all combinations
+    [quick.set]                      # keys of all runs; recipe = "NAME" puts a recipe beneath them
+    precision = "fp32"
+    [quick.set.vit_micro]            # keys of the runs whose labels, backbone, data or arm is called so
+    "finetune.steps" = 300
+    [quick.set.vit_micro.all]        # of those that are called both
+    "finetune.steps" = 1500
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import tomllib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sslkit.config import Flat
-from sslkit.errors import UserError, unknown
-from sslkit.harness.commands import CONDITIONS
+from sslkit.errors import UserError, one_line, unknown
+from sslkit.recipes import layers
 
 FOLDER = Path(__file__).parent
-SCALES = ("quick", "small")
+SCALES = ("quick", "small", "paper")
+GROUP = "sslkit.studies"  # entry points: name -> "package.module:file.toml", or "package:file.toml"
+CONDITIONS = {"labels": "data.labels", "backbone": "backbone.name", "data": "data.name"}
 
 
 @dataclass(frozen=True)
@@ -24,12 +42,57 @@ class Study:
     arms: dict[str, Flat]
     seeds: int
     conditions: dict[str, list[Any]]  # key -> values
-    base: Flat
+    table: dict[str, Any]  # [SCALE.set]
+
+    def settings(self, called: Collection[str]) -> Flat:
+        """Keys of the runs whose condition's values and arm are `called` so."""
+        flat = _settings(self.table, called)
+        return layers(flat.pop("recipe", None), None, flat)
+
+
+def _settings(table: dict[str, Any], called: Collection[str]) -> Flat:
+    flat = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    for name, inner in table.items():
+        if isinstance(inner, dict) and name in called:
+            flat |= _settings(inner, called)
+    return flat
 
 
 def studies() -> dict[str, Path]:
-    """Name -> file of the studies that ship in the box."""
-    return {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
+    """Name -> file: those in the box, and those of installed packages.
+
+    Raises:
+        UserError: a package's file cannot be found, or its name is taken.
+    """
+    found = {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
+    for point in importlib.metadata.entry_points(group=GROUP):
+        if point.name in found:
+            raise UserError(f"two studies are called {point.name!r}: uninstall one of them ({point.value})")
+        found[point.name] = _foreign(point)
+    return found
+
+
+def _foreign(point: importlib.metadata.EntryPoint) -> Path:
+    """The file that `package:file.toml` names, without importing the package."""
+    package, _, file = point.value.partition(":")
+    try:
+        spec = importlib.util.find_spec(package.strip())
+    except (ImportError, ValueError) as error:
+        raise UserError(f"study {point.name!r} ({point.value}) cannot be found: {one_line(error)}") from None
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    path = next((Path(folder) / file.strip() for folder in folders), None)
+    if path is None or path.suffix != ".toml":
+        raise UserError(f"study {point.name!r}: its entry point must be PACKAGE:FILE.toml, got {point.value!r}")
+    return path
+
+
+def abouts() -> Iterator[dict[str, str]]:
+    """Name, question and scales of every study, for `sslkit list studies`."""
+    for name, path in studies().items():
+        told = _read(name, path)
+        scales = ", ".join(scale for scale in SCALES if scale in told)
+        origin = "built in" if path.parent == FOLDER else str(path)
+        yield {"name": name, "question": str(told.get("question", "")), "scales": scales, "origin": origin}
 
 
 def read_study(name: str, scale: str) -> Study:
@@ -38,25 +101,46 @@ def read_study(name: str, scale: str) -> Study:
     Raises:
         UserError: there is none, or it is not as it should be.
     """
-    path = studies().get(name) or Path(name)
+    known = studies()
+    path = known.get(name) or Path(name)
     if path.suffix != ".toml":
-        raise unknown("study", name, studies())
-    try:
-        told = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read study {name}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a TOML file: {error}") from None
+        raise unknown("study", name, known, see="sslkit list studies")
+    told = _read(name, path)
     arms, size = told.get("arms"), told.get(scale)
     if not isinstance(arms, dict) or not arms or not all(isinstance(keys, dict) for keys in arms.values()):
         raise UserError(f"study {path} has no table [arms.NAME]")
     if not isinstance(size, dict) or not isinstance(size.get("seeds"), int):
-        raise UserError(f"study {path} has no table [{scale}] with seeds = N; choose another --scale")
-    strange = sorted(size.keys() - {"seeds", "data", "set", *CONDITIONS})
+        has = ", ".join(s for s in told if isinstance(told[s], dict) and s != "arms") or "none"
+        raise UserError(f"study {path} has no table [{scale}] with seeds = N; its scales: {has}")
+    strange = sorted(size.keys() - {"seeds", "set", *CONDITIONS})
     if strange:
-        known = ", ".join(("seeds", "data", *CONDITIONS, "set"))
-        raise UserError(f"study {path}, [{scale}]: unknown {', '.join(strange)}; known are {known}")
-    base = dict(size.get("set", {})) | ({"data.name": size["data"]} if "data" in size else {})
-    conditions = {key: size[name] for name, key in CONDITIONS.items() if name in size}
-    reference = str(told.get("reference", "finetune+"))
-    return Study(str(told.get("question", "")), reference, arms, size["seeds"], conditions, base)
+        options = ", ".join(("seeds", *CONDITIONS, "set"))
+        raise UserError(f"study {path}, [{scale}]: unknown {', '.join(strange)}; known are {options}")
+    conditions = {key: _values(size[option]) for option, key in CONDITIONS.items() if option in size}
+    table = dict(size.get("set", {}))
+    _check_names(f"study {path}, [{scale}.set", table, {*arms, *(str(v) for vs in conditions.values() for v in vs)})
+    return Study(
+        str(told.get("question", "")), str(told.get("reference", "finetune+")), arms, size["seeds"], conditions, table
+    )
+
+
+def _read(name: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read study {name}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a TOML file: {error}") from None
+
+
+def _values(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given]
+
+
+def _check_names(where: str, table: dict[str, Any], known: Collection[str]) -> None:
+    """A table within [SCALE.set] that no run is called by is a mistake of spelling."""
+    for name, inner in table.items():
+        if isinstance(inner, dict):
+            if name not in known:
+                raise UserError(f"{where}.{name}]: no arm, labels, backbone or data is called {name!r}")
+            _check_names(f"{where}.{name}", inner, known)

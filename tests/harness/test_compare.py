@@ -11,6 +11,7 @@ import pytest
 from sslkit.engine import Engine
 from sslkit.harness import load
 from sslkit.harness.arms import plan, product
+from sslkit.harness.compare import settled
 from sslkit.prepare import prepare
 from sslkit.store import read_json
 from tests.cli.call import Call, assert_refused, sslkit
@@ -90,7 +91,7 @@ def test_arms_differ_in_what_was_asked_for_and_nothing_else() -> None:
     """Defaults of the methods differ in steps, sizes and smoothing; a comparison does not."""
     keys = {"backbone.name": "vit_micro", "data.name": "digits"}
     arms = product(keys, {"algo.name": ["fixmatch", "ema_teacher"], "mixer.name": ["none", "prob_pseudo"]}, [])
-    made = plan(keys, arms, {}, 2)
+    made = settled(plan(keys, arms, {}, 2), "runs", "compare")
     flat = [flat_of(made.request(arm, "all", 0)) for arm in made.arms]
     assert {(f["device"], f["precision"]) for f in flat} <= {(d, p) for d in ("cpu", "cuda") for p in ("fp32", "bf16")}
     for other in flat[1:]:
