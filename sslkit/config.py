@@ -25,9 +25,12 @@ class Data:
     val: float = 0.0  # share of the labelled images held out; only then is there a "best" checkpoint
     tune: bool = False  # hide the real test: a quarter of the training part stands in for it
     size: int | None = None  # side of the images; auto: their median, at most 224
+    whole: bool = False  # crops are cut out of whole images, decoded for every batch, not of their middle square
+    cache_gb: float | None = None  # decoded images above are decoded for every batch; auto: half of the memory
+    workers: int | None = None  # threads that decode for every batch; auto: one a core
 
     def __post_init__(self) -> None:
-        _within(self, val=(0, 0.9), size=(4, 4096))
+        _within(self, val=(0, 0.9), size=(4, 4096), cache_gb=(0, None), workers=(1, 1024))
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
 

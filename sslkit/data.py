@@ -10,11 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
-Array: TypeAlias = np.ndarray[Any, Any]
+from sslkit.image import Array
+from sslkit.on_demand import OnDemand, Pixels
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TEST = ("test", "val", "valid", "validation")  # what a test part may be called; the first that is there is the one
 
@@ -27,6 +30,7 @@ class Raw:
     label: Array  # (N,) int64, -1 where there is none
     names: Sequence[str] = ()  # where an image came from; default: its path, else its part and number
     root: str | Path = ""
+    groups: Sequence[str] = ()  # what an image shows, a patient say; parts of a split share none of them
 
     def source(self, i: int) -> Any:
         """What image i is opened from: an array, bytes, or the path of a file."""
@@ -39,6 +43,15 @@ class Raw:
             return self.names[i]
         image = self.images[i]
         return str(image) if isinstance(image, str | os.PathLike) else f"{part} image {i}"
+
+    def take(self, index: Array, part: str) -> Raw:
+        """The images with the given numbers, under the names that they have in this part."""
+        chosen = index.tolist()
+        images = self.images[index] if isinstance(self.images, np.ndarray) else [self.images[i] for i in chosen]
+        named = len(self.names) or not all(isinstance(image, str | os.PathLike) for image in images)
+        names = [self.name(i, part) for i in chosen] if named else ()
+        groups = [self.groups[i] for i in chosen] if len(self.groups) else ()
+        return Raw(images, self.label[index], names, self.root, groups)
 
 
 class Dataset(ABC):
@@ -53,10 +66,12 @@ class Dataset(ABC):
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
     std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys that suit this data
+    remarks: Sequence[str] = ()  # how `read` understood the data; said before training
 
     @abstractmethod
     def read(self) -> tuple[list[str], Raw, Raw]:
-        """Class names, training part, test part.
+        """Class names, training part, test part. Without class names, they are those of a file of labels; of a test
+        part without labels or images, a share of the training part takes the place.
 
         Raises:
             UserError: the data is not there or not as it should be.
@@ -65,15 +80,21 @@ class Dataset(ABC):
 
 @dataclass(frozen=True)
 class Images:
-    """A decoded data set: training part first, then the test part."""
+    """The images of a data set: training part first, then the test part."""
 
-    pixels: Array  # (N, 3, S, S) uint8
+    pixels: Array | OnDemand  # (N, 3, S, S) uint8
     label: Array  # (N,) int64, -1 where there is none
     train: int  # images of the training part
     classes: list[str]
-    fingerprint: str  # sha256 of pixels, labels and class names
+    fingerprint: str  # sha256 of pixels, labels and class names; on demand, of what tells files apart instead of pixels
     names: Sequence[str]  # (N,)
 
     @property
     def size(self) -> int:
         return int(self.pixels.shape[2])
+
+    def subset(self, index: Array) -> Pixels:
+        """The images with the given numbers, on the host or on demand."""
+        if isinstance(self.pixels, OnDemand):
+            return self.pixels.subset(index)
+        return torch.from_numpy(self.pixels[index])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import statistics
 from collections.abc import Callable, Sequence
@@ -13,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from sslkit.data import Array, Images, Raw
+from sslkit.data import Images, Raw
 from sslkit.errors import UserError
-from sslkit.image import open_image, to_pixels
+from sslkit.image import Array, open_image, to_pixels
+from sslkit.on_demand import OnDemand
 from sslkit.version import __version__
 
 BLOCK = 64  # images that a thread decodes at once
@@ -30,12 +32,26 @@ def median_size(raw: Raw) -> int:
     return int(statistics.median_low(sides))
 
 
-def decode(classes: list[str], train: Raw, test: Raw, size: int, cache: Path | None = None) -> Images:
-    """Decode every image once: RGB, short side to `size` (bicubic), centre crop.
+def decode(
+    classes: list[str],
+    train: Raw,
+    test: Raw,
+    size: int,
+    cache: Path | None = None,
+    *,
+    limit: float = math.inf,
+    whole: bool = False,
+    workers: int | None = None,
+) -> Images:
+    """Decode every image once: RGB, short side to `size` (bicubic), centre crop. Where that takes too much memory, they
+    are decoded on demand instead, and come out the same.
 
     Args:
         cache: folder where decoded images are kept, so that the next run finds them: of encoded images by their
             content, of files by path, size and time of change.
+        limit: bytes; encoded images that take more when they are decoded are decoded on demand.
+        whole: crops are cut out of whole images, which are decoded on demand.
+        workers: threads that decode on demand; None is one a core.
 
     Raises:
         UserError: an image is missing or broken, or all of them need more memory than there is.
@@ -47,9 +63,15 @@ def decode(classes: list[str], train: Raw, test: Raw, size: int, cache: Path | N
         return train.source(i) if i < count else test.source(i - count)
 
     encoded = not isinstance(source(0), np.ndarray)
-    pixels = _cached(source, names, size, cache) if cache and encoded else _decode(source, names, size)
+    pixels: Array | OnDemand
+    if whole or (encoded and len(names) * 3 * size * size > limit):
+        pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
+        pixels = OnDemand(source, names, np.arange(len(names)), size, whole, pool)
+        digest = _of_files(source, names, size)
+    else:
+        pixels = _cached(source, names, size, cache) if cache and encoded else _decode(source, names, size)
+        digest = hashlib.sha256(pixels.data)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
-    digest = hashlib.sha256(pixels.data)
     digest.update(label.tobytes() + "\0".join(classes).encode())
     return Images(pixels, label, count, classes, digest.hexdigest(), names)
 
@@ -71,10 +93,7 @@ def _decode(source: Callable[[int], Any], names: Sequence[str], size: int) -> Ar
 
 
 def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, cache: Path) -> Array:
-    digest = hashlib.sha256(f"{__version__} {size}".encode())
-    for i in range(len(names)):
-        digest.update(_identity(source(i)))
-    path = cache / f"{digest.hexdigest()[:16]}.npy"
+    path = cache / f"{_of_files(source, names, size).hexdigest()[:16]}.npy"
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found: Array = np.load(path)
         return found
@@ -88,6 +107,13 @@ def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, cache
     except OSError:  # no room: decoded again the next time
         temporary.unlink(missing_ok=True)
     return pixels
+
+
+def _of_files(source: Callable[[int], Any], names: Sequence[str], size: int) -> hashlib._Hash:
+    digest = hashlib.sha256(f"{__version__} {size}".encode())
+    for i in range(len(names)):
+        digest.update(_identity(source(i)))
+    return digest
 
 
 def _identity(source: Any) -> bytes:

@@ -9,6 +9,7 @@ from sslkit import ranks
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm, PseudoLabels
 from sslkit.network import Classifier
+from sslkit.on_demand import Pixels, in_turn
 from sslkit.spec import Spec
 
 BATCH = 500  # images
@@ -20,7 +21,7 @@ def autocast(spec: Spec) -> torch.autocast:
 
 
 @torch.no_grad()
-def logits(algorithm: Algorithm, network: Classifier, pixels: Tensor, spec: Spec) -> Tensor:
+def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec) -> Tensor:
     """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation.
 
     Several processes share out whole batches, so each has the logits that one process would have.
@@ -29,10 +30,10 @@ def logits(algorithm: Algorithm, network: Classifier, pixels: Tensor, spec: Spec
     network.eval()
     mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
     found = torch.zeros(len(pixels), len(spec.data["classes"]))
+    mine = [slice(i, i + BATCH) for i in range(BATCH * ranks.rank(), len(pixels), BATCH * ranks.count())]
     with autocast(spec):
-        for start in range(BATCH * ranks.rank(), len(pixels), BATCH * ranks.count()):
-            some = slice(start, start + BATCH)
-            images = normalise(pixels[some].to(spec.device), mean, std)
+        for some, read in zip(mine, in_turn(pixels, mine), strict=True):
+            images = normalise(read.to(spec.device), mean, std)
             found[some] = algorithm.predict(network, images).float().cpu()
     network.train(was_training)
     return ranks.total(found)

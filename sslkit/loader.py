@@ -8,22 +8,24 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sslkit.augment.boxes import BOX_DRAWS
 from sslkit.augment.plan import Plan, plan
 from sslkit.augment.policy import Policy
 from sslkit.augment.render import view
 from sslkit.blend import BetaRatio, blend
 from sslkit.contracts import Batch, Stream
 from sslkit.losses import one_hot
+from sslkit.on_demand import Crop, OnDemand, Pixels, Reading
 from sslkit.randomness import Draw, Step, key, permutation
 
 
 @dataclass(frozen=True)
 class Source:
-    """The images of one stream, on the training device."""
+    """The images of one stream."""
 
-    pixels: Tensor  # (n, 3, S, S) uint8
+    pixels: Pixels  # (n, 3, S, S) uint8, on any device or on demand
     sample: Tensor  # (n,) int64 on the host, the image's number in the data set: what its draws are named after
-    label: Tensor | None  # (n,) int64; None where they are hidden
+    label: Tensor | None  # (n,) int64 on the training device; None where they are hidden
     batch: int  # images a step, over all devices
 
 
@@ -81,6 +83,7 @@ class Loader:
         self.sources, self.views, self.seed, self.parts = sources, views, seed, parts
         self.mean, self.std, self.targets = mean, std, targets
         self._orders: dict[tuple[str, int], Tensor] = {}
+        self._ahead: dict[tuple[str, int, int], Reading] = {}
 
     def batch(self, step: int, micro: int) -> Batch:
         """Micro-batch number `micro` of `parts` of a step."""
@@ -89,31 +92,61 @@ class Loader:
 
     def _stream(self, name: str, step: int, micro: int) -> Stream:
         source = self.sources[name]
-        size = source.batch // self.parts
-        place, visit = self._places(name, step * source.batch + micro * size, size)
-        index = place.to(source.pixels.device, non_blocking=True)
-        pixels = source.pixels[index]
-        views = {}
-        for view_name, policy in self.views[name].items():
+        place, visit = self._places(name, step, micro)
+        index = place.to(self.mean.device, non_blocking=True)
+        pixels, views = self._pixels(name, step, micro), {}
+        for view_name, policy in self._policies(name).items():
             draw = self._draw(view_name, source.sample[place], visit)
-            views[view_name] = view(pixels, policy, draw, self.mean, self.std)
+            views[view_name] = view(pixels[view_name], policy, draw, self.mean, self.std)
         return Stream(views, index, None if source.label is None else source.label[index])
+
+    def _pixels(self, name: str, step: int, micro: int) -> Mapping[str, Tensor]:
+        """View name -> uint8 images, on the training device. Those of the next step are read meanwhile."""
+        pixels = self.sources[name].pixels
+        if isinstance(pixels, Tensor):
+            some = pixels[self._places(name, step, micro)[0].to(pixels.device, non_blocking=True)]
+            return dict.fromkeys(self.views[name], some.to(self.mean.device, non_blocking=True))
+        reading = self._ahead.pop((name, step, micro), None) or self._begin(pixels, name, step, micro)
+        self._ahead = {k: v for k, v in self._ahead.items() if k[0] != name or k[1] == step}  # others were skipped
+        self._ahead[name, step + 1, micro] = self._begin(pixels, name, step + 1, micro)
+        found = [images.to(self.mean.device, non_blocking=True) for images in reading.result()]
+        return dict(zip(self.views[name], found if pixels.whole else found * len(self.views[name]), strict=True))
+
+    def _begin(self, pixels: OnDemand, name: str, step: int, micro: int) -> Reading:
+        place, visit = self._places(name, step, micro)
+        if not pixels.whole:
+            return pixels.begin(place, [None])
+        sample, crops = self.sources[name].sample[place], []
+        for view_name, policy in self.views[name].items():
+            u = self._draw(view_name, sample, visit)("crop", BOX_DRAWS)
+            crops.append(Crop(u, policy.crop, policy.interpolation) if policy.crop < 1 else None)
+        return pixels.begin(place, crops)
+
+    def _policies(self, name: str) -> Mapping[str, Policy]:
+        """View name -> what is left to do: crops of whole images are cut out as they are read."""
+        pixels = self.sources[name].pixels
+        if isinstance(pixels, OnDemand) and pixels.whole:
+            return {view_name: replace(policy, crop=1.0) for view_name, policy in self.views[name].items()}
+        return self.views[name]
 
     def plans(self, name: str, step: int) -> dict[str, Plan]:
         """View name -> what is drawn for the first micro-batch of a stream at a step."""
         source = self.sources[name]
-        size = source.batch // self.parts
-        place, visit = self._places(name, step * source.batch, size)
-        draws = {view_name: self._draw(view_name, source.sample[place], visit) for view_name in self.views[name]}
+        place, visit = self._places(name, step, 0)
         height, width = source.pixels.shape[2:]
-        return {n: plan(self.views[name][n], draw, height, width) for n, draw in draws.items()}
+        return {
+            view_name: plan(policy, self._draw(view_name, source.sample[place], visit), height, width)
+            for view_name, policy in self._policies(name).items()
+        }
 
     def _draw(self, view_name: str, sample: Tensor, visit: Tensor) -> Draw:
         return Draw(key(self.seed, "view", view_name), sample, visit)
 
-    def _places(self, name: str, start: int, size: int) -> tuple[Tensor, Tensor]:
+    def _places(self, name: str, step: int, micro: int) -> tuple[Tensor, Tensor]:
         """On the host: (size,) index into the source, and (size,) number of the epoch each belongs to."""
-        n = len(self.sources[name].pixels)
+        n, batch = len(self.sources[name].pixels), self.sources[name].batch
+        size = batch // self.parts
+        start = step * batch + micro * size
         index, visit = [], []
         while size:
             epoch, first = divmod(start, n)

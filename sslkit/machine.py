@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -60,6 +62,14 @@ def resolve_machine(config: Config) -> Machine:
 def _neighbours() -> int:
     """Processes of the run on this machine, this one included."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks.count() > 1 else 1
+
+
+def memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or those of its control group."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(OSError, ValueError):  # no control groups here, or no limit
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
+    return min(limits)
 
 
 def description() -> dict[str, str]:

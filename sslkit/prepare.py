@@ -12,6 +12,7 @@ from sslkit.config import Config
 from sslkit.data import Dataset, Images
 from sslkit.durations import in_steps
 from sslkit.errors import UserError
+from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.resolve import argument, coerce, named, options, resolve
 from sslkit.splits import Split, check_lists, split, take_labels
@@ -65,7 +66,16 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     train, test, said = take_labels(config.data.labels, classes, train, test)
     remarks += said
     check_lists(config.data, train.label)  # before the images are decoded, which can take an hour
-    images = decoding.decode(classes, train, test, size(), cache)
+    images = decoding.decode(
+        classes,
+        train,
+        test,
+        size(),
+        cache,
+        limit=1e9 * config.data.cache_gb if config.data.cache_gb is not None else memory() / 2,
+        whole=config.data.whole,
+        workers=config.data.workers,
+    )
     parts = split(images, config.data, config.seed)
     return Prepared(in_steps(config, parts), images, parts, remarks)
 

@@ -31,7 +31,7 @@ def run_name(config: Config) -> str:
 def run_digest(prepared: Prepared) -> str:
     """8 hexadecimal digits of configuration, data and split; of neither the threads nor where the data came from."""
     flat = flatten(prepared.config)
-    for name in ("threads", "data.dir", "data.download"):
+    for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers"):
         flat.pop(name)
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint

@@ -17,8 +17,8 @@ from sslkit import checkpoint, registry
 from sslkit.contracts import Mixed, Mixer, PseudoLabels
 from sslkit.errors import UserError
 from sslkit.evaluation import autocast
+from sslkit.finished import last_stage
 from sslkit.loader import Loader, Source
-from sslkit.predict import last_stage
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.resolve import read_toml
@@ -65,7 +65,7 @@ def _of_request(request: Mapping[str, Any], n: int) -> list[list[Tile]]:
     pool = torch.from_numpy(prepared.split.pool if len(prepared.split.pool) else prepared.split.labeled)
     policies = {"weak": config.views.weak, "weak2": config.views.weak}
     policies |= dict.fromkeys(("strong", "strong2", "strong3"), config.views.strong)
-    source = Source(torch.from_numpy(images.pixels)[pool], pool, None, min(n, len(pool)))
+    source = Source(images.subset(pool.numpy()), pool, None, min(n, len(pool)))
     dataset = registry.load("dataset", config.data.name)
     mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
     loader = Loader({"unlabeled": source}, {"unlabeled": policies}, config.seed, 1, mean, std)
@@ -120,7 +120,8 @@ def _views(loader: Loader, stream: str, step: int, n: int, names: Sequence[str])
     made, plans = loader.batch(step, 0)[stream], loader.plans(stream, step)
     rows = []
     for i, place in enumerate(made.index[:n].tolist()):
-        row = [Tile(loader.sources[stream].pixels[place].cpu(), ["ORIGINAL", f"class: {names[place]}"])]
+        original = loader.sources[stream].pixels[torch.tensor([place])][0].cpu()
+        row = [Tile(original, ["ORIGINAL", f"class: {names[place]}"])]
         row += [
             Tile(_pixels(view[i], loader), [name.upper(), *plans[name].describe(i)])
             for name, view in made.views.items()

@@ -21,8 +21,9 @@ import torch
 from sslkit import registry
 from sslkit.config import PARTS, Config, Part, Semi, Training, Views
 from sslkit.contracts import Algorithm
-from sslkit.data import Array, Images
+from sslkit.data import Images
 from sslkit.errors import UserError, unknown
+from sslkit.image import Array
 from sslkit.machine import Machine
 from sslkit.randomness import key
 from sslkit.splits import Split
@@ -90,6 +91,7 @@ def specify(
     if not views.keys() & {"unlabeled", "all"}:
         del used["pool"]
     data |= {name: stamp(index) for name, index in used.items()}
+    data |= {"whole": True} if config.data.whole else {}
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:
         described["backbone"]["weights"] = weights

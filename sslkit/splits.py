@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sslkit.config import Data
-from sslkit.data import Array, Images, Raw
-from sslkit.datasets._table import LABEL, PATH, UNLABELLED, read_columns
+from sslkit.data import Images
+from sslkit.datasets._table import read_columns
 from sslkit.errors import UserError
+from sslkit.image import Array
+from sslkit.label_files import first
 from sslkit.randomness import key, permutation
 
 
@@ -128,75 +129,8 @@ def _positions(text: str, count: int) -> Array | None:
     numbers = [int(word) if word.isdecimal() and len(word) < 19 else -1 for word in words]
     wrong = [word for word, n in zip(words, numbers, strict=True) if not 0 <= n < count]
     if wrong:
-        raise UserError(f"{file}: its column Index must hold positions from 0 to {count - 1}, it lists {_first(wrong)}")
+        raise UserError(f"{file}: its column Index must hold positions from 0 to {count - 1}, it lists {first(wrong)}")
     found, times = np.unique(np.array(numbers, np.int64), return_counts=True)
     if len(found) < len(numbers):
         raise UserError(f"{file} lists position {found[times > 1][0]} more than once")
     return found
-
-
-def take_labels(text: str, classes: list[str], train: Raw, test: Raw) -> tuple[Raw, Raw, list[str]]:
-    """Both parts with the labels of `file:FILE.csv`, and a remark; as they are, where `text` names no such file.
-
-    Rows name an image by its path or, where no other has it, by its file name alone. Images of the training part
-    that no row names have no label; in the test part they keep theirs.
-
-    Raises:
-        UserError: the file cannot be read, rows match no image, an image is named twice, or a class is unknown.
-    """
-    kind, _, file = text.partition(":")
-    if kind != "file":
-        return train, test, []
-    columns = read_columns(Path(file), {"path": PATH, "label": LABEL})
-    names = [raw.name(i, part) for raw, part in ((train, "train"), (test, "test")) for i in range(len(raw.images))]
-    place = _matched(file, columns["path"], names)
-    label = np.concatenate([np.full(len(train.images), -1), test.label])
-    label[place], what = _class_numbers(file, columns["label"], classes)
-    named = int((label[: len(train.images)] >= 0).sum())
-    if not named:
-        raise UserError(f"{file} names no image of the training part")
-    remark = f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}, {named} labelled in training"
-    parts = np.split(label, [len(train.images)])
-    return replace(train, label=parts[0]), replace(test, label=parts[1]), [remark]
-
-
-def _matched(file: str, rows: list[str], names: Sequence[str]) -> Array:
-    """(rows,) int64, the place in `names` of the image that each row names."""
-    by_path = {name: i for i, name in enumerate(names)}
-    by_file: dict[str, int] = {}
-    for i, name in enumerate(names):
-        alone = name.rpartition("/")[2]
-        by_file[alone] = -1 if alone in by_file else i
-    place = np.array([_place(row.replace("\\", "/"), by_path, by_file) for row in rows], np.int64)
-    lost = [row for row, i in zip(rows, place, strict=True) if i < 0]
-    if lost:
-        like = f"names are like {names[0]!r}"
-        raise UserError(f"{file}: {len(lost)} of {len(rows)} rows match no image, or several: {_first(lost)}; {like}")
-    found, times = np.unique(place, return_counts=True)
-    if len(found) < len(place):
-        raise UserError(f"{file} names {names[found[times > 1][0]]!r} more than once")
-    return place
-
-
-def _place(row: str, by_path: dict[str, int], by_file: dict[str, int]) -> int:
-    """-1 for none. Folders before the path are left out one by one: the row may be an absolute path."""
-    parts = row.split("/")
-    ends = ("/".join(parts[i:]) for i in range(len(parts)))
-    return next((by_path[end] for end in ends if end in by_path), by_file.get(row, -1))
-
-
-def _class_numbers(file: str, labels: list[str], classes: list[str]) -> tuple[Array, str]:
-    """(rows,) int64, and how the labels were read: as names where all are, else as places in `classes`."""
-    none = dict.fromkeys(UNLABELLED, -1)
-    names = {name: c for c, name in enumerate(classes)} | none
-    numbers = {str(c): c for c in range(len(classes))} | none
-    for known, what in ((names, "class names"), (numbers, "class numbers")):
-        if known.keys() >= {*labels}:
-            return np.array([known[word] for word in labels], np.int64), what
-    strange = sorted({*labels} - names.keys() - numbers.keys()) or sorted({*labels} - names.keys())
-    raise UserError(f"{file}: no class is called {_first(strange)}; classes are {_first(classes)}")
-
-
-def _first(words: list[str]) -> str:
-    """The first three, for a message."""
-    return ", ".join(map(repr, words[:3])) + (", …" if len(words) > 3 else "")

@@ -24,6 +24,7 @@ from sslkit.data import Images
 from sslkit.errors import UserError, one_line, out_of_memory
 from sslkit.loader import Loader, Source, Targets
 from sslkit.network import Classifier, Shape
+from sslkit.on_demand import Pixels
 from sslkit.randomness import seeded
 from sslkit.resolve import SLOTS, argument, options
 from sslkit.spec import Spec
@@ -40,8 +41,8 @@ class Job:
     average: Average
     loader: Loader
     truth: Tensor | None  # hidden labels of the pool, for the engine alone
-    pool: Tensor | None  # (N_u, 3, S, S) uint8
-    evaluation: dict[str, tuple[Tensor, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
+    pool: Pixels | None  # (N_u, 3, S, S) uint8
+    evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
 
     def weights(self) -> dict[str, Tensor]:
         """The student, the averaged network, and what else of the algorithm has a state; no tensor twice."""
@@ -136,7 +137,6 @@ def build(
     """
     algorithm, average = build_algorithm(spec, parent, weights)
     device = torch.device(spec.device)
-    pixels = torch.from_numpy(images.pixels)
     label = torch.from_numpy(images.label)
     parts = spec.training["accumulate"] * world
     indices = {"labeled": split.labeled, "unlabeled": split.pool, "all": np.union1d(split.labeled, split.pool)}
@@ -153,7 +153,7 @@ def build(
         if not len(index):
             raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
         known = label[index].to(device) if stream == "labeled" else None
-        sources[stream] = Source(pixels[index].to(device), index, known, batch)
+        sources[stream] = Source(_placed(images.subset(indices[stream]), device), index, known, batch)
     views = {
         stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
     }
@@ -168,8 +168,16 @@ def build(
         loader,
         label[torch.from_numpy(split.pool)].to(device) if pooled else None,
         sources["unlabeled"].pixels if pooled else None,
-        {name: (pixels[i], label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)},
+        {name: (images.subset(i), label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)},
     )
+
+
+def _placed(pixels: Pixels, device: torch.device) -> Pixels:
+    """On the device, unless that is a GPU without room for them: a quarter of what is free."""
+    if not isinstance(pixels, Tensor):
+        return pixels
+    crowded = device.type == "cuda" and pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 4
+    return pixels if crowded else pixels.to(device)
 
 
 @contextmanager

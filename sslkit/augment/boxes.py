@@ -39,18 +39,20 @@ def _within(first: Tensor, length: Tensor, size: int, device: torch.device) -> T
     return inside
 
 
-def crop_boxes(u: Tensor, height: int, width: int, smallest: float) -> Boxes:
+def crop_boxes(u: Tensor, height: int | Tensor, width: int | Tensor, smallest: float) -> Boxes:
     """torchvision's RandomResizedCrop: area `smallest` to 1, aspect 3/4 to 4/3; the middle where none of ten fits.
 
     Args:
         u: (N, BOX_DRAWS) uniform.
+        height, width: of all images, or (N,) of each.
     """
     ratio = (3 / 4, 4 / 3)
-    boxes = _first_fit(u, height, width, (smallest, 1.0), ratio, largest=(height, width))
+    height, width = (torch.as_tensor(side, dtype=torch.float64).expand(len(u)) for side in (height, width))
+    boxes = _first_fit(u, height, width, (smallest, 1.0), ratio, spare=0)
     none = boxes.height == 0
-    high, wide = min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
-    whole = Boxes(*(torch.full_like(boxes.top, x) for x in ((height - high) // 2, (width - wide) // 2, high, wide)))
-    return Boxes(*(torch.where(none, w, b) for w, b in zip(vars(whole).values(), vars(boxes).values(), strict=True)))
+    high, wide = torch.minimum(height, (width / ratio[0]).round()), torch.minimum(width, (height * ratio[1]).round())
+    middle = ((height - high) // 2, (width - wide) // 2, high, wide)
+    return Boxes(*(torch.where(none, m.long(), b) for m, b in zip(middle, vars(boxes).values(), strict=True)))
 
 
 def erase_boxes(u: Tensor, height: int, width: int, largest_area: float) -> Boxes:
@@ -60,7 +62,8 @@ def erase_boxes(u: Tensor, height: int, width: int, largest_area: float) -> Boxe
         u: (N, BOX_DRAWS) uniform.
     """
     area = (min(0.02, largest_area), largest_area)
-    return _first_fit(u, height, width, area, (0.3, 1 / 0.3), largest=(height - 1, width - 1))
+    high, wide = (torch.full((len(u),), side, dtype=torch.float64) for side in (height, width))
+    return _first_fit(u, high, wide, area, (0.3, 1 / 0.3), spare=1)
 
 
 def cutout_boxes(u: Tensor, height: int, width: int, side: Tensor) -> Boxes:
@@ -80,23 +83,23 @@ def cutout_boxes(u: Tensor, height: int, width: int, side: Tensor) -> Boxes:
 
 
 def _first_fit(
-    u: Tensor,
-    height: int,
-    width: int,
-    area: tuple[float, float],
-    ratio: tuple[float, float],
-    largest: tuple[int, int],
+    u: Tensor, height: Tensor, width: Tensor, area: tuple[float, float], ratio: tuple[float, float], spare: int
 ) -> Boxes:
-    """Of ten boxes drawn by area and log aspect (height over width), the first that is not too large, anywhere."""
+    """Of ten boxes drawn by area and log aspect (height over width), the first that is not too large, anywhere.
+
+    Args:
+        height, width: (N,) float64.
+        spare: pixels by which a box must be smaller than its image.
+    """
     u = u.double()
     share, aspect = u[:, :TRIES], u[:, TRIES : 2 * TRIES]
-    pixels = (area[0] + share * (area[1] - area[0])) * height * width
+    pixels = (area[0] + share * (area[1] - area[0])) * height[:, None] * width[:, None]
     stretch = torch.exp(math.log(ratio[0]) + aspect * math.log(ratio[1] / ratio[0]))
     high, wide = (pixels * stretch).sqrt().round(), (pixels / stretch).sqrt().round()  # (N, TRIES)
-    fits = (high >= 1) & (wide >= 1) & (high <= largest[0]) & (wide <= largest[1])
+    fits = (high >= 1) & (wide >= 1) & (high <= height[:, None] - spare) & (wide <= width[:, None] - spare)
     first = fits.int().argmax(1, keepdim=True)
     found = fits.any(1)
     high, wide = (x.gather(1, first)[:, 0].where(found, 0.0) for x in (high, wide))
-    top = (u[:, -2] * (height - high + 1)).floor().clamp_max(height - high)
-    left = (u[:, -1] * (width - wide + 1)).floor().clamp_max(width - wide)
+    top = torch.minimum((u[:, -2] * (height - high + 1)).floor(), height - high)
+    left = torch.minimum((u[:, -1] * (width - wide + 1)).floor(), width - wide)
     return Boxes(*(x.long() for x in (top, left, high, wide)))

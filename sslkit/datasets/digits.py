@@ -6,7 +6,8 @@ Paper: Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI 
 import numpy as np
 from sklearn.datasets import load_digits
 
-from sslkit.data import Array, Dataset, Raw
+from sslkit.data import Dataset, Raw
+from sslkit.image import Array
 from sslkit.randomness import key, permutation
 from sslkit.registry import register
 

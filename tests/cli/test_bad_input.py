@@ -25,7 +25,7 @@ def decoded(size: int) -> Images:
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digits are decoded once for a hundred requests."""
-    monkeypatch.setattr(decoding, "decode", lambda *parts: decoded(parts[3]))
+    monkeypatch.setattr(decoding, "decode", lambda *parts, **how: decoded(parts[3]))
     monkeypatch.setattr(decoding, "median_size", lambda raw: 8)
 
 

@@ -49,7 +49,7 @@ def flipped(prepared: Prepared, machine: Machine = CPU) -> frozenset[str]:
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of one size are decoded once, and built-in sources read once: a hundred requests are resolved here."""
-    monkeypatch.setattr(decoding, "decode", lambda *parts: decoded(parts[3]))
+    monkeypatch.setattr(decoding, "decode", lambda *parts, **how: decoded(parts[3]))
     monkeypatch.setattr(decoding, "median_size", lambda raw: 8)
     monkeypatch.setattr(spec, "source_hash", source)
     monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", DEFAULTS)
@@ -129,6 +129,9 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.val": (0.2, ALL),
     "data.tune": (True, ALL),
     "data.size": (16, ALL),
+    "data.whole": (True, ALL),
+    "data.cache_gb": (1.0, NONE),
+    "data.workers": (3, NONE),
     **{f"views.weak.{name}": (value, TUNED) for name, value in VIEW.items()},
     **{f"views.strong.{name}": (value, SEMI) for name, value in VIEW.items()},
     **{f"views.pretrain.{name}": (value, ALL) for name, value in VIEW.items()},
@@ -171,7 +174,7 @@ def test_field_flips_the_keys_of_its_stages(key: str) -> None:
     assert flatten(base().config)[key] != value
     changed = prepare(BASE | {key: value})
     assert flipped(changed) == expected
-    assert (run_digest(changed) != run_digest(base())) == (key != "threads")
+    assert (run_digest(changed) != run_digest(base())) == (key not in ("threads", "data.cache_gb", "data.workers"))
 
 
 @pytest.mark.parametrize("key", ["device", "precision"])
