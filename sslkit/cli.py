@@ -162,51 +162,6 @@ def show_command(run: str, as_json: bool) -> None:
     print_results(read_results(folder), folder, as_json)
 
 
-@cli.command("predict")
-@click.argument("run")
-@click.argument("paths", nargs=-1)
-@click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
-@click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
-@click.option("--all", "all_classes", is_flag=True, help="One column a class.")
-@plugins
-@as_json
-def predict_command(
-    run: str,
-    paths: tuple[str, ...],
-    test: bool,
-    out: str,
-    all_classes: bool,
-    plugins: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Classify image files or folders with the averaged network of a finished run."""
-    from sslkit.predict import predict
-
-    for plugin in plugins:
-        load_plugin(plugin)
-    found = predict(Path(run), [Path(p) for p in paths], test=test, out=Path(out), all_classes=all_classes)
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    accuracy = f", top-1 {100 * found['top1']:.1f}%" if "top1" in found else ""
-    click.echo(f"{found['images']} images{accuracy}: {out}")
-
-
-@cli.command("export")
-@click.argument("run")
-@click.option("--format", "form", type=click.Choice(["timm", "mae"]), default="timm", show_default=True)
-@click.option("--out", required=True, metavar="PATH", help="Folder to make; with mae a .pth or .safetensors file.")
-@plugins
-def export_command(run: str, form: str, out: str, plugins: tuple[str, ...]) -> None:
-    """Write weights of a finished run: its averaged network as timm has them, or its pre-training as MAE has it."""
-    from sslkit.export import export
-
-    for plugin in plugins:
-        load_plugin(plugin)
-    export(Path(run), Path(out), form)
-    click.echo(out)
-
-
 @cli.command("show-views")
 @click.argument("run", required=False)
 @click.option("--data", metavar="NAME[:ARG]", help="Data set, without a RUN.  [default: digits]")

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from sslkit import checkpoint, weights
 from sslkit.errors import UserError, one_line
-from sslkit.predict import last_stage, stage_folders, trained
+from sslkit.finished import load, stage_folders
 
 
-def export(run: Path, out: Path, form: str = "timm") -> None:
+def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") -> None:
     """Write weights of a finished run.
 
     Args:
-        form: "timm", the averaged network as a folder that timm reads; "mae", what the stage pretrain left, encoder and
+        form: "timm", a network as a folder that timm reads; "mae", what the stage pretrain left, encoder and
             decoder, as one file under the official names (`model` in a .pth file, plain in a .safetensors file).
+        network: of timm's folder, as in `sslkit.predict.predict`.
 
     Raises:
         UserError: no such run, `out` is there, a network that timm cannot make, a run without pre-training.
@@ -26,9 +27,9 @@ def export(run: Path, out: Path, form: str = "timm") -> None:
     if form == "mae":
         _mae(run, out)
         return
-    stage, spec = last_stage(run)
-    _, network = trained(stage, spec)
-    weights.export(network, out, spec.data["classes"], spec.data["mean"], spec.data["std"], spec.data["size"])
+    predictor = load(run, network)
+    data = predictor.spec.data
+    weights.export(predictor.network, out, data["classes"], data["mean"], data["std"], data["size"])
 
 
 def _mae(run: Path, out: Path) -> None:

@@ -12,7 +12,12 @@ import click
 class Commands(click.Group):
     """The commands below, and those of the folders beside the kernel, imported when they are used."""
 
-    beside: ClassVar[Mapping[str, str]] = {"compare": "sslkit.harness.commands", "table": "sslkit.harness.commands"}
+    beside: ClassVar[Mapping[str, str]] = {
+        "compare": "sslkit.harness.commands",
+        "table": "sslkit.harness.commands",
+        "predict": "sslkit.commands",
+        "export": "sslkit.commands",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), *self.beside]

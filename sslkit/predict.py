@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,13 @@ import torch
 from torch import Tensor
 
 from sslkit import checkpoint
-from sslkit.contracts import Algorithm
+from sslkit.datasets._folders import files_below
 from sslkit.errors import UserError
-from sslkit.evaluation import logits, scores
+from sslkit.evaluation import BATCH, scores
+from sslkit.finished import Predictor, load, test_set
 from sslkit.image import SUFFIXES, to_pixels
-from sslkit.network import Classifier
-from sslkit.plugins import check_plugins
-from sslkit.prepare import prepare
-from sslkit.resolve import read_toml
-from sslkit.spec import Spec, stamp
-from sslkit.stage import build_algorithm, restore
-from sslkit.store import is_done, read_json
+
+ERRORS = 10  # that are listed
 
 
 def predict(
@@ -33,14 +30,22 @@ def predict(
     test: bool = False,
     out: Path = Path("predictions.csv"),
     all_classes: bool = False,
+    network: str = "averaged",
+    calibrated: bool = False,
 ) -> dict[str, Any]:
-    """Write `out` with file, class name and confidence of every image; returns their number (and top1).
+    """Write `out` with file, class name and confidence of every image, and its label where that is known.
+
+    Returns their number; where labels are known also `labeled`, how many, `top1`, and `errors`: at most ten of the
+    most confident ones.
 
     Args:
-        run: folder of a finished run; its averaged network predicts.
-        paths: image files, or folders that are searched for them.
+        run: folder of a finished run.
+        paths: image files, or folders that are searched for them. The name of the nearest folder within such a folder
+            that is called as a class is an image's label.
         test: predict the run's own test set instead.
         all_classes: one column more for every class, its probability.
+        network: "averaged" or "student" at the last step, or "best", the averaged one at the best step by `--val`.
+        calibrated: confidences by the temperature that was fitted on the validation part.
 
     Raises:
         UserError: no such run, no image, `out` exists, data that has changed since the run.
@@ -49,86 +54,75 @@ def predict(
         raise UserError("name image files or folders to predict, or --test, not both")
     if out.exists():
         raise UserError(f"{out} exists and is not overwritten; choose another --out")
-    stage, spec = last_stage(run)
+    predictor = load(run, network, calibrated)
+    classes: list[str] = predictor.spec.data["classes"]
     if test:
-        names, pixels, label = _test_set(run, spec)
+        names, pixels, label = test_set(run, predictor.spec)
+        p = predictor.probabilities(pixels)
     else:
-        names, pixels = _files(paths, spec.data["size"])
-    found = _logits(stage, spec, pixels)
-    checkpoint.write_text(out, _table(names, found.softmax(1), spec.data["classes"], all_classes))
-    result: dict[str, Any] = {"images": len(names), "out": str(out)}
-    return result | {"top1": scores(found, label)["top1"]} if test else result
+        files = [(file, _label(file, path, classes)) for path in paths for file in _files(path)]
+        if not files:
+            raise UserError(f"no image in {', '.join(map(str, paths))}; looked for {', '.join(SUFFIXES)}")
+        names, label = [str(file) for file, _ in files], torch.tensor([number for _, number in files])
+        p = _of_files(predictor, names)
+    checkpoint.write_text(out, _table(names, p, label, classes, all_classes))
+    return {"images": len(names), "out": str(out)} | _judged(names, p, label, classes)
 
 
-def last_stage(run: Path) -> tuple[Path, Spec]:
-    """Folder and specification of the last stage of a finished run that trained a head.
-
-    Raises:
-        UserError: no such run, or one that pre-trained only.
-    """
-    found = [folder for label, folder in stage_folders(run).items() if label != "pretrain"]
-    if not found:
-        raise UserError(f"{run} has pre-trained only: there is no classifier in it")
-    return found[-1], Spec(**read_json(found[-1] / "spec.json"))
+def _files(path: Path) -> list[Path]:
+    """The file, or the images in the folder and its folders, in order; links are followed, hidden ones left out."""
+    if not path.exists():
+        raise UserError(f"no file or folder {str(path)!r}")
+    return [Path(path, name) for name in files_below(path, "")] if path.is_dir() else [path]
 
 
-def stage_folders(run: Path) -> dict[str, Path]:
-    """Label -> folder of the stages of a finished run, in the order of training.
-
-    Raises:
-        UserError: no such run, or a plug-in that it used is not loaded.
-    """
-    if not is_done(run):
-        raise UserError(f"{run} is not a finished run")
-    about = read_json(run / "run.json")
-    check_plugins(about["plugins"])
-    return {label: run.parent / "stages" / folder for label, folder in about["stages"].items()}
+def _label(file: Path, top: Path, classes: Sequence[str]) -> int:
+    """Number of the class that the nearest folder between `top` and the file is called after, else -1."""
+    inside = file.relative_to(top).parts[:-1] if file != top else ()
+    return next((classes.index(name) for name in reversed(inside) if name in classes), -1)
 
 
-def trained(stage: Path, spec: Spec) -> tuple[Algorithm, Classifier]:
-    """The algorithm and the averaged network as a stage left them."""
-    torch.set_num_threads(spec.threads)
-    algorithm, average = build_algorithm(spec, None)
-    tensors, _ = checkpoint.load(stage / "weights.safetensors")
-    restore(algorithm, average, tensors)
-    return algorithm, average.network
+def _of_files(predictor: Predictor, names: Sequence[str]) -> Tensor:
+    """(N, C) probabilities; a batch of images at a time is in memory."""
+    size = predictor.spec.data["size"]
+    found = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(names), BATCH):
+            some = list(pool.map(lambda name: to_pixels(name, size, name), names[start : start + BATCH]))
+            found.append(predictor.probabilities(torch.from_numpy(np.stack(some))))
+    return torch.cat(found)
 
 
-def _logits(stage: Path, spec: Spec, pixels: Tensor) -> Tensor:
-    algorithm, network = trained(stage, spec)
-    return logits(algorithm, network, pixels, spec)
+def _judged(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    """Accuracy and the most confident errors among the images with a label; nothing where there is none."""
+    known = int((label >= 0).sum())
+    if not known:
+        return {}
+    confidence, guess = p.max(1)
+    wrong = ((label >= 0) & (guess != label)).nonzero()[:, 0]
+    first = wrong[confidence[wrong].argsort(descending=True, stable=True)][:ERRORS].tolist()
+    errors = [
+        {
+            "file": names[i],
+            "label": classes[int(label[i])],
+            "class": classes[int(guess[i])],
+            "confidence": round(float(confidence[i]), 4),
+        }
+        for i in first
+    ]
+    return {"labeled": known, "top1": scores(p.log(), label)["top1"], "errors": errors}
 
 
-def _test_set(run: Path, spec: Spec) -> tuple[list[str], Tensor, Tensor]:
-    prepared = prepare(read_toml(run / "config.toml"))
-    index = prepared.split.test
-    if prepared.images.fingerprint != spec.data["fingerprint"] or stamp(index) != spec.data["test"]:
-        raise UserError(f"the data or the configuration has changed since {run.name}")
-    images = prepared.images
-    names = [images.names[i] for i in index]
-    return names, torch.from_numpy(images.pixels[index]), torch.from_numpy(images.label[index])
-
-
-def _files(paths: Sequence[Path], size: int) -> tuple[list[str], Tensor]:
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"no file or folder {str(path)!r}")
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        files += inside
-    if not files:
-        raise UserError(f"no image in {', '.join(map(str, paths))}; looked for {', '.join(SUFFIXES)}")
-    pixels = np.stack([to_pixels(file, size, str(file)) for file in files])
-    return [str(file) for file in files], torch.from_numpy(pixels)
-
-
-def _table(names: Sequence[str], p: Tensor, classes: Sequence[str], all_classes: bool) -> str:
+def _table(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[str], all_classes: bool) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "class", "confidence", *(map(cell, classes) if all_classes else [])])
+    known = bool((label >= 0).any())
+    header = ["file", *(["label"] if known else []), "class", "confidence"]
+    writer.writerow(header + ([cell(name) for name in classes] if all_classes else []))
     confidence, guess = p.max(1)
     for i, name in enumerate(names):
-        row = [cell(name), cell(classes[int(guess[i])]), f"{confidence[i]:.4f}"]
+        said = [cell(classes[int(label[i])]) if label[i] >= 0 else ""] if known else []
+        row = [cell(name), *said, cell(classes[int(guess[i])]), f"{confidence[i]:.4f}"]
         writer.writerow(row + [f"{x:.4f}" for x in p[i]] if all_classes else row)
     return text.getvalue()
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sslkit import predict as prediction
 from sslkit.prepare import prepare
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.conftest import Finished
@@ -23,13 +24,61 @@ def table(path: str = "predictions.csv") -> list[dict[str, str]]:
 def test_predicting_the_test_set_gives_the_reported_accuracy(finished: Finished) -> None:
     made = sslkit("predict", finished.folder, "--test", "--json")
     assert made.code == 0
-    assert made.json == {
-        "images": 797,
-        "out": "predictions.csv",
-        "top1": finished.call.json["headline"]["top1"],
-    }
+    found = made.json
+    errors = found.pop("errors")
+    top1 = finished.call.json["headline"]["top1"]
+    assert found == {"images": 797, "out": "predictions.csv", "labeled": 797, "top1": top1}
     assert len(table()) == 797
-    assert set(table()[0]) == {"file", "class", "confidence"}
+    assert set(table()[0]) == {"file", "label", "class", "confidence"}
+    wrong = sorted((r for r in table() if r["label"] != r["class"]), key=lambda r: -float(r["confidence"]))
+    assert len(wrong) == round(797 * (1 - top1))
+    assert [f"{e['confidence']:.4f}" for e in errors] == [r["confidence"] for r in wrong[:10]]
+    assert {(e["file"], e["label"], e["class"]) for e in errors} <= {(r["file"], r["label"], r["class"]) for r in wrong}
+
+
+def test_folders_that_are_called_as_the_classes_are_labels(finished: Finished) -> None:
+    """Of the nearest folder below the one that is named; other folders and what is hidden count for nothing."""
+    places = {"d/3/a.png": "3", "d/7/more/b.png": "7", "d/7/3/c.png": "3", "d/other/d.png": "", "d/e.png": ""}
+    for place in (*places, "d/.ipynb_checkpoints/f.png", "d/3/.g.png"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), len(place)).save(place)
+    done = sslkit("predict", finished.folder, "d")
+    assert {row["file"]: row["label"] for row in table()} == places
+    right = [row["label"] == row["class"] for row in table() if row["label"]]
+    assert f"5 images, top-1 {100 * sum(right) / 3:.1f}% of 3 with a label" in done.out
+    assert ("most confident errors" in done.out) == (not all(right))
+    assert "top-1" not in sslkit("predict", finished.folder, "d/3", "--out", "3.csv").out, "its own name is no label"
+
+
+def test_markup_and_formulas_in_names_are_shown_as_they_are(finished: Finished) -> None:
+    for label in range(10):  # some of them is wrong
+        Path(f"d/{label}").mkdir(parents=True)
+        Image.new("L", (8, 8)).save(f"d/{label}/[red]=1[nope].png")
+    done = sslkit("predict", finished.folder, "d")
+    assert done.code == 0
+    assert done.out.count("[red]=1[nope].png") == 9
+
+
+@pytest.mark.parametrize("network", ["student", "averaged"])
+def test_the_network_can_be_chosen(network: str, finished: Finished) -> None:
+    made = sslkit("predict", finished.folder, "--test", "--json", "--network", network)
+    reported = finished.call.json["stages"][-1]["networks"][network]["top1"]
+    assert made.json["top1"] == reported
+
+
+def test_choosing_a_step_needs_a_validation_part(finished: Finished) -> None:
+    for options in (["--network", "best"], ["--calibrated"]):
+        assert_refused(sslkit("predict", finished.folder, "--test", *options), "validation part only", "--val")
+    assert_refused(sslkit("predict", finished.folder, "--test", "--calibrated", "--network", "student"), "no temper")
+
+
+def test_images_are_read_a_batch_at_a_time(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(7):
+        Image.new("L", (8, 8), 30 * i).save(f"{i}.png")
+    assert sslkit("predict", finished.folder, ".", "--all", "--out", "once.csv").code == 0
+    monkeypatch.setattr(prediction, "BATCH", 3)
+    assert sslkit("predict", finished.folder, ".", "--all", "--out", "parts.csv").code == 0
+    assert table("parts.csv") == table("once.csv")
 
 
 def test_all_classes_are_probabilities(finished: Finished) -> None:

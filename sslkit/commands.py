@@ -1,0 +1,110 @@
+"""`sslkit predict`, `sslkit export`: what is done with a finished run. Imports nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sslkit.plugins import load_plugin
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
+plugins = click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
+network = click.option(
+    "--network",
+    default="averaged",
+    show_default=True,
+    metavar="averaged|student|best",
+    help="best is the averaged one at the best step by --val.",
+)
+calibrated = click.option("--calibrated", is_flag=True, help="Probabilities by the temperature fitted on --val.")
+
+
+@click.command("predict")
+@click.argument("run")
+@click.argument("paths", nargs=-1)
+@click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
+@click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
+@click.option("--all", "all_classes", is_flag=True, help="One column a class.")
+@network
+@calibrated
+@plugins
+@as_json
+def predict_command(
+    run: str,
+    paths: tuple[str, ...],
+    out: str,
+    plugins: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Classify image files or folders with the averaged network of a finished run.
+
+    Where images lie in folders that are called as the classes, it also says the accuracy and the worst errors.
+    """
+    from sslkit.predict import predict
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    found = predict(Path(run), [Path(p) for p in paths], out=Path(out), **options)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    accuracy = f", top-1 {100 * found['top1']:.1f}% of {found['labeled']} with a label" if "top1" in found else ""
+    click.echo(f"{found['images']} images{accuracy}: {out}")
+    if found.get("errors"):
+        show_errors(found["errors"])
+
+
+def show_errors(errors: list[dict[str, Any]]) -> None:
+    """The most confident errors as a table; names in it are no markup."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="the most confident errors", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("file", "label", "class", "confidence"):
+        table.add_column(name, justify="right" if name == "confidence" else "left", overflow="fold")
+    for row in errors:
+        table.add_row(*(Text(row[name]) for name in ("file", "label", "class")), f"{row['confidence']:.3f}")
+    Console().print(table, highlight=False)
+
+
+@click.command("export")
+@click.argument("run")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["timm", "mae", "onnx", "torch"]),
+    default="timm",
+    show_default=True,
+    help="timm: a folder of weights; mae: the stage pretrain; onnx, torch: a program that takes pixels.",
+)
+@click.option("--out", required=True, metavar="PATH", help="Folder (timm) or file to make; never overwritten.")
+@network
+@calibrated
+@plugins
+def export_command(run: str, form: str, out: str, network: str, calibrated: bool, plugins: tuple[str, ...]) -> None:
+    """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
+    from sslkit import export, graph
+    from sslkit.errors import UserError
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    if form in ("timm", "mae"):
+        if calibrated:
+            raise UserError(f"format {form} holds weights and no temperature; drop --calibrated")
+        if form == "mae" and network != "averaged":
+            raise UserError("format mae is of the stage pretrain, which has one network; drop --network")
+        export.export(Path(run), Path(out), form, network)
+        click.echo(out)
+        return
+    check = graph.export(Path(run), Path(out), form, network, calibrated)["check"]
+    click.echo(
+        f"{out}: checked on {check['images']} test images in batches of {', '.join(map(str, check['batches']))}; "
+        f"the largest difference of a probability from torch is {check['largest_difference']:.1e}, the class is the "
+        f"same for {100 * check['same_class']:.1f}%. Class names and preprocessing: {out}.json"
+    )

@@ -1,0 +1,126 @@
+"""What a finished run left: its stages, a network ready to predict, and its test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslkit import checkpoint
+from sslkit.contracts import Algorithm
+from sslkit.errors import UserError, unknown
+from sslkit.evaluation import logits
+from sslkit.network import Classifier
+from sslkit.on_demand import Pixels
+from sslkit.plugins import check_plugins
+from sslkit.prepare import Prepared, prepare
+from sslkit.resolve import read_toml
+from sslkit.spec import Spec, stamp
+from sslkit.stage import build_algorithm, restore
+from sslkit.store import is_done, read_json
+
+NETWORKS = ("averaged", "student", "best")  # best: the averaged one at the step that was best on the validation part
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network of a finished run, in evaluation mode."""
+
+    algorithm: Algorithm
+    network: Classifier
+    spec: Spec
+    temperature: float  # what logits are divided by; 1 where the network is taken as it is
+
+    def probabilities(self, pixels: Pixels) -> Tensor:
+        """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""
+        return (logits(self.algorithm, self.network, pixels, self.spec) / self.temperature).softmax(1)
+
+
+def load(run: Path, network: str = "averaged", calibrated: bool = False) -> Predictor:
+    """The network of the last stage of a finished run that trained a head.
+
+    Args:
+        network: one of `NETWORKS`.
+        calibrated: divide its logits by the temperature that was fitted on the validation part.
+
+    Raises:
+        UserError: no such run; it pre-trained only; "best" or `calibrated` of a run without a validation part.
+    """
+    stage, spec = last_stage(run)
+    if network not in NETWORKS:
+        raise unknown("network", network, NETWORKS)
+    if network == "best" and not (stage / "best.safetensors").is_file():
+        raise UserError(f"{run} has no best network: a step is chosen on a validation part only; train with --val 0.2")
+    temperature = _temperature(run, stage, network) if calibrated else 1.0
+    spec = usable(spec)
+    torch.set_num_threads(spec.threads)
+    algorithm, average = build_algorithm(spec, None)
+    tensors, _ = checkpoint.load(stage / f"{'best' if network == 'best' else 'weights'}.safetensors")
+    restore(algorithm, average, tensors)
+    chosen = algorithm.student if network == "student" else average.network
+    return Predictor(algorithm.eval(), chosen.eval(), spec, temperature)
+
+
+def _temperature(run: Path, stage: Path, network: str) -> float:
+    if network == "student":
+        raise UserError("the student has no temperature: it is fitted for the averaged network; drop --calibrated")
+    result: dict[str, Any] = read_json(stage / "result.json")
+    found = (result["best"] or {} if network == "best" else result).get("calibration")
+    if not found:
+        raise UserError(f"{run} has no temperature: it is fitted on a validation part only; train with --val 0.2")
+    return float(found["temperature"])
+
+
+def usable(spec: Spec) -> Spec:
+    """`spec`, on the CPU where its device is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return spec if there[spec.device] else replace(spec, device="cpu", precision="fp32")
+
+
+def last_stage(run: Path) -> tuple[Path, Spec]:
+    """Folder and specification of the last stage of a finished run that trained a head.
+
+    Raises:
+        UserError: no such run, or one that pre-trained only.
+    """
+    found = [folder for label, folder in stage_folders(run).items() if label != "pretrain"]
+    if not found:
+        raise UserError(f"{run} has pre-trained only: there is no classifier in it")
+    return found[-1], Spec(**read_json(found[-1] / "spec.json"))
+
+
+def stage_folders(run: Path) -> dict[str, Path]:
+    """Label -> folder of the stages of a finished run, in the order of training.
+
+    Raises:
+        UserError: no such run, or a plug-in that it used is not loaded.
+    """
+    if not is_done(run):
+        raise UserError(f"{run} is not a finished run")
+    about = read_json(run / "run.json")
+    check_plugins(about["plugins"])
+    return {label: run.absolute().parent / "stages" / folder for label, folder in about["stages"].items()}
+
+
+def prepared_data(run: Path, spec: Spec) -> Prepared:
+    """The data of a run, read again.
+
+    Raises:
+        UserError: it is not what the run was trained on.
+    """
+    prepared = prepare(read_toml(run / "config.toml"), run.absolute().parent / "data")
+    test = prepared.split.test
+    if prepared.images.fingerprint != spec.data["fingerprint"] or stamp(test) != spec.data["test"]:
+        raise UserError(f"the data or the configuration has changed since {run.name}")
+    return prepared
+
+
+def test_set(run: Path, spec: Spec) -> tuple[list[str], Pixels, Tensor]:
+    """Names, uint8 images (N, 3, S, S) and labels (N,) of a run's test set; -1 is no label."""
+    prepared = prepared_data(run, spec)
+    images, index = prepared.images, prepared.split.test
+    names = [images.names[i] for i in index]
+    return names, images.subset(index), torch.from_numpy(images.label[index])

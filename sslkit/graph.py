@@ -1,0 +1,226 @@
+"""A network of a run as one file that other programs execute: ONNX, or torch's own exported program.
+
+In the file is all that happens after decoding: it takes uint8 RGB pixels, normalises them, and gives probabilities. So
+no mean, scale or softmax can be got wrong outside; how a picture becomes these pixels stands in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslkit import checkpoint
+from sslkit.errors import UserError, one_line
+from sslkit.finished import Predictor, load, test_set
+
+SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+OPSET = 18  # the first that torch's exporter writes; read by onnxruntime from 1.14 (2023) on
+TRACED, SIZES = 2, (1, 3, 32)  # images in the traced batch; batch sizes it is checked at, again and again
+CHECKED = 200  # images of the test set, at most
+TOLERANCE = 1e-4  # largest difference of a probability
+LARGEST = 2e9  # bytes: an ONNX file is one protocol buffer, which cannot hold more
+PREPROCESSING = [
+    "turn the picture as its EXIF orientation says",
+    "convert it to 8-bit RGB, 16-bit greys scaled by depth",
+    "crop the largest centred square and resize it to the size, bicubic with anti-aliasing (Pillow's ImageOps.fit)",
+    "uint8, shape (batch, 3, size, size), channels in the order red, green, blue",
+]
+Run = Callable[[Tensor], Tensor]  # uint8 (N, 3, S, S) -> probabilities (N, C)
+
+
+class Deployed(nn.Module):
+    """uint8 images (N, 3, S, S) -> probabilities (N, C) float32."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.network, self.temperature = predictor.network, predictor.temperature
+        self.logits = predictor.algorithm.predict  # a method, so that the algorithm is no part of this module
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(predictor.spec.data[name])[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = (images.float() / 255 - self.mean) / self.std
+        return (self.logits(self.network, x).float() / self.temperature).softmax(1)
+
+
+def export(run: Path, out: Path, form: str, network: str = "averaged", calibrated: bool = False) -> dict[str, Any]:
+    """Write `out`, and `out.json` with class names, preprocessing and the check; returns what the JSON says.
+
+    Before anything is written the file is executed on images of the run's test set, at batch sizes other than the
+    traced one, and compared with torch.
+
+    Args:
+        form: "onnx" or "torch" (`torch.export.load` reads it).
+        network: as in `sslkit.predict.predict`.
+        calibrated: the probabilities are those of the temperature that was fitted on the validation part.
+
+    Raises:
+        UserError: a package is missing, `out` is there or has another suffix, no such run, its data is not there, the
+            network cannot be exported, or the file's probabilities differ by more than `TOLERANCE`.
+    """
+    about_file = out.with_name(out.name + ".json")
+    for path in (out, about_file):
+        if path.exists():
+            raise UserError(f"{path} exists and is not overwritten; choose another --out")
+    if out.suffix != SUFFIX[form]:
+        raise UserError(f"--out {out}: the name of a file of format {form} ends in {SUFFIX[form]}")
+    if form == "onnx":
+        _have(NEEDED)
+    predictor = load(run, network, calibrated)
+    _, pixels, _ = test_set(run, predictor.spec)
+    module = Deployed(predictor).cpu().eval()
+    about = _about(run, predictor, form, network)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        write, read = (_write_onnx, _read_onnx) if form == "onnx" else (_write_torch, _read_torch)
+        with _explained(form, run):
+            write(module, pixels[:1].repeat(TRACED, 1, 1, 1), temporary, about)
+            runs = read(temporary)
+        about["check"] = check(module, runs, pixels[:CHECKED], out)
+        checkpoint.write_text(about_file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+        checkpoint.replace(temporary, out)
+    except OSError as error:
+        about_file.unlink(missing_ok=True)
+        raise UserError(f"cannot write {out}: {one_line(error)}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return about
+
+
+def check(module: nn.Module, runs: Run, pixels: Tensor, out: Path) -> dict[str, Any]:
+    """Compare probabilities on uint8 images, in batches of `SIZES`: the largest difference, the share of equal classes.
+
+    Raises:
+        UserError: a difference above `TOLERANCE`, or outputs of another shape.
+    """
+    same, start = 0, 0
+    sizes: list[int] = []
+    apart = []
+    while start < len(pixels):
+        some = pixels[start : start + SIZES[len(sizes) % len(SIZES)]]
+        with torch.no_grad():
+            ours, theirs = module(some), runs(some)
+        if ours.shape != theirs.shape:
+            raise UserError(
+                f"{out.name} would give {tuple(theirs.shape)}, torch {tuple(ours.shape)}; nothing is written"
+            )
+        apart.append((ours - theirs).abs().max())
+        same += int((ours.argmax(1) == theirs.argmax(1)).sum())
+        start += len(some)
+        sizes.append(len(some))
+    largest = float(torch.stack(apart).max())
+    if not largest <= TOLERANCE:  # also where one is no number
+        raise UserError(
+            f"probabilities of {out.name} would differ from torch's by up to {largest:.2g} on {len(pixels)} test "
+            f"images, more than {TOLERANCE:g}, and the class of {len(pixels) - same}; nothing is written"
+        )
+    return {
+        "images": len(pixels),
+        "batches": sorted({*sizes}),
+        "largest_difference": largest,
+        "tolerance": TOLERANCE,
+        "same_class": same / len(pixels),
+    }
+
+
+def _about(run: Path, predictor: Predictor, form: str, network: str) -> dict[str, Any]:
+    data = predictor.spec.data
+    size, classes = data["size"], data["classes"]
+    return {
+        "format": form,
+        "run": run.absolute().name,
+        "network": network,
+        "classes": classes,
+        "size": size,
+        "input": {"name": "images", "dtype": "uint8", "shape": ["batch", 3, size, size]},
+        "output": {"name": "probabilities", "dtype": "float32", "shape": ["batch", len(classes)]},
+        "preprocessing": PREPROCESSING,
+        "inside": {
+            "normalisation": "(x / 255 - mean) / std",
+            "mean": data["mean"],
+            "std": data["std"],
+            "temperature": predictor.temperature,
+            "softmax": True,
+        },
+    }
+
+
+def _have(packages: tuple[str, ...]) -> None:
+    for name in packages:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            wanted = " ".join(packages)
+            raise UserError(
+                f"ONNX needs {name} ({one_line(error)}): pip install {wanted}, or 'sslkit[export]'"
+            ) from None
+
+
+@contextmanager
+def _explained(form: str, run: Path) -> Iterator[None]:
+    """What an exporter raises, as one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the exporter's own code
+            yield
+    except (OSError, UserError):
+        raise
+    except Exception as error:
+        raise UserError(f"the network of {run} cannot be exported as {form}: {one_line(error)}") from None
+
+
+def _shapes() -> dict[str, Any]:
+    return {"images": {0: torch.export.Dim("batch", min=1)}}
+
+
+def _write_onnx(module: nn.Module, images: Tensor, path: Path, about: dict[str, Any]) -> None:
+    import onnx
+
+    size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    if size > LARGEST:
+        raise UserError(f"the weights take {size / 1e9:.1f} GB, an ONNX file holds 2; use --format torch")
+    program = torch.onnx.export(
+        module,
+        (images,),
+        input_names=["images"],
+        output_names=["probabilities"],
+        dynamic_shapes=_shapes(),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None, "so it is with dynamo"
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in about.items()})
+    onnx.save(model, str(path))
+
+
+def _read_onnx(path: Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+
+def _write_torch(module: nn.Module, images: Tensor, path: Path, about: dict[str, Any]) -> None:
+    program = torch.export.export(module, (images,), dynamic_shapes=_shapes(), strict=False)
+    with path.open("wb") as file:
+        torch.export.save(program, file, extra_files={"sslkit.json": json.dumps(about)})
+
+
+def _read_torch(path: Path) -> Run:
+    with path.open("rb") as file:
+        return torch.export.load(file).module()
