@@ -108,12 +108,14 @@ class OnDemand:
         cut = (image.crop(tuple(box)) for image, box in zip(images, corners, strict=True))  # nothing beyond is seen
         return [planes(image.resize(to, how)) for image in cut]
 
-    def rate(self, count: int = 128) -> float:
-        """Images a second that all workers decode, of `count` images from all over."""
-        place = torch.linspace(0, len(self) - 1, min(count, len(self))).long()
+    def describe(self) -> str:
+        """How fast they are decoded: 128 from all over are timed."""
+        place = torch.linspace(0, len(self) - 1, min(128, len(self))).long()
         start = time.perf_counter()
         self.begin(place, [None]).result()
-        return len(place) / (time.perf_counter() - start)
+        rate = len(place) / (time.perf_counter() - start)
+        why = "for crops of whole images" if self.whole else f"they would take {np.prod(self.shape) / 1e9:.1f} GB"
+        return f"images are decoded for every batch ({why}), {rate:,.0f} a second"
 
 
 def in_turn(pixels: Pixels, parts: Sequence[slice]) -> Iterator[Tensor]:
