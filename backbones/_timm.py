@@ -13,12 +13,6 @@ from sslkit.network import Classifier, Output, PatchEncoder, Shape, sincos
 
 SMALL = 64  # pixels; up to here patches and stems are finer than the published ones
 TIMM_STD = 0.02  # of timm's head of a ViT
-PUBLISHED = {  # width -> timm's name; the others are a vit_tiny with other arguments
-    384: "vit_small_patch16_224",
-    768: "vit_base_patch16_224",
-    1024: "vit_large_patch16_224",
-    1280: "vit_huge_patch14_224",
-}
 
 
 class TimmClassifier(Classifier):
@@ -28,11 +22,17 @@ class TimmClassifier(Classifier):
         arguments: beside the number of classes, what `timm.create_model` needs to make `model` again.
     """
 
+    name: ClassVar[str] = ""  # in timm
+
     def __init__(self, model: nn.Module, feature_dim: int, arguments: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.model: Any = model
         self.feature_dim = feature_dim
         self.arguments = dict(arguments or {})
+
+    @classmethod
+    def timm_name(cls, **argument: str) -> str:
+        return argument.get("model", cls.name)
 
     def forward(self, images: Tensor) -> Output:
         tokens = self.model.forward_features(images)
@@ -122,7 +122,7 @@ class ViT(TimmClassifier, PatchEncoder):
             "num_heads": self.width.heads,
             "global_pool": "avg" if pool == "mean" else "token",
         }
-        name = PUBLISHED.get(self.width.dim, "vit_tiny_patch16_224")
+        name = self.name or "vit_tiny_patch16_224"  # with other arguments
         rate = checked_drop_path(drop_path)
         model = timm.create_model(name, num_classes=shape.classes, drop_path_rate=rate, **arguments)
         with torch.no_grad():
@@ -187,7 +187,6 @@ class ResNet(TimmClassifier):
     """timm's ResNet; up to 64 px the stem is one 3x3 convolution of stride 1 without pooling."""
 
     channels_last = True
-    name: ClassVar[str]
 
     def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
         rate = checked_drop_path(drop_path)
@@ -208,7 +207,6 @@ class ConvNeXt(TimmClassifier):
     """
 
     channels_last = True
-    name: ClassVar[str]
 
     def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
         rate = checked_drop_path(drop_path)

@@ -9,5 +9,6 @@ from sslkit.registry import register
 
 @register("backbone")
 class ViTBase(ViT):
+    name = "vit_base_patch16_224"
     width = Width(dim=768, depth=12, heads=12)
     defaults = learning_rates(finetune=3e-4, semi=2e-4)

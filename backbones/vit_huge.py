@@ -9,5 +9,6 @@ from sslkit.registry import register
 
 @register("backbone")
 class ViTHuge(ViT):
+    name = "vit_huge_patch14_224"
     width = Width(dim=1280, depth=32, heads=16, patch=14)
     defaults = learning_rates(finetune=1e-4, semi=1e-4)

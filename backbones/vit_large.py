@@ -9,5 +9,6 @@ from sslkit.registry import register
 
 @register("backbone")
 class ViTLarge(ViT):
+    name = "vit_large_patch16_224"
     width = Width(dim=1024, depth=24, heads=16)
     defaults = learning_rates(finetune=2e-4, semi=1e-4)

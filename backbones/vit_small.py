@@ -9,5 +9,6 @@ from sslkit.registry import register
 
 @register("backbone")
 class ViTSmall(ViT):
+    name = "vit_small_patch16_224"
     width = Width(dim=384, depth=12, heads=6)
     defaults = learning_rates(finetune=5e-4, semi=3e-4)

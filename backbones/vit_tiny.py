@@ -9,5 +9,6 @@ from sslkit.registry import register
 
 @register("backbone")
 class ViTTiny(ViT):
+    name = "vit_tiny_patch16_224"
     width = Width(dim=192, depth=12, heads=3)
     defaults = learning_rates(finetune=1e-3, semi=5e-4)

@@ -68,7 +68,7 @@ def cli() -> None:
 @click.option("--tune", is_flag=True, default=None, help="Hide the real test, to choose settings (seeds from 100).")
 @click.option("--size", type=int, metavar="PX", help="Side of the images.  [default: their median, at most 224]")
 @click.option("--stages", metavar="LIST", help="Of pretrain, finetune, semi.  [default: finetune,semi]")
-@click.option("--weights", metavar="FILE|RUN", help="Weights that the first stage starts from.")
+@click.option("--weights", metavar="FILE|RUN|timm", help="Weights that the first stage starts from.")
 @click.option("--pretrainer", metavar="NAME", help="Method of the stage pretrain.  [default: mae]")
 @click.option("--control/--no-control", default=None, help="Also train finetune+, labels only, for as many steps.")
 @click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")

@@ -148,7 +148,7 @@ class Config:
     control: Control = field(default_factory=Control)
     eval: Eval = field(default_factory=Eval)
     stages: str = "finetune,semi"  # of pretrain, finetune, semi, in this order
-    weights: str | None = None  # file that the first stage starts from
+    weights: str | None = None  # what the first stage starts from: a file, a run, timm or timm:NAME
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -56,6 +56,11 @@ class Classifier(nn.Module, ABC):
         """Names of parameters of two or more dimensions that are not decayed: tokens, position embeddings."""
         return set()
 
+    @classmethod
+    def timm_name(cls, **argument: str) -> str:
+        """Name of this network in timm, whose pre-trained weights fit, or ""; `argument` is what follows the colon."""
+        return ""
+
     def layers(self) -> list[list[nn.Parameter]]:
         """All parameters, from the input to the head, for layer-wise decay of the learning rate."""
         return [list(self.parameters())]

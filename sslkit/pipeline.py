@@ -17,6 +17,7 @@ from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
 from sslkit.machine import Machine, unusable_gpu
 from sslkit.network import PatchEncoder
+from sslkit.on_demand import OnDemand
 from sslkit.plugins import load_plugin
 from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
@@ -26,6 +27,7 @@ from sslkit.report import agreement, last_values, plan_table, read_results, summ
 from sslkit.resolve import SLOTS
 from sslkit.spec import Spec, specify
 from sslkit.stage import build, build_network, enough_memory
+from sslkit.start import content_hash, first_weights
 from sslkit.store import PathLike, Store, is_done, read_json, remove, unfinished, write_json
 from sslkit.timing import step_seconds
 from sslkit.weights import load_weights
@@ -58,7 +60,7 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
 
     def add(label: str, method: str, parts: Mapping[str, Part], training: Training, parent: Stage | None) -> None:
         name = "finetune" if label == "finetune" else "semi"
-        first = "" if parent else _hash(weights_of(config))
+        first = "" if parent else content_hash(first_weights(config))
         spec = _shared(
             specify(config, name, parts, training, parent.spec.key if parent else "", *around, first), machine
         )
@@ -79,30 +81,6 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
     return found
 
 
-def weights_of(config: Config) -> Path | None:
-    """The file that the first stage starts from: `weights`, or what the last stage of that run left.
-
-    Raises:
-        UserError: there is none.
-    """
-    if config.weights is None:
-        return None
-    path = Path(config.weights).expanduser()
-    if (path / "run.json").is_file():
-        last = list(read_json(path / "run.json")["stages"].values())[-1]
-        path = path.parent / "stages" / last / "weights.safetensors"
-    if not path.is_file():
-        raise UserError(f"--weights {config.weights}: there is no such file, and no run with weights")
-    return path
-
-
-def _hash(path: Path | None) -> str:
-    if path is None:
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
 def _pretrains(config: Config) -> bool:
     """Whether there is a stage `pretrain`: convolutional networks skip it."""
     return "pretrain" in config.stages and issubclass(registry.load("backbone", config.backbone.name), PatchEncoder)
@@ -113,7 +91,7 @@ def _pretrain(prepared: Prepared, machine: Machine) -> Stage:
     assert chosen is not None, "resolved with the stage"
     parts = {"pretrainer": chosen}
     around = prepared.images, prepared.split, machine
-    spec = specify(config, "pretrain", parts, config.pretrain, "", *around, _hash(weights_of(config)))
+    spec = specify(config, "pretrain", parts, config.pretrain, "", *around, content_hash(first_weights(config)))
     return Stage("pretrain", chosen.name, _shared(spec, machine))
 
 
@@ -208,7 +186,7 @@ def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: 
     new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
     with console.status("timing three steps of each stage"):  # also the first time that all is put together
         seconds = step_seconds(new, prepared.images, prepared.split)
-    weights = weights_of(prepared.config)
+    weights = first_weights(prepared.config)
     if weights and todo[0].spec in new:  # before anything is written: the file may not fit
         console.print(load_weights(build_network(todo[0].spec), weights).table())
     for line in _introduction(prepared, machine):
@@ -249,7 +227,7 @@ def _train(
                 if ranks.leads():
                     write_json(work / "spec.json", asdict(stage.spec))
                 with enough_memory(stage.spec), Bar(stage.label, stage.spec, console) as bar:
-                    first = None if stage.parent else weights_of(prepared.config)
+                    first = None if stage.parent else first_weights(prepared.config)
                     around = prepared.images, prepared.split, parent
                     job = build(stage.spec, *around, ranks.count(), first)
                     result = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say).train()
@@ -286,6 +264,7 @@ def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
         *prepared.remarks,
         f"{config.data.name}: {prepared.images.size} px, {len(prepared.images.classes)} classes, {sizes}"
         + (f", {len(s.val)} validation" if len(s.val) else ""),
+        prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
         f"{machine.device}, {machine.precision}, {machine.threads} threads",
         f"{machine.processes} processes share every step; steps are not timed before" if machine.processes > 1 else "",
         unusable_gpu(),

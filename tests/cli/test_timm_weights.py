@@ -1,0 +1,105 @@
+"""`--weights timm`: the weights that timm has of the same network, from the hub's cache. No test opens a connection."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from timm.models import get_pretrained_cfg
+
+from sslkit import start
+from sslkit.start import content_hash
+from tests.cli.call import assert_refused, run
+
+NAME = "vit_tiny_patch16_224"
+FINETUNE = ("--stages", "finetune", "--backbone", "vit_tiny", "--set", "finetune.steps=1")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache, which is empty; who asks the hub itself gets no answer."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
+    return tmp_path / "hub"
+
+
+def cached(hub: Path, model: torch.nn.Module, tag: str) -> Path:
+    """The model's weights, laid down as the hub's client does."""
+    repository = hub / f"models--timm--{NAME}.{tag}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0123abc")
+    file = repository / "snapshots" / "0123abc" / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    save_file(model.state_dict(), file)
+    return file
+
+
+@pytest.mark.usefixtures("untimed")
+def test_timms_weights_are_those_of_the_file(hub: Path) -> None:
+    torch.manual_seed(5)
+    file = cached(hub, timm.create_model(NAME, num_classes=1000), get_pretrained_cfg(NAME).tag)
+    asked = [run(*FINETUNE, "--weights", weights, "--json") for weights in ("timm", f"timm:{NAME}", file)]
+    keys = [made.json["stages"][0]["key"] for made in asked]
+    assert keys[0] == keys[1] == keys[2], "the content is in the key, not where it came from"
+    assert "file's head is of 1000 classes, the network's of 10" in asked[0].err
+    (trained,) = Path("runs/stages").glob("*/weights.safetensors")
+    after, theirs = load_file(trained), load_file(file)
+    name = "blocks.3.mlp.fc1.weight"
+    moved = (after[f"student.model.{name}"] - theirs[name]).abs().max()
+    assert float(moved) < 2e-3, "one step of AdamW from timm's weights"
+
+
+@pytest.mark.usefixtures("untimed")
+def test_a_tag_names_other_weights(hub: Path) -> None:
+    torch.manual_seed(5)
+    for tag in (get_pretrained_cfg(NAME).tag, "augreg_in21k"):
+        cached(hub, timm.create_model(NAME), tag)
+    one, other = (run(*FINETUNE, "--weights", w, "--json") for w in ("timm", f"timm:{NAME}.augreg_in21k"))
+    assert one.json["stages"][0]["key"] != other.json["stages"][0]["key"]
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--backbone", "vit_tiny", "--weights", "timm"], ["model.safetensors of timm/vit_tiny_patch16_224.", "FILE"]),
+        (["--weights", "timm:vit_base_patch16_224.mae"], ["timm/vit_base_patch16_224.mae is not on this machine"]),
+        (["--weights", "timm"], ["timm has no 'vit_micro'", "timm:vit_tiny_patch16_224"]),
+        (["--backbone", "wrn_10_1", "--weights", "timm"], ["timm has no 'wrn_10_1'"]),
+        (["--backbone", "timm:vit_tiny_patch16_224", "--weights", "timm"], ["timm/vit_tiny_patch16_224."]),
+        (["--weights", "timm:vit_tiny_patch16_224.nothing"], ["Invalid pretrained tag"]),
+        (["--weights", "timm:nothing"], ["no weights of that name"]),
+    ],
+    ids=str,
+)
+def test_what_is_not_there_is_one_line(arguments: list[str], words: list[str]) -> None:
+    assert_refused(run(*arguments), *words)
+    assert not list(Path().glob("runs/*-*"))
+
+
+def test_a_file_is_read_once_unless_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    digest = start.hashlib.file_digest
+    monkeypatch.setattr(start.hashlib, "file_digest", lambda *_: reads.append("") or digest(*_))
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(b"one")
+    os.utime(file, ns=(1, 1))
+    first = content_hash(file)
+    assert content_hash(file) == first
+    assert len(reads) == 1
+    file.write_bytes(b"two")
+    os.utime(file, ns=(2, 2))
+    assert content_hash(file) != first
+    assert len(reads) == 2
