@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from sslkit import checkpoint, ranks
+from sslkit.calibration import calibrate
 from sslkit.contracts import Batch, Losses
 from sslkit.errors import Stopped
-from sslkit.evaluation import autocast, logits, scores
+from sslkit.evaluation import autocast, logits, outputs, scores
 from sslkit.log import EVERY, Log, NonFinite
 from sslkit.losses import gather
 from sslkit.network import Classifier
@@ -174,12 +175,11 @@ class Engine:
         return self.done % max(EVERY, self.total // EVALUATIONS // EVERY * EVERY) == 0 or self.done == self.total
 
     def _validate(self) -> float:
-        found = {}
-        for part, (pixels, label) in self.job.evaluation.items():
-            found[part] = scores(logits(self.algorithm, self.average.network, pixels, self.spec), label)
-        top1 = found["val"]["top1"]
+        found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
+        top1 = scores(*found["val"])["top1"]
         if top1 > self.best.get("val_top1", -1):
-            self.best = found["test"] | {"step": self.done, "val_top1": top1}
+            about = {"step": self.done, "val_top1": top1, "calibration": calibrate(found)}
+            self.best = scores(*found["test"]) | about
             self._write("best", self.job.weights(), self.best)
         return top1
 
@@ -192,6 +192,9 @@ class Engine:
             predictions[name] = logits(self.algorithm, network, pixels, self.spec)
             result["networks"][name] = scores(predictions[name], label)
         result["best"] = self.best or None
+        if self.best:
+            found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
+            result["calibration"] = calibrate(found)
         self._write("predictions", predictions, {"classes": self.spec.data["classes"]})
         self._write("weights", self.job.weights(), {"steps": self.total})
         return result

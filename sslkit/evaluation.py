@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,13 @@ def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec
             found[some] = algorithm.predict(network, images).float().cpu()
     network.train(was_training)
     return ranks.total(found)
+
+
+def outputs(
+    algorithm: Algorithm, network: Classifier, parts: Mapping[str, tuple[Pixels, Tensor]], spec: Spec
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Name -> logits (N, C) and labels, of the images and labels of each part."""
+    return {name: (logits(algorithm, network, pixels, spec), label) for name, (pixels, label) in parts.items()}
 
 
 def scores(logits: Tensor, label: Tensor) -> dict[str, float]:

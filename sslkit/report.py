@@ -151,10 +151,24 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     if best:
         steps = ", ".join(f"{step} of {name}" for name, step in best.items())
         found.append(f"best/val: the averaged network at the step that was best on the validation part ({steps}).")
+    if results["stages"][-1].get("calibration"):
+        found.append(_calibrated(results["stages"][-1]))
     quality = results["stages"][-1].get("pseudo_labels")
     if quality and not quality.get("coverage"):
         found.append("No pseudo-label was kept at the end: lower labeler.tau.")
     return found
+
+
+def _calibrated(row: dict[str, Any]) -> str:
+    """What the temperature gives on the test part, which it was not fitted on."""
+    found, before = row["calibration"], row["networks"]["averaged"]
+    if not found["errors"]:
+        return f"Calibration: all {found['images']} validation images are right, which fixes no temperature."
+    return (
+        f"Calibration: temperature {found['temperature']:.2f}, fitted on {found['images']} validation images; on the "
+        f"test NLL {before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f} "
+        "(predict and export --calibrated)."
+    )
 
 
 def _percent(share: float | None) -> str:
