@@ -65,7 +65,7 @@ def decode(
     encoded = not isinstance(source(0), np.ndarray)
     pixels: Array | OnDemand
     if whole or (encoded and len(names) * 3 * size * size > limit):
-        pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
+        pool = ThreadPoolExecutor(workers or os.cpu_count())
         pixels = OnDemand(source, names, np.arange(len(names)), size, whole, pool)
         digest = _of_files(source, names, size)
     else:

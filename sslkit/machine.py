@@ -64,9 +64,11 @@ def _neighbours() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks.count() > 1 else 1
 
 
-def memory() -> int:
+def memory() -> float:
     """Bytes of memory that this process may use: the machine's, or those of its control group."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    limits = [math.inf]
+    if hasattr(os, "sysconf"):  # not on Windows
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     with contextlib.suppress(OSError, ValueError):  # no control groups here, or no limit
         limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
     return min(limits)
