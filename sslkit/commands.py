@@ -1,4 +1,4 @@
-"""`sslkit predict`, `sslkit export`: what is done with a finished run. Imports nothing heavy before it is needed."""
+"""`sslkit predict`, `audit` and `export`: what is done with a finished run. Nothing heavy is imported before that."""
 
 from __future__ import annotations
 
@@ -71,6 +71,29 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
     for row in errors:
         table.add_row(*(Text(row[name]) for name in ("file", "label", "class")), f"{row['confidence']:.3f}")
     Console().print(table, highlight=False)
+
+
+@click.command("audit")
+@click.argument("run")
+@click.option("--out", required=True, metavar="DIR", help="Folder to make; never overwritten.")
+@click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
+@plugins
+@as_json
+def audit_command(run: str, out: str, n: int, plugins: tuple[str, ...], as_json: bool) -> None:
+    """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
+    from sslkit.audit import audit
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    found = audit(Path(run), Path(out), n)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(
+        f"{found['suspect_labels']} labels to look at, {found['likely']} of all likely wrong; {found['label_next']} "
+        f"images to label next. Look at {out}/index.html, correct {out}/labels.csv, and train with "
+        f"--labels file:{out}/labels.csv"
+    )
 
 
 @click.command("export")

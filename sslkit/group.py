@@ -17,6 +17,7 @@ class Commands(click.Group):
         "table": "sslkit.harness.commands",
         "predict": "sslkit.commands",
         "export": "sslkit.commands",
+        "audit": "sslkit.commands",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

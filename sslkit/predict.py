@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sslkit import checkpoint
 from sslkit.datasets._folders import files_below
+from sslkit.datasets._table import FORMULA
 from sslkit.errors import UserError
 from sslkit.evaluation import BATCH, scores
 from sslkit.finished import Predictor, load, test_set
@@ -129,4 +130,4 @@ def _table(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[str
 
 def cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in FORMULA else text

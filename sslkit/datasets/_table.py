@@ -11,7 +11,9 @@ from sslkit.errors import UserError, one_line
 
 PATH = ("path", "file", "filename", "file_name", "image", "name")
 LABEL = ("label", "class")
+GROUP = ("group", "patient", "subject")
 UNLABELLED = ("", "-1")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
 
 
 def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -30,7 +32,7 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
             line = stream.readline()
             stream.seek(0)
             reader = csv.reader(stream, delimiter=max(",;\t", key=line.count))
-            rows = ([cell.strip() for cell in row] for row in reader if any(map(str.strip, row)))
+            rows = ([plain(cell.strip()) for cell in row] for row in reader if any(map(str.strip, row)))
             first = next(rows, [])
             place, named = _places(file, first, known, optional)
             columns: dict[str, list[str]] = {column: [] for column in place}
@@ -45,6 +47,11 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
     if not any(columns.values()):
         raise UserError(f"{file} holds no row")
     return columns
+
+
+def plain(text: str) -> str:
+    """Without the apostrophe that a table of ours puts before what a spreadsheet would take for a formula."""
+    return text[1:] if text[:1] == "'" and text[1:2] in FORMULA else text
 
 
 def _places(

@@ -1,0 +1,186 @@
+"""What a finished run says about its data: which images to label next, and which labels are likely wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sslkit import checkpoint
+from sslkit.audit.label_next import label_next
+from sslkit.audit.sheet import Card, page
+from sslkit.audit.suspects import Suspects, out_of_sample, suspects
+from sslkit.augment.render import normalise
+from sslkit.errors import UserError, one_line
+from sslkit.evaluation import BATCH, autocast
+from sslkit.finished import Predictor, load, prepared_data
+from sslkit.image import Array
+from sslkit.on_demand import Pixels, in_turn
+from sslkit.predict import cell
+from sslkit.prepare import Prepared
+from sslkit.spec import stamp
+
+SUSPECT = ("file", "label", "suggested", "score", "likely", "part")
+NEXT = ("file", "label", "suggested", "score", "confidence")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the run's network makes of some images."""
+
+    p: Array  # (N, C) float64 probabilities
+    features: Array  # (N, D) float64, what its head sees
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image of one of the lists."""
+
+    place: int  # in the data set
+    label: str  # "" is none
+    suggested: str
+    score: float
+    also: dict[str, str]  # further columns
+
+
+def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
+    """Write `label_next.csv`, `suspect_labels.csv`, `labels.csv` and `index.html` into the new folder `out`.
+
+    Labels are of the labelled, validation and test part; those of other images stay unseen. The first two files hold
+    at most `n` images each. `labels.csv` holds every label and, without one, the images to label next: corrected and
+    filled in it goes back by `--labels file:out/labels.csv`.
+
+    Raises:
+        UserError: no such run, data that has changed since, `out` is there, `n` below 1.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+    if n < 1:
+        raise UserError(f"--n must be 1 or more, got {n}")
+    predictor = load(run)
+    prepared = prepared_data(run, predictor.spec)
+    if stamp(prepared.split.labeled) != predictor.spec.data["labeled"]:
+        raise UserError(f"the data or the configuration has changed since {run.name}")
+    doubtful = _suspects(predictor, prepared)
+    rows, wanted = doubtful[:n], _wanted(predictor, prepared, n)
+    files = {
+        "suspect_labels.csv": _csv(SUSPECT, rows, prepared),
+        "label_next.csv": _csv(NEXT, wanted, prepared),
+        "labels.csv": _csv(SUSPECT[:4], [*rows, *wanted, *_others(prepared, rows)], prepared),
+        "index.html": page(run.absolute().name, _cards(rows, prepared), _cards(wanted, prepared)),
+    }
+    _write(out, files)
+    likely = sum(row.also["likely"] == "yes" for row in doubtful)
+    return {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "out": str(out)}
+
+
+@torch.no_grad()
+def look(predictor: Predictor, pixels: Pixels) -> Seen:
+    """Probabilities and features of images, without augmentation."""
+    spec = predictor.spec
+    mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
+    parts = [slice(start, start + BATCH) for start in range(0, len(pixels), BATCH)]
+    p, features = [], []
+    with autocast(spec):
+        for read in in_turn(pixels, parts):
+            x = normalise(read.to(spec.device), mean, std)
+            p.append(predictor.algorithm.predict(predictor.network, x).double().softmax(1).cpu().numpy())
+            features.append(predictor.network(x).features.double().cpu().numpy())
+    width = predictor.network.feature_dim
+    empty = Seen(np.empty((0, len(spec.data["classes"]))), np.empty((0, width)))
+    return Seen(np.concatenate(p), np.concatenate(features)) if p else empty
+
+
+def _suspects(predictor: Predictor, prepared: Prepared) -> list[Row]:
+    """Images whose label the prediction does not share, the most doubtful first."""
+    split, images = prepared.split, prepared.images
+    found: list[tuple[int, str, Suspects, int]] = []
+    for part, everything in (("labeled", split.labeled), ("val", split.val), ("test", split.test)):
+        index = everything[images.label[everything] >= 0]
+        label = images.label[index]
+        seen = look(predictor, images.subset(index))
+        held = part != "labeled"  # the run has not learned from these labels
+        p = seen.p if held else out_of_sample(seen.features, label, len(images.classes), prepared.config.seed)
+        judged = suspects(p, label)
+        found += [(int(place), part, judged, i) for i, place in enumerate(index)]
+    rows = [
+        Row(
+            place,
+            images.classes[images.label[place]],
+            images.classes[judged.suggested[i]],
+            float(judged.score[i]),
+            {"likely": "yes" if judged.likely[i] else "no", "part": part},
+        )
+        for place, part, judged, i in found
+        if judged.score[i] > 0
+    ]
+    return sorted(rows, key=lambda row: -row.score)
+
+
+def _wanted(predictor: Predictor, prepared: Prepared, n: int) -> list[Row]:
+    """Images of the pool, in the order in which their labels are worth most."""
+    split, images = prepared.split, prepared.images
+    pool = np.setdiff1d(split.pool, split.labeled)
+    seen = look(predictor, images.subset(pool))
+    labeled = look(predictor, images.subset(split.labeled))
+    order, score = label_next(seen.p, seen.features, labeled.features, n)
+    return [
+        Row(
+            int(pool[i]),
+            "",
+            images.classes[int(seen.p[i].argmax())],
+            value,
+            {"confidence": f"{seen.p[i].max():.4f}"},
+        )
+        for i, value in zip(order.tolist(), score.tolist(), strict=True)
+    ]
+
+
+def _others(prepared: Prepared, rows: Sequence[Row]) -> list[Row]:
+    """The labelled images that are not among `rows`."""
+    split, images = prepared.split, prepared.images
+    index = np.concatenate([split.labeled, split.val, split.test])
+    rest = np.setdiff1d(index[images.label[index] >= 0], [row.place for row in rows])
+    return [Row(int(i), images.classes[images.label[i]], "", 0.0, {}) for i in rest]
+
+
+def _csv(columns: Iterable[str], rows: Sequence[Row], prepared: Prepared) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        said = {"file": prepared.images.names[row.place], "label": row.label, "suggested": row.suggested, **row.also}
+        said |= {"score": f"{row.score:.4f}" if row.suggested else ""}
+        writer.writerow([cell(said[column]) for column in columns])
+    return text.getvalue()
+
+
+def _cards(rows: Sequence[Row], prepared: Prepared) -> list[Card]:
+    pixels = prepared.images.subset(np.array([row.place for row in rows], np.int64))
+    pictures = pixels[slice(0, len(rows))] if rows else ()
+    return [
+        Card(picture.numpy(), prepared.images.names[row.place], row.label, row.suggested, row.score, row.also)
+        for picture, row in zip(pictures, rows, strict=True)
+    ]
+
+
+def _write(out: Path, files: dict[str, str]) -> None:
+    """All files, or none."""
+    temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        for name, text in files.items():
+            checkpoint.write_text(temporary / name, text)
+        temporary.rename(out)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {one_line(error)}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
