@@ -98,7 +98,8 @@ def plan(
         for label, keys in own.items():
             beneath, without = named(settings({*called, label})), named(settings(called))
             asked[label] = asked[label] | {k: v for k, v in beneath.items() if without.get(k) != v}
-            whole[label] = _known({"control.run": True} | beneath | named(base) | condition, keys) | keys
+            common = {"control.run": True} | beneath | named(base) | condition
+            whole[label] = _known(common, keys, own.values()) | keys
         requests[group] = _match(group, whole, {key for keys in asked.values() for key in keys}, said, cache)
     return Comparison(asked, groups, requests, seeds, reference, said)
 
@@ -158,17 +159,20 @@ def _shared(key: str) -> bool:
     return key.partition(".")[0] not in OWN or key == "labeler.smoothing"
 
 
-def _known(common: Flat, keys: Flat) -> Flat:
-    """The common keys that this arm's parts have."""
+def _known(common: Flat, keys: Flat, arms: Collection[Flat]) -> Flat:
+    """The common keys that this arm's parts have, and those that no arm has, which will be refused."""
+    return {k: v for k, v in common.items() if _fits(k, common, keys) or not any(_fits(k, common, a) for a in arms)}
+
+
+def _fits(key: str, common: Flat, keys: Flat) -> bool:
+    """Whether the arm has a place for an option of a method's part."""
+    section, _, name = key.partition(".")
+    if section not in OWN or (name == "name" and section == "algo"):
+        return True
     algorithm = registry.load("algorithm", _algorithm(keys, common))
-    kept = {}
-    for key, value in common.items():
-        section, _, name = key.partition(".")
-        if section in SLOTS and section not in algorithm.slots:
-            continue
-        if section in SLOTS and name != "name":
-            part = keys.get(f"{section}.name", common.get(f"{section}.name", algorithm.slots[section]))
-            if name not in options(registry.load(section, str(part))):
-                continue
-        kept[key] = value
-    return kept
+    if section == "algo":
+        return name in options(algorithm)
+    if section not in algorithm.slots or name == "name":
+        return section in algorithm.slots
+    part = keys.get(f"{section}.name", common.get(f"{section}.name", algorithm.slots[section]))
+    return name in options(registry.load(section, str(part)))

@@ -36,11 +36,15 @@ KEYS = {
     "val": "data.val",
     "tune": "data.tune",
     "size": "data.size",
+    "cache_gb": "data.cache_gb",
+    "workers": "data.workers",
     "stages": "stages",
     "weights": "weights",
     "pretrainer": "pretrainer.name",
     "control": "control.run",
     "seed": "seed",
+    "grad_checkpoint": "grad_checkpoint",
+    "compile": "compile",
     "device": "device",
     "precision": "precision",
     "threads": "threads",
@@ -67,11 +71,17 @@ def cli() -> None:
 @click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images to validate on.")
 @click.option("--tune", is_flag=True, default=None, help="Hide the real test, to choose settings (seeds from 100).")
 @click.option("--size", type=int, metavar="PX", help="Side of the images.  [default: their median, at most 224]")
+@click.option(
+    "--cache-gb", type=float, metavar="GB", help="Decode larger data for every batch.  [default: half the memory]"
+)
+@click.option("--workers", type=int, help="Threads that decode.  [default: cores]")
 @click.option("--stages", metavar="LIST", help="Of pretrain, finetune, semi.  [default: finetune,semi]")
 @click.option("--weights", metavar="FILE|RUN|timm", help="Weights that the first stage starts from.")
 @click.option("--pretrainer", metavar="NAME", help="Method of the stage pretrain.  [default: mae]")
 @click.option("--control/--no-control", default=None, help="Also train finetune+, labels only, for as many steps.")
 @click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")
+@click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks going backward.")
+@click.option("--compile", is_flag=True, default=None, help="Networks by torch.compile; needs a compiler.")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
 @click.option("--threads", type=int, help="On a CPU.  [default: cores, at most 8]")
@@ -198,13 +208,15 @@ def show_views_command(
 @plugins
 @as_json
 def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_json: bool) -> None:
-    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets; or recipes."""
-    from sslkit.listing import list_parts, list_recipes
+    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets; or recipes, studies."""
+    from sslkit.listing import list_parts, list_recipes, list_studies
 
     for plugin in plugins:
         load_plugin(plugin)
     if kind in ("recipe", "recipes"):
         list_recipes(as_json)
+    elif kind in ("study", "studies"):
+        list_studies(as_json)
     else:
         list_parts(kind, check, as_json)
 

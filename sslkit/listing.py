@@ -1,7 +1,8 @@
-"""`sslkit list`: parts and recipes, as tables or JSON. Imports nothing heavy."""
+"""`sslkit list`: parts, recipes and studies, as tables or JSON. Imports nothing heavy."""
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import click
@@ -25,7 +26,7 @@ def list_parts(kind: str | None, check: bool, as_json: bool) -> None:
     kinds = list(registry.KINDS)
     if kind:
         if kind.removesuffix("s") not in kinds:
-            raise unknown("kind of part", kind, [*(f"{k}s" for k in kinds), "recipes"])
+            raise unknown("kind of part", kind, [*(f"{k}s" for k in kinds), "recipes", "studies"])
         kinds = [kind.removesuffix("s")]
     rows = [entry for k in kinds for entry in registry.entries(k)]
     problems = [problem(entry) if check else "" for entry in rows]
@@ -58,6 +59,18 @@ def list_recipes(as_json: bool) -> None:
     table = Table(Column("name", no_wrap=True), "what it is", "published")
     for row in rows:
         table.add_row(*(escape(row[key]) for key in ("name", "title", "published")))
+    Console().print(table)
+
+
+def list_studies(as_json: bool) -> None:
+    """Print the studies of `sslkit compare`, with what each asks."""
+    rows = list(importlib.import_module("sslkit.harness.studies").abouts())  # beside the kernel, as its commands are
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = Table(Column("name", no_wrap=True), "question", "scales", "origin")
+    for row in rows:
+        table.add_row(*(escape(row[key]) for key in ("name", "question", "scales", "origin")))
     Console().print(table)
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sslkit import registry
 from sslkit.config import Flat
 from sslkit.errors import UserError, one_line, unknown
 from sslkit.recipes import layers
@@ -118,7 +119,9 @@ def read_study(name: str, scale: str) -> Study:
         raise UserError(f"study {path}, [{scale}]: unknown {', '.join(strange)}; known are {options}")
     conditions = {key: _values(size[option]) for option, key in CONDITIONS.items() if option in size}
     table = dict(size.get("set", {}))
-    _check_names(f"study {path}, [{scale}.set", table, {*arms, *(str(v) for vs in conditions.values() for v in vs)})
+    called = {*arms, *(str(v) for vs in conditions.values() for v in vs)}
+    called |= {entry.name for kind in ("backbone", "dataset") for entry in registry.entries(kind)}
+    _check_names(f"study {path}, [{scale}.set", table, called)
     return Study(
         str(told.get("question", "")), str(told.get("reference", "finetune+")), arms, size["seeds"], conditions, table
     )
