@@ -28,9 +28,14 @@ class Data:
     whole: bool = False  # crops are cut out of whole images, decoded for every batch, not of their middle square
     cache_gb: float | None = None  # decoded images above are decoded for every batch; auto: half of the memory
     workers: int | None = None  # threads that decode for every batch; auto: one a core
+    test: float = 0.2  # share of each class that is set aside as the test, where there is no test part
+    groups: str = ""  # regular expression that finds an image's group in its name; a group is in one part only
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
+    stats: Literal["declared", "measured"] = "declared"  # mean and std for normalising: the data set's, or the images'
 
     def __post_init__(self) -> None:
-        _within(self, val=(0, 0.9), size=(4, 4096), cache_gb=(0, None), workers=(1, 1024))
+        _within(self, val=(0, 0.9), size=(4, 4096), cache_gb=(0, None), workers=(1, 1024), test=(0.01, 0.9))
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
 
@@ -149,13 +154,16 @@ class Config:
     eval: Eval = field(default_factory=Eval)
     stages: str = "finetune,semi"  # of pretrain, finetune, semi, in this order
     weights: str | None = None  # what the first stage starts from: a file, a run, timm or timm:NAME
+    grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
+    compile: bool = False  # networks by torch.compile
+    time: float | None = None  # seconds of the whole run, which set the steps; 2h, 90m and 45s can be written
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int | None = None  # auto: min(cores, 8) on a CPU
 
     def __post_init__(self) -> None:
-        _within(self, seed=(0, 2**31), threads=(1, 1024))
+        _within(self, seed=(0, 2**31), threads=(1, 1024), time=(1, None))
         asked = self.stages.replace(" ", "").split(",")
         if not self.stages or [stage for stage in STAGES if stage in asked] != asked:
             raise ValueError(f"stages must be some of {','.join(STAGES)}, in this order, got {self.stages!r}")

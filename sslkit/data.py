@@ -26,7 +26,7 @@ TEST = ("test", "val", "valid", "validation")  # what a test part may be called;
 class Raw:
     """Images as they are stored, with labels. Ten million files are ten million names: no object but a text each."""
 
-    images: Sequence[Any]  # uint8 arrays (H, W) or (H, W, 3), encoded files as bytes, or paths of files below `root`
+    images: Sequence[Any] | Array  # uint8 (H, W) or (H, W, 3), encoded files as bytes, or paths below `root`
     label: Array  # (N,) int64, -1 where there is none
     names: Sequence[str] = ()  # where an image came from; default: its path, else its part and number
     root: str | Path = ""

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import functools
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sslkit import decoding, registry
-from sslkit.config import Config
+from sslkit.checking import bad_images
+from sslkit.config import Config, Data
 from sslkit.data import Dataset, Images
 from sslkit.durations import in_steps
 from sslkit.errors import UserError
+from sslkit.held_out import numbered
+from sslkit.image import Array, BadImageError
 from sslkit.machine import memory
+from sslkit.parts import Parts, about, arrange, without_equal
 from sslkit.plugins import check_plugins
 from sslkit.resolve import argument, coerce, named, options, resolve
-from sslkit.splits import Split, check_lists, split, take_labels
+from sslkit.splits import Split, check_lists, split
 
 MAX_SIZE = 224  # pixels, unless asked for more
 SMALL_SIZE = 64  # up to here images have the views of the small-image protocol, above those of Semi-ViT
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
 TUNING_SEED = 100  # the first one
+BAD_IMAGE = typing.get_type_hints(Data)["on_bad_image"]
+
+Look = Callable[[Parts, str, Path | None], Parts]
+
+
+def skip_bad(parts: Parts, rule: str, cache: Path | None) -> Parts:
+    """With "skip" without the images that cannot be read, which are listed; "stop" leaves it to the decoding."""
+    if rule != "skip":
+        return parts
+    return parts.without_bad(*(bad_images(raw, p, cache) for raw, p in ((parts.train, "train"), (parts.test, "test"))))
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,16 @@ class Prepared:
     images: Images
     split: Split
     remarks: list[str]
+    stored: Mapping[str, Any] = field(default_factory=dict)  # what was found out about the data, kept with the run
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A request, resolved, and its data before they are decoded."""
+
+    config: Config
+    parts: Parts
+    groups: Array | None  # (N,) int64 of training images, where data has groups
 
 
 def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
@@ -38,6 +64,36 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
 
     Args:
         cache: folder where decoded images are kept for the next time.
+
+    Raises:
+        UserError: anything in the request that cannot be.
+    """
+    try:
+        found = gather(request, cache)
+        data, parts = found.config.data, found.parts
+        assert data.size is not None, "gathered"
+        images = decoding.decode(
+            parts.classes,
+            parts.train,
+            parts.test,
+            data.size,
+            cache,
+            limit=1e9 * data.cache_gb if data.cache_gb is not None else memory() / 2,
+            whole=data.whole,
+            workers=data.workers,
+        )
+    except BadImageError as error:
+        raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
+    places = split(images, data, found.config.seed, found.groups)
+    return Prepared(in_steps(found.config, places), images, places, parts.remarks, parts.stored)
+
+
+def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = skip_bad) -> Gathered:
+    """Resolve a request and read its data set: classes, parts, labels, and which images are left out.
+
+    Args:
+        cache: folder for what is found out about files.
+        look: gets what was read before anything else is done with it, the rule `data.on_bad_image`, and the cache.
 
     Raises:
         UserError: anything in the request that cannot be.
@@ -50,34 +106,28 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     cls = registry.load("dataset", name)
     dataset: Dataset = cls(**argument("dataset", name, cls), **_place(flat, name, cls))
     classes, train, test = dataset.read()
-    remarks: list[str] = []
+    rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
+    parts = look(Parts(classes, train, test, list(dataset.remarks)), rule, cache)
+    chosen: list[str] = []
 
+    @functools.cache
     def size() -> int:
         asked = flat.get("data.size", "auto")
-        return int(asked) if isinstance(asked, int) else min(decoding.median_size(train), MAX_SIZE)
+        return int(asked) if isinstance(asked, int) else min(decoding.median_size(parts.train), MAX_SIZE)
 
     def backbone() -> str:
-        chosen = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= SMALL_SIZE else "vit_small"
-        remarks.append(f"backbone {chosen}, chosen for images of {size()} px")
-        return chosen
+        network = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= SMALL_SIZE else "vit_small"
+        chosen.append(f"backbone {network}, chosen for images of {size()} px")
+        return network
 
     config = resolve(flat, cls, backbone, LARGE if size() > SMALL_SIZE else {})
     config = replace(config, data=replace(config.data, size=size()))
-    train, test, said = take_labels(config.data.labels, classes, train, test)
-    remarks += said
-    check_lists(config.data, train.label)  # before the images are decoded, which can take an hour
-    images = decoding.decode(
-        classes,
-        train,
-        test,
-        size(),
-        cache,
-        limit=1e9 * config.data.cache_gb if config.data.cache_gb is not None else memory() / 2,
-        whole=config.data.whole,
-        workers=config.data.workers,
-    )
-    parts = split(images, config.data, config.seed)
-    return Prepared(in_steps(config, parts), images, parts, remarks)
+    parts = arrange(parts.said(*chosen), config.data)
+    check_lists(config.data, parts.train.label)  # before the images are decoded, which can take an hour
+    parts = without_equal(parts, config.data, cache)
+    parts = parts.said(*about(parts, own=bool(cls.argument)))
+    groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
+    return Gathered(config, parts, groups)
 
 
 def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:

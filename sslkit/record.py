@@ -31,7 +31,7 @@ def run_name(config: Config) -> str:
 def run_digest(prepared: Prepared) -> str:
     """8 hexadecimal digits of configuration, data and split; of neither the threads nor where the data came from."""
     flat = flatten(prepared.config)
-    for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers"):
+    for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", "grad_checkpoint"):
         flat.pop(name)
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint
@@ -66,6 +66,7 @@ def write_run(folder: Path, prepared: Prepared, machine: Machine, stages: Mappin
     write_text(folder / "config.toml", text)
     split_ = {name: index.tolist() for name, index in vars(prepared.split).items()}
     write_json(folder / "split.json", split_ | {"classes": prepared.images.classes})
+    write_json(folder / "data.json", {"remarks": prepared.remarks, **prepared.stored})
     about = {
         "machine": asdict(machine),
         "versions": description(),

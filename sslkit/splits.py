@@ -12,6 +12,7 @@ from sslkit.config import Data
 from sslkit.data import Images
 from sslkit.datasets._table import read_columns
 from sslkit.errors import UserError
+from sslkit.held_out import hold_out
 from sslkit.image import Array
 from sslkit.label_files import first
 from sslkit.randomness import key, permutation
@@ -27,11 +28,14 @@ class Split:
     test: Array
 
 
-def split(images: Images, data: Data, seed: int) -> Split:
+def split(images: Images, data: Data, seed: int, groups: Array | None = None) -> Split:
     """The split that `data` asks for.
 
     The labels of one seed are nested: the images of 4/class are among those of 10/class. Images that a file lists are
     labelled, or in the pool, whatever the seed.
+
+    Args:
+        groups: (N,) int64 of the training part; a group with images in one of test and validation has none elsewhere.
 
     Raises:
         UserError: a class is smaller than asked, no labels, or a request or file that cannot be read.
@@ -42,8 +46,7 @@ def split(images: Images, data: Data, seed: int) -> Split:
     test = np.arange(images.train, len(images.label))
     listed, pooled = check_lists(data, images.label[: images.train])
     if data.tune:
-        orders = _by_class(images, train if listed is None else np.setdiff1d(train, listed), seed, "tune")
-        test = np.sort(np.concatenate([order[: round(len(order) / 4)] for order in orders]))
+        test = _tuning(images, train if listed is None else np.setdiff1d(train, listed), seed, groups, listed)
         train = np.setdiff1d(train, test)
     if not (images.label[test] >= 0).any():
         raise UserError("the test part has no labels, so nothing can be measured")
@@ -51,7 +54,11 @@ def split(images: Images, data: Data, seed: int) -> Split:
     counts = _counts(data.labels, [len(order) for order in orders], images.classes, seed)
     held = [_held_out(count, data.val) for count in counts]
     chosen = np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)])
-    val = np.concatenate([o[n - v : n] for o, n, v in zip(orders, counts, held, strict=True)])
+    if groups is None or not data.val:
+        val = np.concatenate([o[n - v : n] for o, n, v in zip(orders, counts, held, strict=True)])
+    else:
+        val = _of_groups(images, chosen, groups, data.val, key(seed, "split", "val"))
+        train = train[~np.isin(groups[train], groups[val]) | np.isin(train, chosen)]
     labeled = np.setdiff1d(chosen, val)
     if data.val and not len(val):
         raise UserError(f"data.val={data.val} needs at least two labelled images of some class")
@@ -59,6 +66,21 @@ def split(images: Images, data: Data, seed: int) -> Split:
         train = np.intersect1d(train, pooled)
     pool = np.setdiff1d(train, chosen if data.pool == "complement" else val)
     return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test)
+
+
+def _tuning(images: Images, among: Array, seed: int, groups: Array | None, listed: Array | None) -> Array:
+    """A quarter of each class, which stands in for the test."""
+    if groups is None:
+        orders = _by_class(images, among, seed, "tune")
+        return np.sort(np.concatenate([order[: round(len(order) / 4)] for order in orders]))
+    free = among if listed is None else among[~np.isin(groups[among], groups[listed])]
+    return _of_groups(images, free, groups, 0.25, key(seed, "split", "tune"))
+
+
+def _of_groups(images: Images, among: Array, groups: Array, share: float, seed: int) -> Array:
+    """A share of each class in whole groups, sorted."""
+    order = permutation(seed, int(groups.max()) + 1).tolist()
+    return among[hold_out(images.label[among], groups[among], share, order)]
 
 
 def _by_class(images: Images, among: Array, seed: int, name: str) -> list[Array]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[
     for part in (train, test):
         if not (root / part).is_dir():
             raise UserError(f"no folder {root / part}; expected {layout}")
-    classes, tested = _classes(root / train), {*_classes(root / test)}
+    classes, tested = class_names(root / train), {*class_names(root / test)}
     if not classes or not tested:
         raise UserError(f"{root / (test if classes else train)} holds no class folder; expected {layout}")
     strange = sorted(tested - {*classes})
@@ -44,16 +45,19 @@ def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[
     return classes, _raw(root, inside), _raw(root, outside)
 
 
-def files_below(root: Path, folder: str) -> list[str]:
+def files_below(root: Path, folder: str, left: Counter[str] | None = None) -> list[str]:
     """Image files in `root/folder` and its folders, as paths relative to `root` with forward slashes, in order.
 
+    Args:
+        left: gets the suffixes of the files that are no images, and their numbers.
+
     Raises:
-        UserError: a folder cannot be read, or a name is not UTF-8.
+        UserError: a folder cannot be read, a name is not UTF-8, or a link leads back to a folder that it lies in.
     """
     found = []
     for at, files in sorted(_walk(os.path.join(root, folder))):
         below = Path(os.path.relpath(at, root)).as_posix()
-        found += [f"{below}/{name}" for name in sorted(files) if name.lower().endswith(SUFFIXES) and name[0] != "."]
+        found += images_among(files, f"{below}/" if below != "." else "", left)
     try:
         "".join(found).encode()
     except UnicodeEncodeError:
@@ -61,13 +65,28 @@ def files_below(root: Path, folder: str) -> list[str]:
     return found
 
 
+def images_among(files: Iterable[str], before: str, left: Counter[str] | None = None) -> list[str]:
+    """Those that are images by their suffix and not hidden, sorted, each with `before` in front; see `files_below`."""
+    seen = [name for name in sorted(files) if not name.startswith(".")]
+    images = [before + name for name in seen if name.lower().endswith(SUFFIXES)]
+    if left is not None:
+        others = [name.lower() for name in seen if not name.lower().endswith(SUFFIXES)]
+        left.update(os.path.splitext(name)[1] or "without a suffix" for name in others)
+    return images
+
+
 def _raw(root: Path, files: list[list[str]]) -> Raw:
     label = np.repeat(np.arange(len(files)), [len(names) for names in files])
     return Raw([name for names in files for name in names], label, root=root)
 
 
-def _classes(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+def class_names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
+
+
+def is_hidden(name: str) -> bool:
+    """Notebook checkpoints and the like, and what the archiver of macOS leaves behind."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
@@ -75,5 +94,8 @@ def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
         raise UserError(f"cannot read folder {error.filename}: {error.strerror}")
 
     for at, inside, files in os.walk(top, onerror=refuse, followlinks=True):
-        inside[:] = [name for name in inside if not name.startswith(".")]
+        inside[:] = [name for name in inside if not is_hidden(name)]
+        for link in filter(os.path.islink, (os.path.join(at, name) for name in inside)):
+            if os.path.realpath(link) in (os.path.realpath(at), *map(str, Path(os.path.realpath(at)).parents)):
+                raise UserError(f"{link} is a link to a folder that it lies in; remove it")
         yield at, files

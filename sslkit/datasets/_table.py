@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -68,3 +69,29 @@ def _places(
                 raise UserError(f"{file} needs the columns {', '.join(known)}; its first line is {','.join(first)!r}")
             place[column] = free.pop(0)
     return place, named
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """Class names in their order: that of numbers where all are whole numbers, else that of their letters."""
+    names = sorted(names)
+    numbers = all(name.isdecimal() and len(name) < 19 for name in names)
+    return sorted(names, key=int) if numbers else names
+
+
+def refuse_several(file: str | Path, paths: Sequence[str], labels: Sequence[str], classes: Sequence[str] = ()) -> None:
+    """Refuse a row that holds several labels.
+
+    It is a cell whose parts, between commas, semicolons or bars, are all labels themselves; between spaces, too, where
+    the classes are known or are numbers.
+
+    Raises:
+        UserError: there is such a row; names it.
+    """
+    known = {*classes, *map(str, range(len(classes)))} if classes else {*labels}
+    for row, (path, label) in enumerate(zip(paths, labels, strict=True), 1):
+        if label in classes:
+            continue
+        between = r"[|;,\s]+" if classes or re.fullmatch(r"[\d\s]*", label) else r"\s*[|;,]\s*"
+        parts = [part for part in re.split(between, label) if part]
+        if len(parts) > 1 and known >= {*parts}:
+            raise UserError(f"{file}, row {row} ({path!r}): {label!r} is several labels; an image has one class here")

@@ -25,9 +25,11 @@ class Hf(Dataset):
     def read(self) -> tuple[list[str], Raw, Raw]:
         found = self._load()
         test = next((part for part in TEST if part in found), None)
-        if "train" not in found or test is None:
-            raise UserError(f"hf:{self.name} must have the parts train and test (or validation), it has {list(found)}")
-        return raw_of_tables(_table(found["train"]), _table(found[test]), f"hf:{self.name}")
+        if "train" not in found:
+            raise UserError(f"hf:{self.name} must have a part train, it has {list(found)}")
+        tested = None if test is None else _table(found[test])
+        more = _table(found["unsupervised"]) if "unsupervised" in found else None
+        return raw_of_tables(_table(found["train"]), tested, f"hf:{self.name}", more)
 
     def _load(self) -> Any:
         if not self.download:

@@ -64,21 +64,46 @@ def test_words_for_the_test_part(word: str, here: Path) -> None:
     assert table(here, f"path,label,split\na,x,train\nb,x,{word}\n")[2].images == ["b"]
 
 
+SPARE = {
+    "no split": "path,label\na,x\nb,y\nc,\n",
+    "no names at all": "a,x\nb,y\nc,\n",
+    "no test": "path,label,split\na,x,train\nb,y,Training\nc,,unlabeled\n",
+}
+
+
+@pytest.mark.parametrize("case", SPARE)
+def test_without_a_test_part_all_rows_are_training(case: str, here: Path) -> None:
+    classes, train, test = table(here, SPARE[case])
+    assert classes == ["x", "y"]
+    assert (train.images, train.label.tolist()) == (["a", "b", "c"], [0, 1, -1])
+    assert not len(test.images)
+
+
+def test_groups_are_those_of_their_column(here: Path) -> None:
+    _, train, test = table(here, "path,label,patient,split\na,x,7,train\nb,y,8,train\nc,x,,train\nd,x,9,test\n")
+    assert (train.groups, test.groups) == (["7", "8", "c"], ["9"])
+
+
+def test_labels_with_spaces_and_commas_are_labels(here: Path) -> None:
+    classes, train, _ = table(here, 'path,label\na,black cat\nb,cat\nc,"cat, old"\nd,black\n')
+    assert classes == ["black", "black cat", "cat", "cat, old"]
+    assert train.label.tolist() == [1, 2, 3, 0]
+
+
 def test_test_beats_validation(here: Path) -> None:
     _, train, test = table(here, "path,label,split\na,x,train\nb,x,val\nc,x,test\n")
     assert (train.images, test.images) == (["a"], ["c"])
 
 
 REFUSED = {
-    "no split": ("path,label\na,x\n", "add a column `split` that says train or test"),
-    "no names at all": ("a.png,x\nb.png,y\n", "add a column `split`"),
-    "no test": ("path,label,split\na,x,train\n", "it says only 'train'"),
     "no train": ("path,label,split\na,x,test\n", "it says only 'test'"),
     "a strange part": ("path,label,split\na,x,train\nb,x,holdout\nc,x,test\n", "it says 'holdout'"),
     "no part": ("path,label,split\na,x,\nc,x,test\n", "it says ''"),
     "a class of the test alone": ("path,label,split\na,x,train\nb,y,test\n", "no class of the training: ['y']"),
     "no label": ("path,label,split\na,,train\nb,x,test\n", "no row of the training part has a label"),
     "one twice": ("path,label,split\na,x,train\na,x,test\n", "lists 'a' more than once"),
+    "several labels": ("path,label\na,x\nb,y\nc,x|y\n", "row 3 ('c'): 'x|y' is several labels"),
+    "several numbers": ("path,label\na,1\nb,2\nc,2 1\n", "row 3 ('c'): '2 1' is several labels"),
     "a short row": ("path,label,split\na,x,train\nb,x\n", "line 3: too few columns, 2 of 3"),
     "one column": ("path\na\n", "needs the columns path, label, split"),
     "names alone": ("path,label,split\n", "holds no row"),

@@ -164,14 +164,20 @@ def empty(folder: Path) -> None:
 
 
 BROKEN: dict[str, tuple[Any, str]] = {
-    "no train": (lambda root: (root / "train").rename(root / "Training"), "no folder {root}/train; expected"),
-    "no test": (lambda root: (root / "test").rename(root / "testing"), "no folder {root}/test; expected"),
-    "an empty class": (lambda root: empty(root / "train/dog"), "{root}/train/dog holds no image (.jpg, "),
-    "no test image": (lambda root: empty(root / "test"), "{root}/test holds no image"),
-    "another class": (lambda root: (root / "test/cat").rename(root / "test/cats"), "{root}/train has not: cats"),
-    "a flat test": (
-        lambda root: [(root / "test" / n).rename(root / n) for n in ("cat", "dog")] and picture(root / "test/1.png", 0),
-        "{root}/test holds no class folder; expected",
+    "an empty class": (lambda root: empty(root / "train/dog"), "{root}/train/dog holds no image; remove or fill it"),
+    "another class": (lambda root: (root / "test/cat").rename(root / "test/cats"), "part has not: cats"),
+    "two of a part": (lambda root: pictures(root, ["Test/cat/1.png"]), "has several test folders: 'Test', 'test'"),
+    "a link to itself": (
+        lambda root: (root / "train/cat/deep").symlink_to(root / "train"),
+        "that it lies in; remove it",
+    ),
+    "two tables": (
+        lambda root: (
+            [(root / "test" / n).rename(root / n) for n in ("cat", "dog")]
+            and [(root / n).write_text("a,b") for n in ("test/x.csv", "test.csv")]
+            and picture(root / "test/1.png", 0)
+        ),
+        "test/x.csv and test.csv could both be the labels of test",
     ),
 }
 

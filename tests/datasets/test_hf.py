@@ -100,8 +100,17 @@ def test_the_hub_is_asked_only_for_a_download(download: bool, package: Callable[
 
 def test_without_a_test_part(package: Callable[[Any], None]) -> None:
     package({"train": Part(rows([{"bytes": png(3), "path": None}], [0]))})
-    with pytest.raises(UserError, match=r"must have the parts train and test .* it has \['train'\]"):
+    _, train, test = read("hf", name="someone/pets")
+    assert (len(train.images), len(test.images)) == (1, 0)
+    package({"other": Part(rows([{"bytes": png(3), "path": None}], [0]))})
+    with pytest.raises(UserError, match=r"must have a part train, it has \['other'\]"):
         read("hf", name="someone/pets")
+
+
+def test_the_part_without_labels(package: Callable[[Any], None]) -> None:
+    one = Part(rows([{"bytes": png(3), "path": None}], [0]))
+    package({"train": one, "unsupervised": Part(rows([{"bytes": png(5), "path": None}], [-1])), "test": one})
+    assert read("hf", name="someone/pets")[1].label.tolist() == [0, -1]
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

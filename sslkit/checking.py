@@ -1,0 +1,91 @@
+"""Which images cannot be read: found before anything is decoded for training, and remembered for the next run."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sslkit.checkpoint import write_text
+from sslkit.data import Raw
+from sslkit.errors import UserError
+from sslkit.image import BadImageError, read_rgb
+from sslkit.version import __version__
+
+T = TypeVar("T")
+BLOCK = 64  # images that a thread has at once
+
+
+def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]:
+    """Number of each image that cannot be decoded -> the sentence that says why, with its name.
+
+    Every image is decoded once, by threads, and forgotten; with `cache`, the answer for the same files is found there.
+
+    Args:
+        part: "train" or "test", for the names.
+    """
+    if isinstance(raw.images, np.ndarray):
+        return {}
+    found = remembered(cache, "bad", [raw], lambda: _bad(raw, part))
+    return {int(i): reason for i, reason in found.items()}
+
+
+def _bad(raw: Raw, part: str) -> dict[str, str]:
+    def reason(i: int) -> str:
+        try:
+            read_rgb(raw.source(i), raw.name(i, part))
+        except BadImageError as error:
+            return str(error)
+        return ""
+
+    return {str(i): said for i, said in enumerate(in_threads(reason, range(len(raw.images)))) if said}
+
+
+def in_threads(function: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
+    """The function's values in order; threads take a block of numbers each."""
+
+    def some(start: int) -> list[T]:
+        return [function(i) for i in numbers[start : start + BLOCK]]
+
+    with ThreadPoolExecutor() as pool:
+        return [value for block in pool.map(some, range(0, len(numbers), BLOCK)) for value in block]
+
+
+def remembered(cache: Path | None, kind: str, raws: Sequence[Raw], make: Callable[[], Any]) -> Any:
+    """What `make` gives, as JSON has it, kept in `cache` under what tells the images apart.
+
+    Args:
+        kind: beginning of the file's name.
+    """
+    if cache is None:
+        return json.loads(json.dumps(make()))
+    path = cache / f"{kind}-{_identity(raws)}.json"
+    with contextlib.suppress(OSError, ValueError):  # not there, or damaged
+        return json.loads(path.read_text("utf-8"))
+    text = json.dumps(make())
+    with contextlib.suppress(OSError, UserError):  # no room: found out again the next time
+        cache.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    return json.loads(text)
+
+
+def _identity(raws: Sequence[Raw]) -> str:
+    """16 hexadecimal digits of the names and contents of all images, of files by path, size and time of change."""
+    digest = hashlib.sha256(__version__.encode())
+    for number, raw in enumerate(raws):
+        for i in range(len(raw.images)):
+            source = raw.source(i)
+            if isinstance(source, str | os.PathLike):
+                about = os.stat(source) if os.path.exists(source) else None
+                of = (os.path.abspath(source), about and about.st_size, about and about.st_mtime_ns)
+                source = repr(of).encode(errors="surrogateescape")
+            digest.update(f"{number} {raw.name(i, '')} {len(source)} ".encode(errors="surrogateescape"))
+            digest.update(source)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,92 @@
+"""Images that are there twice: byte for byte, or nearly, by a perceptual hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sslkit.checking import in_threads, remembered
+from sslkit.data import Raw
+
+TAIL = 1024  # bytes at the end of a file, which tell files of one size apart: its beginning is often the same
+
+
+class Equal(NamedTuple):
+    """A training image and a test image with the same content, by their numbers in their parts."""
+
+    train: int
+    test: int
+
+
+def equal_images(train: Raw, test: Raw, cache: Path | None = None) -> list[Equal]:
+    """Training images whose content is that of a test image, each with the first such, in the order of training.
+
+    Contents are compared byte for byte: of encoded images the files, of arrays the levels. Only images of the same
+    size and the same last bytes are read in full. Images that cannot be read are equal to none.
+
+    Args:
+        cache: folder where the answer is kept; the same files are not read again.
+    """
+    if any(isinstance(raw.images, np.ndarray) for raw in (train, test)):
+        return _equal(train, test)
+    return [Equal(*pair) for pair in remembered(cache, "equal", [train, test], lambda: _equal(train, test))]
+
+
+def _equal(train: Raw, test: Raw) -> list[Equal]:
+    places: list[dict[int, Any]] = [dict.fromkeys(range(len(raw.images))) for raw in (train, test)]
+    for key in (_size, _tail, content):
+        places = [_keys(key, raw, list(some)) for raw, some in zip((train, test), places, strict=True)]
+        shared = {*places[0].values()} & {*places[1].values()} - {None}
+        places = [{i: k for i, k in some.items() if k in shared} for some in places]
+    where = {k: i for i, k in reversed(places[1].items())}
+    return [Equal(i, where[k]) for i, k in places[0].items()]
+
+
+def _keys(key: Callable[[Any], Any], raw: Raw, numbers: Sequence[int]) -> dict[int, Any]:
+    """Number -> key of what the image is opened from; files are waited for, so threads open them."""
+    if len(raw.images) and isinstance(raw.source(0), str):
+        return dict(zip(numbers, in_threads(lambda i: key(raw.source(i)), numbers), strict=True))
+    return {i: key(raw.source(i)) for i in numbers}
+
+
+def _size(source: Any) -> Any:
+    """What equal contents have in common without being read; None where nothing can be read."""
+    if isinstance(source, np.ndarray):
+        return source.shape
+    if isinstance(source, bytes):
+        return len(source) or None
+    try:
+        return os.stat(source).st_size
+    except OSError:
+        return None
+
+
+def _tail(source: Any) -> bytes | None:
+    if isinstance(source, np.ndarray):
+        return content(source)
+    if isinstance(source, bytes):
+        return source[-TAIL:]
+    try:
+        with open(source, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            return file.read()
+    except OSError:
+        return None
+
+
+def content(source: Any) -> bytes | None:
+    """32 bytes that equal contents share: the bytes of encoded images, shape and levels of arrays; None: unreadable."""
+    if isinstance(source, np.ndarray):
+        return hashlib.blake2b(str(source.shape).encode() + source.tobytes(), digest_size=32).digest()
+    if isinstance(source, bytes):
+        return hashlib.blake2b(source, digest_size=32).digest()
+    try:
+        with open(source, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest()
+    except OSError:
+        return None

@@ -1,0 +1,186 @@
+"""Training part and test part, as they are before anything is decoded: labels of a file, a test set aside, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sslkit.config import Data
+from sslkit.data import Raw
+from sslkit.duplicates import equal_images
+from sslkit.errors import UserError
+from sslkit.held_out import by_name, groups_of, hold_out, numbered
+from sslkit.image import Array
+from sslkit.label_files import first, take_labels
+
+FEW = 20  # classes whose counts are said one by one
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a data set gave, and what became of it."""
+
+    classes: list[str]
+    train: Raw
+    test: Raw
+    remarks: list[str] = field(default_factory=list)  # said before training
+    stored: dict[str, Any] = field(default_factory=dict)  # kept with the run, in data.json
+    whole: bool = True  # no image was taken out of the training part, so positions in it still hold
+
+    def said(self, *sentences: str, **stored: Any) -> Parts:
+        return replace(self, remarks=[*self.remarks, *filter(None, sentences)], stored=self.stored | stored)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all images, those of the training part first."""
+        return [
+            raw.name(i, p) for raw, p in ((self.train, "train"), (self.test, "test")) for i in range(len(raw.images))
+        ]
+
+    def without(self, train: Sequence[int], test: Sequence[int]) -> Parts:
+        """All but the images with these numbers in their part."""
+        left = [
+            np.setdiff1d(np.arange(len(raw.images)), gone) for raw, gone in ((self.train, train), (self.test, test))
+        ]
+        parts = self.train.take(left[0], "train"), self.test.take(left[1], "test")
+        return replace(self, train=parts[0], test=parts[1], whole=self.whole and not len(train))
+
+    def without_bad(self, train: Mapping[int, str], test: Mapping[int, str]) -> Parts:
+        """All but the images that cannot be read, of which the reasons are given by number.
+
+        Raises:
+            UserError: none is left in the training part.
+        """
+        reasons = [*train.values(), *test.values()]
+        if not reasons:
+            return self
+        if len(train) == len(self.train.images):
+            raise UserError(f"none of the {len(train)} training images can be read: {reasons[0]}")
+        said = f"{len(reasons)} of {len(self.names)} images cannot be read and are left out: {first(reasons)}"
+        return self.without([*train], [*test]).said(said, bad_images=reasons)
+
+
+def arrange(parts: Parts, data: Data) -> Parts:
+    """The parts with the labels of `data.labels`, with groups, and with a test part.
+
+    A share of the training part is set aside as the test where there is none with labels: of the images that the data
+    set has a label for; where it has none, of those that the file of labels names.
+
+    Raises:
+        UserError: there are no labels, or too few for a test part; positions are listed of parts that have changed.
+    """
+    parts = _grouped(parts, data.groups) if data.groups else parts
+    labelled = _labelled(parts, data.labels)
+    if not _measures(labelled):
+        known = (parts.train.label >= 0).any()
+        labelled = _labelled(_set_aside(parts, data.test), data.labels) if known else _set_aside(labelled, data.test)
+    return _unlisted(labelled, data)
+
+
+def _labelled(parts: Parts, labels: str) -> Parts:
+    classes, train, test, said = take_labels(labels, parts.classes, parts.train, parts.test)
+    return replace(parts, classes=classes, train=train, test=test).said(*said)
+
+
+def _measures(parts: Parts) -> bool:
+    """Whether the test part has a label."""
+    return bool((parts.test.label >= 0).any())
+
+
+def _unlisted(parts: Parts, data: Data) -> Parts:
+    if not parts.whole and "index" in (data.labels.partition(":")[0], data.pool.partition(":")[0]):
+        raise UserError(
+            "index:FILE.csv counts positions in the training part as it was read, and images have been taken out of "
+            "it; use file:FILE.csv, which names images"
+        )
+    return parts
+
+
+def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
+    """Say which training images are byte for byte in the test part, too; "drop" takes them out of training.
+
+    Args:
+        cache: folder where it is kept for the next time.
+    """
+    equal = equal_images(parts.train, parts.test, cache)
+    if not equal:
+        return parts
+    drop = data.duplicates == "drop"
+    pairs = [(parts.train.name(e.train, "train"), parts.test.name(e.test, "test")) for e in equal]
+    gone = [e.train for e in equal]
+    what = "are left out of training" if drop else "stay; --remove-duplicates leaves them out of training"
+    some = ", ".join(f"{a} = {b}" for a, b in pairs[:3]) + (", …" if len(pairs) > 3 else "")
+    parts = parts.said(f"{len(gone)} training images are byte for byte in the test part, too, and {what}: {some}")
+    parts = parts.said(byte_equal=pairs)
+    return _unlisted(parts.without(gone, []), data) if drop else parts
+
+
+def about(parts: Parts, own: bool) -> list[str]:
+    """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts."""
+    return list(filter(None, [_counts(parts) if own else "", _lacking(parts), _shared(parts)]))
+
+
+def _grouped(parts: Parts, pattern: str) -> Parts:
+    groups, said = groups_of(pattern, parts.names)
+    n = len(parts.train.images)
+    train, test = replace(parts.train, groups=groups[:n]), replace(parts.test, groups=groups[n:])
+    return replace(parts, train=train, test=test).said(said)
+
+
+def _set_aside(parts: Parts, share: float) -> Parts:
+    """With a share of the labelled images as the test part, in the place of the one without a label."""
+    train, spare = parts.train, len(parts.test.images)
+    if not (train.label >= 0).any():
+        raise UserError("no image has a label; add --labels file:FILE.csv with the columns path and label")
+    names = [train.name(i, "train") for i in range(len(train.images))]
+    group, groups = numbered(train.groups if len(train.groups) else names)
+    chosen = hold_out(train.label, group, share, by_name(groups))
+    if not chosen.any():
+        raise UserError("there is no test part, and no class has an image to spare for one; add labelled images")
+    test = train.take(np.flatnonzero(chosen), "train")
+    measured = test.label[test.label >= 0]
+    kind = f", by {len({*test.groups})} of {len(groups)} groups" if len(train.groups) else ""
+    said = (
+        f"no test part with labels: {len(measured)} of {int((train.label >= 0).sum())} labelled images are set aside "
+        f"as one{kind}, the same ones for every seed (data.test={share:g})"
+    )
+    left = f"{spare} test images without a label are not used; classify them with sslkit predict" if spare else ""
+    parts = replace(parts, train=train.take(np.flatnonzero(~chosen), "train"), test=test, whole=False)
+    return parts.said(left, said, set_aside=[test.name(i, "test") for i in range(len(test.images))])
+
+
+def _counts(parts: Parts) -> str:
+    """How many images each class has in each part."""
+    train, test = (
+        np.bincount(raw.label[raw.label >= 0], minlength=len(parts.classes)) for raw in (parts.train, parts.test)
+    )
+    bare = int((parts.train.label < 0).sum())
+    if len(parts.classes) <= FEW:
+        each = ", ".join(f"{name} {a} + {b}" for name, a, b in zip(parts.classes, train, test, strict=True))
+    else:
+        each = f"{_range(train)} + {_range(test)} images a class"
+    return f"labelled images, training + test: {each}; {bare} training images without a label"
+
+
+def _range(counts: Array) -> str:
+    return f"{counts.min()} to {counts.max()}"
+
+
+def _lacking(parts: Parts) -> str:
+    """The classes that the test part has no image of."""
+    there = {*parts.test.label.tolist()}
+    missing = [name for c, name in enumerate(parts.classes) if c not in there]
+    if not missing:
+        return ""
+    lost = f"{len(missing)} of {len(parts.classes)} classes have no test image and enter no score"
+    return f"{lost}: {first(missing)}"
+
+
+def _shared(parts: Parts) -> str:
+    """Groups that a given test part has in common with the training part."""
+    both = sorted({*parts.train.groups} & {*parts.test.groups})
+    return f"{len(both)} groups have images in training and in test: {first(both)}" if both else ""
