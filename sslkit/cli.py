@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from sslkit.data_options import DATA_KEYS, data_options
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.group import Commands
 from sslkit.plugins import load_plugin
@@ -29,13 +30,7 @@ KEYS = {
     "mixer": "mixer.name",
     "backbone": "backbone.name",
     "data": "data.name",
-    "data_dir": "data.dir",
-    "download": "data.download",
-    "labels": "data.labels",
-    "pool": "data.pool",
-    "val": "data.val",
-    "tune": "data.tune",
-    "size": "data.size",
+    **DATA_KEYS,
     "cache_gb": "data.cache_gb",
     "workers": "data.workers",
     "stages": "stages",
@@ -64,13 +59,7 @@ def cli() -> None:
 @click.option("--mixer", metavar="NAME", help="How images are mixed.  [default: the algorithm's]")
 @click.option("--backbone", metavar="NAME", help="Network; auto chooses by image size.  [default: auto]")
 @click.option("--data", metavar="NAME[:ARG]", help="Data set, as parquet:DIR.  [default: digits]")
-@click.option("--data-dir", metavar="DIR", help="Folder that holds the data set, as for imagenet.")
-@click.option("--download", is_flag=True, default=None, help="Fetch what of the data set is not there.")
-@click.option("--labels", metavar="N/class|N|N%|all", help="Labelled images.  [default: 10/class]")
-@click.option("--pool", metavar="complement|all", help="Are labelled images in the pool, too?  [default: complement]")
-@click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images to validate on.")
-@click.option("--tune", is_flag=True, default=None, help="Hide the real test, to choose settings (seeds from 100).")
-@click.option("--size", type=int, metavar="PX", help="Side of the images.  [default: their median, at most 224]")
+@data_options
 @click.option(
     "--cache-gb", type=float, metavar="GB", help="Decode larger data for every batch.  [default: half the memory]"
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sslkit import decoding, registry
+from sslkit import decoding, normalizing, registry
 from sslkit.checking import bad_images
 from sslkit.config import Config, Data
 from sslkit.data import Dataset, Images
@@ -85,7 +85,9 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
     places = split(images, data, found.config.seed, found.groups)
-    return Prepared(in_steps(found.config, places), images, places, parts.remarks, parts.stored)
+    own = registry.load("dataset", str(data.name)).argument or data.stats == "measured"
+    remarks = [*parts.remarks, normalizing.said(found.config, images)] if own else parts.remarks
+    return Prepared(in_steps(found.config, places), images, places, remarks, parts.stored)
 
 
 def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = skip_bad) -> Gathered:

@@ -13,12 +13,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from sslkit import checkpoint, registry
+from sslkit import checkpoint
 from sslkit.contracts import Mixed, Mixer, PseudoLabels
 from sslkit.errors import UserError
 from sslkit.evaluation import autocast
 from sslkit.finished import last_stage
 from sslkit.loader import Loader, Source
+from sslkit.normalizing import normalization
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.resolve import read_toml
@@ -66,8 +67,7 @@ def _of_request(request: Mapping[str, Any], n: int) -> list[list[Tile]]:
     policies = {"weak": config.views.weak, "weak2": config.views.weak}
     policies |= dict.fromkeys(("strong", "strong2", "strong3"), config.views.strong)
     source = Source(images.subset(pool.numpy()), pool, None, min(n, len(pool)))
-    dataset = registry.load("dataset", config.data.name)
-    mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
+    mean, std = map(torch.tensor, normalization(config, images))
     loader = Loader({"unlabeled": source}, {"unlabeled": policies}, config.seed, 1, mean, std)
     return _views(loader, "unlabeled", 0, n, [images.classes[i] for i in images.label[pool]])
 

@@ -25,6 +25,7 @@ from sslkit.data import Images
 from sslkit.errors import UserError, unknown
 from sslkit.image import Array
 from sslkit.machine import Machine
+from sslkit.normalizing import normalization
 from sslkit.randomness import key
 from sslkit.splits import Split
 
@@ -84,12 +85,11 @@ def specify(
         "size": images.size,
         "classes": images.classes,
         "counts": torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist(),
-        "mean": list(_dataset(config).mean),
-        "std": list(_dataset(config).std),
     }
     used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
     if not views.keys() & {"unlabeled", "all"}:
         del used["pool"]
+    data |= {name: list(x) for name, x in zip(("mean", "std"), normalization(config, images), strict=True)}
     data |= {name: stamp(index) for name, index in used.items()}
     data |= {"whole": True} if config.data.whole else {}
     described = {section: _described(section, part) for section, part in parts.items()}
@@ -113,10 +113,6 @@ def specify(
 def stamp(index: Array) -> list[Any]:
     """Length and hash of an index array."""
     return [len(index), hashlib.sha256(index.tobytes()).hexdigest()]
-
-
-def _dataset(config: Config) -> Any:
-    return registry.load("dataset", config.data.name)
 
 
 def _views(config: Config, algorithm: type[Algorithm], training: Training) -> dict[str, dict[str, dict[str, Any]]]:

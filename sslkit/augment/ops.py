@@ -76,8 +76,15 @@ def _affines(images: Tensor, sizes: dict[str, int], value: Tensor, edge: Edge) -
     height, width = images.shape[2:]
     values = zip(sizes, torch.split(value, list(sizes.values())), strict=True)
     matrix = torch.cat([AFFINES[name](v, height, width) for name, v in values])
-    fill = torch.tensor(edge.fill, dtype=torch.uint8).to(images.device, non_blocking=True)
-    return warp(images, matrix, edge.interpolation, fill)
+    return warp(images, matrix, edge.interpolation, _outside(images, edge.fill))
+
+
+def _outside(images: Tensor, fill: tuple[int, int, int]) -> Tensor:
+    """(N, 3) uint8, the colour of places outside; on grey images its grey level, so that they get no tint."""
+    colour = torch.tensor(fill, dtype=torch.uint8).to(images.device, non_blocking=True)
+    level = round(0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2])
+    grey = (images == images[:, :1]).flatten(1).all(1, keepdim=True)
+    return torch.where(grey, level, colour)
 
 
 def luminance(images: Tensor) -> Tensor:

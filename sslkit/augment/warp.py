@@ -16,7 +16,7 @@ def warp(images: Tensor, matrix: Tensor, kind: Filter, fill: Tensor | None = Non
 
     Args:
         matrix: (N, 6) float64 on the host: a, b, c, d, e, f, from a pixel of the result to a place in the image.
-        fill: (C,) uint8 for places outside; None reflects the image at its edges, and wants "bilinear".
+        fill: (N, C) uint8 for places outside; None reflects the image at its edges, and wants "bilinear".
     """
     height, width = images.shape[2:]
     device = images.device
@@ -35,7 +35,7 @@ def warp(images: Tensor, matrix: Tensor, kind: Filter, fill: Tensor | None = Non
     if fill is None:
         return made
     inside = ((at >= 0) & (at < size)).all(1, keepdim=True)
-    return torch.where(inside, made, fill[:, None, None])
+    return torch.where(inside, made, fill[..., None, None])
 
 
 def _bicubic(images: Tensor, at: Tensor, matrix: Tensor) -> Tensor:

@@ -50,5 +50,12 @@ WHOLE = ("posterize", "solarize", "solarize_add")
 
 def reference(name: str, image: Image.Image, value: float, edge: Edge) -> Image.Image:
     if name in MOVING:
-        return MOVING[name](image, value, resample=RESAMPLING[edge.interpolation], fillcolor=edge.fill)
+        return MOVING[name](image, value, resample=RESAMPLING[edge.interpolation], fillcolor=_fill(image, edge.fill))
     return PLAIN[name](image, value)
+
+
+def _fill(image: Image.Image, fill: tuple[int, int, int]) -> tuple[int, ...]:
+    """The colour of places outside; an image without colour has the grey of it."""
+    red, green, blue = image.split()
+    grey = red.tobytes() == green.tobytes() == blue.tobytes()
+    return (Image.new("RGB", (1, 1), fill).convert("L").getpixel((0, 0)),) * 3 if grey else fill

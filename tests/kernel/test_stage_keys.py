@@ -132,6 +132,11 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.whole": (True, ALL),
     "data.cache_gb": (1.0, NONE),
     "data.workers": (3, NONE),
+    "data.test": (0.3, NONE),  # digits has a test part, no groups, no bad images, and none twice
+    "data.groups": (r"image \d*(\d)", NONE),
+    "data.on_bad_image": ("skip", NONE),
+    "data.duplicates": ("drop", NONE),
+    "data.stats": ("measured", ALL),
     **{f"views.weak.{name}": (value, TUNED) for name, value in VIEW.items()},
     **{f"views.strong.{name}": (value, SEMI) for name, value in VIEW.items()},
     **{f"views.pretrain.{name}": (value, ALL) for name, value in VIEW.items()},

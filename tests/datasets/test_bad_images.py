@@ -1,0 +1,142 @@
+"""Images that cannot be read: stop at the first by name, or skip, count and list them; the answer is remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sslkit import checking, decoding
+from sslkit.checking import bad_images
+from sslkit.data import Raw
+from sslkit.errors import UserError
+from sslkit.prepare import Prepared, prepare
+from sslkit.store import read_json
+from tests.cli.call import assert_refused, folder_of, run
+from tests.datasets.make import own, read
+from tests.kernel.make import TINY
+
+BAD = {
+    "train/cat/cat3.png": "is not an image that Pillow knows",
+    "train/dog/torn.jpg": "cannot be decoded: OSError: image file is truncated",
+    "unlabeled/empty.png": "is not an image that Pillow knows",
+    "test/dog/gone.png": "no image file",
+}
+
+
+@pytest.fixture
+def pets(here: Path) -> Path:
+    """The folder of `own` with images of noise, and one of each kind that cannot be read."""
+    own(here / "pets")
+    for i, file in enumerate(sorted((here / "pets").rglob("*.png"))):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
+    (here / "pets/train/cat/cat3.png").write_text("<html>")
+    big = here / "big.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(big)
+    (here / "pets/train/dog/torn.jpg").write_bytes(big.read_bytes()[:2000])
+    (here / "pets/unlabeled/empty.png").write_bytes(b"")
+    (here / "pets/test/dog/gone.png").symlink_to(here / "nowhere")
+    return here / "pets"
+
+
+def asked(root: Path, cache: Path | None = None, **keys: Any) -> Prepared:
+    request = {"data": f"folder:{root}", "data.labels": "2/class"} | {f"data.{k}": v for k, v in keys.items()}
+    return prepare(TINY | request, cache)
+
+
+def test_by_default_a_run_stops_and_names_the_file_and_what_can_be_done(pets: Path) -> None:
+    call = run("--data", "folder:pets", "--labels", "2/class")
+    assert_refused(call, "train/cat/cat3.png is not an image that Pillow knows", "--on-bad-image skip goes on without")
+
+
+def test_skipped_images_are_counted_listed_and_in_no_part(pets: Path) -> None:
+    call = run("--data", "folder:pets", "--labels", "2/class", "--on-bad-image", "skip", "--json")
+    assert call.code == 0, call.err
+    assert "4 of 22 images cannot be read and are left out: 'train/cat/cat3.png is not an image" in call.err
+    assert "cat 5 + 2, dog 6 + 2; 3 training images without a label" in call.err
+    listed = read_json(folder_of(call, Path("runs")) / "data.json")["bad_images"]
+    assert len(listed) == len(BAD)
+    for (name, reason), found in zip(BAD.items(), listed, strict=True):
+        assert reason in found
+        assert name in found
+
+
+def test_the_others_are_as_if_the_bad_ones_were_not_there(pets: Path) -> None:
+    skipped = asked(pets, on_bad_image="skip")
+    for name in BAD:
+        (pets / name).unlink()
+    whole = asked(pets)
+    assert skipped.images.fingerprint == whole.images.fingerprint
+    assert list(skipped.images.names) == list(whole.images.names)
+    assert skipped.split.labeled.tolist() == whole.split.labeled.tolist()
+    assert not any("cannot be read" in remark for remark in whole.remarks)
+
+
+def test_skipping_with_nothing_to_skip_says_nothing(here: Path) -> None:
+    own(here / "pets")
+    assert not any("cannot be read" in remark for remark in asked(here / "pets", on_bad_image="skip").remarks)
+
+
+def test_lists_of_positions_are_refused_where_images_are_skipped(pets: Path) -> None:
+    Path("i.csv").write_text("Index\n0\n7\n")
+    with pytest.raises(UserError, match=r"use file:FILE.csv, which names images"):
+        asked(pets, on_bad_image="skip", labels="index:i.csv")
+
+
+def test_the_answer_is_remembered_until_a_file_changes(pets: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = checking.read_rgb
+
+    def counted(item: Any, name: str) -> Any:
+        opened.append(name)
+        return real(item, name)
+
+    monkeypatch.setattr(checking, "read_rgb", counted)
+    first = asked(pets, here / "cache", on_bad_image="skip")
+    assert len(opened) == 22
+    again = asked(pets, here / "cache", on_bad_image="skip")
+    assert len(opened) == 22
+    assert again.stored == first.stored
+    (pets / "train/cat/cat0.png").write_text("torn")
+    assert len(asked(pets, here / "cache", on_bad_image="skip").stored["bad_images"]) == 5
+    for file in (here / "cache").glob("bad-*"):
+        file.write_text("{torn")
+    assert len(asked(pets, here / "cache", on_bad_image="skip").stored["bad_images"]) == 5
+
+
+def test_images_that_are_decoded_on_demand_are_checked_before(pets: Path) -> None:
+    made = asked(pets, on_bad_image="skip", cache_gb=0.0)
+    assert len(made.images.subset(np.arange(len(made.images.names)))[0:18]) == 18
+
+
+def test_when_nothing_is_left(here: Path) -> None:
+    own(here / "pets")
+    for file in (here / "pets/train").rglob("*.png"):
+        file.write_text("torn")
+    for file in (here / "pets/unlabeled").rglob("*.png"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"none of the 12 training images can be read: train/cat/cat0.png is not an"):
+        asked(here / "pets", on_bad_image="skip")
+
+
+def test_encoded_images_in_a_table_and_arrays() -> None:
+    good = Path(__file__).parents[2] / "docs/views.png"
+    raw = Raw([good.read_bytes(), b"", good.read_bytes()[:5000]], np.zeros(3, np.int64))
+    found = bad_images(raw, "train")
+    assert sorted(found) == [1, 2]
+    assert found[1].startswith("train image 1 is not an image")
+    assert not bad_images(Raw(np.zeros((3, 4, 4), np.uint8), np.zeros(3, np.int64)), "train")
+
+
+def test_an_image_is_bad_here_where_decoding_refuses_it(pets: Path) -> None:
+    _, train, _ = read("folder", dir=str(pets))
+    refused = set()
+    for i in range(len(train.images)):
+        try:
+            decoding.to_pixels(train.source(i), 8, train.name(i, "train"))
+        except UserError:
+            refused.add(i)
+    assert refused == {*bad_images(train, "train")}
