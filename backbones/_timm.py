@@ -39,6 +39,10 @@ class TimmClassifier(Classifier):
         features = self.model.forward_head(tokens, pre_logits=True)
         return Output(self.model.get_classifier()(features).float(), features.float())
 
+    def stack(self) -> list[nn.Module]:
+        blocks = getattr(self.model, "blocks", None)
+        return list(blocks) if isinstance(blocks, nn.Sequential | nn.ModuleList) else []
+
     def no_weight_decay(self) -> set[str]:
         names: set[str] = getattr(self.model, "no_weight_decay", set)()
         return {f"model.{name}" for name in names} & dict(self.named_parameters()).keys()
@@ -198,6 +202,10 @@ class ResNet(TimmClassifier):
             model.maxpool = nn.Identity()
         super().__init__(model, model.num_features)
 
+    def stack(self) -> list[nn.Module]:
+        model = self.model
+        return [*model.layer1, *model.layer2, *model.layer3, *model.layer4]
+
 
 class ConvNeXt(TimmClassifier):
     """timm's ConvNeXt (Liu et al. 2022, arXiv:2201.03545); up to 64 px the stem is one 3x3 convolution of stride 1.
@@ -217,3 +225,6 @@ class ConvNeXt(TimmClassifier):
             nn.init.trunc_normal_(model.stem[0].weight, std=0.02)
             nn.init.zeros_(model.stem[0].bias)
         super().__init__(model, model.num_features)
+
+    def stack(self) -> list[nn.Module]:
+        return [block for stage in self.model.stages for block in stage.blocks]

@@ -46,6 +46,9 @@ class WideResNet(Classifier):
         nn.init.xavier_normal_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
+    def stack(self) -> list[nn.Module]:
+        return list(self.blocks)
+
     def forward(self, images: Tensor) -> Output:
         grid = F.leaky_relu(self.norm(self.blocks(self.stem(images))), 0.1)  # (N, D, h, w)
         features = grid.mean((2, 3))

@@ -35,6 +35,7 @@ KEYS = {
     "workers": "data.workers",
     "stages": "stages",
     "weights": "weights",
+    "pretrain": "pretrain",
     "pretrainer": "pretrainer.name",
     "control": "control.run",
     "seed": "seed",
@@ -66,6 +67,7 @@ def cli() -> None:
 @click.option("--workers", type=int, help="Threads that decode.  [default: cores]")
 @click.option("--stages", metavar="LIST", help="Of pretrain, finetune, semi.  [default: finetune,semi]")
 @click.option("--weights", metavar="FILE|RUN|timm", help="Weights that the first stage starts from.")
+@click.option("--pretrain", metavar="mae|supervised:DATA", help="Begin with the stage pretrain, and how it learns.")
 @click.option("--pretrainer", metavar="NAME", help="Method of the stage pretrain.  [default: mae]")
 @click.option("--control/--no-control", default=None, help="Also train finetune+, labels only, for as many steps.")
 @click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")

@@ -88,6 +88,8 @@ class Pretrain(Training):
     batch: int = 256  # images a step, labelled and unlabelled alike
     beta2: float = 0.95
     decay: float | None = 0.0  # the next stage starts from the last weights
+    data: str = ""  # labelled data set that it learns, instead of masked patches: NAME or NAME:ARGUMENT
+    dir: str = ""  # folder of that data set, as data.dir
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,7 @@ class Part:
 
 
 STAGES = ("pretrain", "finetune", "semi")
-PARTS = {
-    "algo": "algorithm",
-    "teacher": "teacher",
-    "labeler": "labeler",
-    "mixer": "mixer",
-    "pretrainer": "pretrainer",
-    "backbone": "backbone",
-}
+PARTS = {"algo": "algorithm"} | {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
 
 
 @dataclass(frozen=True)
@@ -157,6 +152,8 @@ class Config:
     grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
     compile: bool = False  # networks by torch.compile
     time: float | None = None  # seconds of the whole run, which set the steps; 2h, 90m and 45s can be written
+    grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
+    compile: bool = False  # networks by torch.compile
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -22,6 +23,11 @@ def autocast(spec: Spec) -> torch.autocast:
     return torch.autocast(spec.device, torch.bfloat16, enabled=spec.precision == "bf16")
 
 
+def uncompiled(spec: Spec) -> AbstractContextManager[object]:
+    """What is evaluated is the network itself: its batches have sizes that are not worth compiling for."""
+    return torch.compiler.set_stance("force_eager") if spec.training.get("compile") else nullcontext()
+
+
 @torch.no_grad()
 def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec) -> Tensor:
     """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation.
@@ -33,7 +39,7 @@ def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec
     mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
     found = torch.zeros(len(pixels), len(spec.data["classes"]))
     mine = [slice(i, i + BATCH) for i in range(BATCH * ranks.rank(), len(pixels), BATCH * ranks.count())]
-    with autocast(spec):
+    with autocast(spec), uncompiled(spec):
         for some, read in zip(mine, in_turn(pixels, mine), strict=True):
             images = normalise(read.to(spec.device), mean, std)
             found[some] = algorithm.predict(network, images).float().cpu()

@@ -61,6 +61,10 @@ class Classifier(nn.Module, ABC):
         """Name of this network in timm, whose pre-trained weights fit, or ""; `argument` is what follows the colon."""
         return ""
 
+    def stack(self) -> list[nn.Module]:
+        """The blocks that make up most of the network: what `--grad-checkpoint` recomputes and `--fsdp` shards."""
+        return []
+
     def layers(self) -> list[list[nn.Parameter]]:
         """All parameters, from the input to the head, for layer-wise decay of the learning rate."""
         return [list(self.parameters())]

@@ -29,7 +29,7 @@ from sslkit.spec import Spec, specify
 from sslkit.stage import build, build_network, enough_memory
 from sslkit.start import content_hash, first_weights
 from sslkit.store import PathLike, Store, is_done, read_json, remove, unfinished, write_json
-from sslkit.timing import step_seconds
+from sslkit.timing import Seconds, step_seconds
 from sslkit.weights import load_weights
 
 
@@ -82,16 +82,17 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
 
 
 def _pretrains(config: Config) -> bool:
-    """Whether there is a stage `pretrain`: convolutional networks skip it."""
-    return "pretrain" in config.stages and issubclass(registry.load("backbone", config.backbone.name), PatchEncoder)
+    """Whether there is a stage `pretrain`: convolutional networks have no patches to mask."""
+    learns = bool(config.pretrain.data) or issubclass(registry.load("backbone", config.backbone.name), PatchEncoder)
+    return "pretrain" in config.stages and learns
 
 
 def _pretrain(prepared: Prepared, machine: Machine) -> Stage:
-    config, chosen = prepared.config, prepared.config.pretrainer
-    assert chosen is not None, "resolved with the stage"
-    parts = {"pretrainer": chosen}
-    around = prepared.images, prepared.split, machine
-    spec = specify(config, "pretrain", parts, config.pretrain, "", *around, content_hash(first_weights(config)))
+    config, own = prepared.config, prepared.of("pretrain")
+    chosen = config.pretrainer or Part("supervised")
+    parts = {"pretrainer" if config.pretrainer else "algo": chosen}
+    around = own.images, own.split, machine
+    spec = specify(own.config, "pretrain", parts, config.pretrain, "", *around, content_hash(first_weights(config)))
     return Stage("pretrain", chosen.name, _shared(spec, machine))
 
 
@@ -184,8 +185,11 @@ def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: 
     machine = machine_of(first, prepared.config)
     todo = stages(prepared, machine)
     new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
+    seconds: dict[str, Seconds] = {}
     with console.status("timing three steps of each stage"):  # also the first time that all is put together
-        seconds = step_seconds(new, prepared.images, prepared.split)
+        for data in filter(None, (prepared, prepared.source)):
+            mine = [spec for spec in new if spec.data["fingerprint"] == data.images.fingerprint]
+            seconds |= step_seconds(mine, data.images, data.split)
     weights = first_weights(prepared.config)
     if weights and todo[0].spec in new:  # before anything is written: the file may not fit
         console.print(load_weights(build_network(todo[0].spec), weights).table())
@@ -228,7 +232,7 @@ def _train(
                     write_json(work / "spec.json", asdict(stage.spec))
                 with enough_memory(stage.spec), Bar(stage.label, stage.spec, console) as bar:
                     first = None if stage.parent else first_weights(prepared.config)
-                    around = prepared.images, prepared.split, parent
+                    around = prepared.of(stage.label).images, prepared.of(stage.label).split, parent
                     job = build(stage.spec, *around, ranks.count(), first)
                     result = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say).train()
                 if ranks.leads():
@@ -271,6 +275,12 @@ def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
     ]
     if "pretrain" in config.stages and not _pretrains(config):
         lines.append(f"stage pretrain is skipped: {config.backbone.name} has no patches to mask")
+    if prepared.source:
+        labels, classes = len(prepared.source.split.labeled), len(prepared.source.images.classes)
+        lines.append(
+            f"pretrain learns the {classes} classes of {config.pretrain.data} from {labels} labelled images; "
+            "the next stage starts from its trunk, with a new head"
+        )
     if config.data.tune:
         lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
     return list(filter(None, lines))

@@ -20,7 +20,7 @@ from sslkit.image import Array, BadImageError
 from sslkit.machine import memory
 from sslkit.parts import Parts, about, arrange, without_equal
 from sslkit.plugins import check_plugins
-from sslkit.resolve import argument, coerce, named, options, resolve
+from sslkit.resolve import argument, coerce, named, options, pretraining, resolve
 from sslkit.splits import Split, check_lists, split
 
 MAX_SIZE = 224  # pixels, unless asked for more
@@ -48,6 +48,11 @@ class Prepared:
     split: Split
     remarks: list[str]
     stored: Mapping[str, Any] = field(default_factory=dict)  # what was found out about the data, kept with the run
+    source: Prepared | None = None  # the same of the stage `pretrain`, where it has labelled images of its own
+
+    def of(self, stage: str) -> Prepared:
+        """What the stage with this label is trained on."""
+        return self.source if self.source and stage == "pretrain" else self
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,31 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     places = split(images, data, found.config.seed, found.groups)
     own = registry.load("dataset", str(data.name)).argument or data.stats == "measured"
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if own else parts.remarks
-    return Prepared(in_steps(found.config, places), images, places, remarks, parts.stored)
+    made = Prepared(in_steps(found.config, places), images, places, remarks, parts.stored)
+    return _with_source(made, cache) if found.config.pretrain.data else made
+
+
+def _with_source(made: Prepared, cache: Path | None) -> Prepared:
+    """With the labelled data set of the stage `pretrain`: all its labels, the same size, the view of pre-training.
+
+    Raises:
+        UserError: it cannot be read, or is the data set of the run, whose labels would then be known.
+    """
+    config, own = made.config, made.config.pretrain
+    if config.time is not None:
+        raise UserError("--time knows no stage with data of its own; set the steps instead, or drop pretrain.data")
+    kept = {f"data.{name}": getattr(config.data, name) for name in ("size", "whole", "cache_gb", "workers")}
+    asked = {"data.name": own.data, "data.dir": own.dir, "data.labels": "all", "backbone.name": config.backbone.name}
+    theirs = prepare(asked | {"stages": "finetune"} | {k: v for k, v in kept.items() if v is not None}, cache)
+    if theirs.images.fingerprint == made.images.fingerprint:
+        raise UserError(f"pretrain.data={own.data} is the data set of the run itself: its labels would all be known")
+    policy = config.views.pretrain
+    mirrored = policy.flip and getattr(registry.load("dataset", own.data), "flip", True)
+    views = replace(config.views, weak=replace(policy, flip=mirrored), labeled="weak")
+    places = replace(theirs.split, pool=theirs.split.pool[:0])
+    source = in_steps(replace(config, data=theirs.config.data, views=views), places)
+    config = replace(config, pretrain=source.pretrain)
+    return replace(made, config=config, source=replace(theirs, config=source, split=places))
 
 
 def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = skip_bad) -> Gathered:
@@ -100,7 +129,7 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     Raises:
         UserError: anything in the request that cannot be.
     """
-    flat = named(request)
+    flat = pretraining(named(request))
     if flat.get("data.tune") and flat.setdefault("seed", TUNING_SEED) < TUNING_SEED:
         raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})

@@ -23,6 +23,9 @@ from sslkit.spec import stamp
 from sslkit.store import read_json, write_json
 
 
+FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
+
+
 def run_name(config: Config) -> str:
     names = [config.data.name.partition(":")[0], config.algo.name, config.mixer.name if config.mixer else ""]
     return "-".join(filter(None, [*names, config.backbone.name.replace(":", "_")]))
@@ -31,11 +34,13 @@ def run_name(config: Config) -> str:
 def run_digest(prepared: Prepared) -> str:
     """8 hexadecimal digits of configuration, data and split; of neither the threads nor where the data came from."""
     flat = flatten(prepared.config)
-    for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", "grad_checkpoint"):
+    for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", *FREE):
         flat.pop(name)
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint
     flat["split"] = {name: stamp(index) for name, index in vars(prepared.split).items()}
+    if prepared.source:
+        flat["pretrain.images"] = prepared.source.images.fingerprint
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]
 
 

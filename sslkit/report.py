@@ -93,7 +93,7 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
         "schema": RESULT_SCHEMA,
         "run": run.name,
         "headline": {"network": "averaged", "step": "last", "top1": top1.get(last)},
-        "gains": {f"{last} - {other}": top1[last] - top1[other] for other in top1 if other != last},
+        "gains": {f"{last} - {other}": top1[last] - top1[other] for other in top1 if other not in (last, "pretrain")},
         "pretrain": "trained" if rows[0]["stage"] == "pretrain" else "skipped",
         "stages": rows,
         "machine": machine,
@@ -129,7 +129,7 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
         loss = ", ".join(f"{value:.3f}" for value in row["losses"].values())
         yield [row["stage"], f"loss {loss}", *[""] * (4 + top5), *ends.pop()]
     for name, found in networks.items():
-        cells = [f"{100 * found[k]:.1f}" for k in (("top1", "top5") if top5 else ("top1",))]
+        cells = [_percent(found.get(k), 1) for k in (("top1", "top5") if top5 else ("top1",))]
         cells += [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
         yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]
 
@@ -137,6 +137,8 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
 def _sentences(results: dict[str, Any]) -> list[str]:
     labels = [row["stage"] for row in results["stages"]]
     found = []
+    if "pretrain" in labels and results["stages"][0]["networks"]:
+        found.append("pretrain is measured on the test images of its own data set.")
     if "semi" in labels:
         found.append(
             f"semi is {results['stages'][-1]['method']}; finetune+ is as many steps from the same start, labels only."
@@ -171,8 +173,8 @@ def _calibrated(row: dict[str, Any]) -> str:
     )
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None or math.isnan(share) else f"{100 * share:.0f}"
+def _percent(share: float | None, digits: int = 0) -> str:
+    return "" if share is None or math.isnan(share) else f"{100 * share:.{digits}f}"
 
 
 def agreement(mine: Path, theirs: Path) -> float:

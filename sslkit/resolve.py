@@ -81,6 +81,22 @@ def named(request: Mapping[str, Any]) -> Flat:
     return flat
 
 
+def pretraining(request: Flat) -> Flat:
+    """What the key `pretrain` stands for: the stage, by masked patches (`mae`) or by labels (`supervised:DATA`)."""
+    flat = dict(request)
+    asked = flat.pop("pretrain", None)
+    if asked is None:
+        return flat
+    stages = str(flat.get("stages", Config.stages))
+    flat["stages"] = stages if "pretrain" in stages else f"pretrain,{stages}"
+    kind, _, data = str(asked).partition(":")
+    if kind != "supervised":
+        return flat | {"pretrainer.name": str(asked), "pretrain.data": ""}
+    if not data:
+        raise UserError("--pretrain supervised needs a labelled data set: supervised:DATA, as supervised:folder:photos")
+    return flat | {"pretrain.data": data}
+
+
 def _policies(request: Mapping[str, Any]) -> Flat:
     """The fields of policies that are given by name: `views.strong="usb"`."""
     flat: Flat = {}
@@ -122,10 +138,15 @@ def resolve(
         names[slot] = request.get(f"{slot}.name", slots.get(slot, ""))
         parts[slot] = registry.load(slot, names[slot]) if slot in slots else None
     names["pretrainer"] = request.get("pretrainer.name", "mae")
-    pretrains = "pretrain" in str(request.get("stages", ""))
-    if not pretrains and (asked := [key for key in request if key.startswith("pretrainer.")]):
-        raise UserError(f"{asked[0]} is for the stage pretrain; add --stages pretrain,finetune,semi")
-    parts["pretrainer"] = registry.load("pretrainer", names["pretrainer"]) if pretrains else None
+    pretrains, labelled = "pretrain" in str(request.get("stages", "")), bool(request.get("pretrain.data"))
+    asked = [key for key in request if key.startswith("pretrainer.")]
+    if not pretrains and (asked or labelled):
+        key = asked[0] if asked else "pretrain.data"
+        raise UserError(f"{key} is for the stage pretrain; add --stages pretrain,finetune,semi")
+    masks = pretrains and not labelled
+    if not masks and asked:
+        raise UserError(f"{asked[0]} is for masked pre-training, and pretrain.data asks for labels; drop one")
+    parts["pretrainer"] = registry.load("pretrainer", names["pretrainer"]) if masks else None
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)

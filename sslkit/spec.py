@@ -54,7 +54,9 @@ class Spec:
     @property
     def key(self) -> str:
         """16 hexadecimal digits that name the result."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        values["training"].pop("grad_checkpoint", None)  # changes no bit of the result
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -80,6 +82,7 @@ def specify(
     main = "algo" if "algo" in algorithm else "pretrainer"
     views = _views(config, registry.load(PARTS[main], algorithm[main].name), training)
     settings = _settings(training, views)
+    settings |= {name: True for name in ("grad_checkpoint", "compile") if getattr(config, name)}
     data = {
         "fingerprint": images.fingerprint,
         "size": images.size,

@@ -22,6 +22,7 @@ from sslkit.config import PARTS
 from sslkit.contracts import Algorithm, Setup
 from sslkit.data import Images
 from sslkit.errors import UserError, one_line, out_of_memory
+from sslkit.execution import equip
 from sslkit.loader import Loader, Source, Targets
 from sslkit.network import Classifier, Shape
 from sslkit.on_demand import Pixels
@@ -29,6 +30,7 @@ from sslkit.randomness import seeded
 from sslkit.resolve import SLOTS, argument, options
 from sslkit.spec import Spec
 from sslkit.splits import Split
+from sslkit.start import take_over
 from sslkit.weights import load_weights
 
 
@@ -136,6 +138,7 @@ def build(
         UserError: a part refuses its options, a batch does not divide, the pool is empty.
     """
     algorithm, average = build_algorithm(spec, parent, weights)
+    equip(spec, algorithm, average)
     device = torch.device(spec.device)
     label = torch.from_numpy(images.label)
     parts = spec.training["accumulate"] * world
@@ -221,10 +224,8 @@ def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None
         load_weights(student, weights)
     averaged = student
     if parent:
-        tensors, _ = checkpoint.load(parent / "weights.safetensors")
         averaged = copy.deepcopy(student)
-        student.load_state_dict(under("student.", tensors))
-        averaged.load_state_dict(under("averaged.", tensors))
+        take_over(parent, spec.data["fingerprint"], {"student.": student, "averaged.": averaged})
     counts = torch.tensor(spec.data["counts"])
     setup = Setup(
         student=student,
@@ -282,6 +283,10 @@ def _same_average(module: nn.Module, spec: Spec) -> bool:
 def _skips(spec: Spec, student: Classifier) -> bool:
     """Whether rejected strong views skip the student: where no draw or statistic depends on the batch's places."""
     asked = spec.training.get("skip_rejected", "off")
+    if spec.training.get("compile"):
+        if asked == "on":
+            raise UserError("semi.skip_rejected=on gives batches of any size, each compiled anew; leave it at auto")
+        return False
     coupled = any(
         isinstance(m, _BatchNorm) or getattr(m, "drop_prob", 0) or (isinstance(m, nn.Dropout) and m.p)
         for m in student.modules()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from sslkit import registry
+from sslkit import checkpoint, registry
 from sslkit.config import Config
 from sslkit.errors import UserError, one_line
+from sslkit.network import Classifier
 from sslkit.resolve import argument
-from sslkit.store import read_json
+from sslkit.store import read_json, weights_of
+from sslkit.weights import HEAD, bare
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # timm looks for them in this order
 PATIENCE = 5.0  # seconds for the hub's first answer
@@ -33,7 +36,7 @@ def first_weights(config: Config) -> Path | None:
     path = Path(config.weights).expanduser()
     if (path / "run.json").is_file():
         last = list(read_json(path / "run.json")["stages"].values())[-1]
-        path = path.parent / "stages" / last / "weights.safetensors"
+        path = weights_of(path.parent / "stages" / last)
     if not path.is_file():
         raise UserError(f"--weights {config.weights}: there is no such file, and no run with weights")
     return path
@@ -51,6 +54,28 @@ def content_hash(path: Path | None) -> str:
 def _hashed(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]) -> None:
+    """Load what a stage left: the tensors of each prefix into its network.
+
+    Args:
+        parent: the stage's folder.
+        fingerprint: of the data; a head that was trained on other data is not taken, the network's own stays.
+
+    Raises:
+        UserError: the network's head cannot be told by its name.
+    """
+    tensors, _ = checkpoint.load(parent / "weights.safetensors")
+    learned = read_json(parent / "spec.json")["data"]["fingerprint"]
+    for prefix, network in networks.items():
+        theirs = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        own = {n: t for n, t in network.state_dict().items() if learned != fingerprint and HEAD.fullmatch(bare(n))}
+        try:
+            network.load_state_dict(theirs | own)
+        except RuntimeError as error:
+            hint = "a head must be called head, fc or classifier, to be replaced"
+            raise UserError(f"the weights of {parent} do not fit: {one_line(error)}; {hint}") from None
 
 
 def _timm_name(config: Config) -> str:

@@ -182,7 +182,7 @@ def _plain(content: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 def _match(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> Sorted:
     """The file's tensors by the network's names, and the file's names that are unexpected and that are ignored."""
-    names = {_bare(name): name for name in own} | {name: name for name in own}
+    names = {bare(name): name for name in own} | {name: name for name in own}
     found: dict[str, Tensor] = {}
     unexpected: list[str] = []
     ignored: list[str] = []
@@ -193,7 +193,7 @@ def _match(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path)
         if target is not None:
             found[target] = tensor
         else:
-            (ignored if UNUSED.fullmatch(_bare(name)) else unexpected).append(name)
+            (ignored if UNUSED.fullmatch(bare(name)) else unexpected).append(name)
     return found, unexpected, ignored
 
 
@@ -205,21 +205,22 @@ def _endings(name: str) -> Iterable[str]:
         yield name
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
+    """A parameter's name without what wrappers put before it."""
     return list(_endings(name))[-1]
 
 
 def _is_other_head(name: str, tensor: Tensor, like: Tensor) -> bool:
-    of_head = HEAD.fullmatch(_bare(name)) and tensor.ndim == like.ndim
+    of_head = HEAD.fullmatch(bare(name)) and tensor.ndim == like.ndim
     return bool(of_head) and len(tensor) != len(like) and tensor.shape[1:] == like.shape[1:]
 
 
 def _check_share(found: Mapping[str, Tensor], unexpected: list[str], own: Mapping[str, Tensor], path: Path) -> None:
     """Raise where the file has names for less than half of the network's values, the head aside."""
-    sizes = {name: tensor.numel() for name, tensor in own.items() if not HEAD.fullmatch(_bare(name))}
+    sizes = {name: tensor.numel() for name, tensor in own.items() if not HEAD.fullmatch(bare(name))}
     share = sum(size for name, size in sizes.items() if name in found) / max(1, sum(sizes.values()))
     if share < 0.5:
-        lacking = [_bare(name) for name in sizes if name not in found][:5]
+        lacking = [bare(name) for name in sizes if name not in found][:5]
         pairs = [(SequenceMatcher(None, a, b).ratio(), a, b) for a in lacking for b in unexpected[:200]]
         near = f"; nearest are the network's {max(pairs)[1]} and the file's {_shown(max(pairs)[2])}" if pairs else ""
         raise UserError(f"{path} has {share:.0%} of the network's values: it is of another architecture{near}")
@@ -232,10 +233,10 @@ def _fit(name: str, tensor: Tensor, like: Tensor, path: Path) -> Tensor:
     if made is None:
         theirs, ours = (f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (tensor, like))
         hint = "; stems follow --size" if like.ndim == 4 else ""
-        raise UserError(f"{_bare(name)} of {path} is {theirs}, the network's {ours}{hint}")
+        raise UserError(f"{bare(name)} of {path} is {theirs}, the network's {ours}{hint}")
     made = made.to(like.dtype)
     if not bool(made.isfinite().all()):
-        raise UserError(f"{_bare(name)} of {path} is not finite")
+        raise UserError(f"{bare(name)} of {path} is not finite")
     return made
 
 

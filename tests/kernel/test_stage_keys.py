@@ -162,10 +162,14 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "stages": ("finetune,semi", ALL),
     "seed": (1, ALL),
     "threads": (3, NONE),
+    "grad_checkpoint": (True, NONE),
+    "compile": (True, ALL),
 }
 # A data set has its own folder of tests, mirrored digits are refused, there is one pretrainer, weights are a file, and
 # what device and precision come to is asked of the machine below.
 ELSEWHERE = {"data.name", "data.dir", "data.download", "pretrainer.name", "weights", "device", "precision"}
+ELSEWHERE |= {"pretrain.data", "pretrain.dir"}  # tests/cli/test_pretrain.py
+FREE = {"threads", "data.cache_gb", "data.workers", "grad_checkpoint"}  # not in the name of the run either
 ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "strong", "pretrain")}
 
 
@@ -179,7 +183,7 @@ def test_field_flips_the_keys_of_its_stages(key: str) -> None:
     assert flatten(base().config)[key] != value
     changed = prepare(BASE | {key: value})
     assert flipped(changed) == expected
-    assert (run_digest(changed) != run_digest(base())) == (key not in ("threads", "data.cache_gb", "data.workers"))
+    assert (run_digest(changed) != run_digest(base())) == (key not in FREE)
 
 
 @pytest.mark.parametrize("key", ["device", "precision"])
