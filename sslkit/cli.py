@@ -38,6 +38,7 @@ KEYS = {
     "pretrain": "pretrain",
     "pretrainer": "pretrainer.name",
     "control": "control.run",
+    "time": "time",
     "seed": "seed",
     "grad_checkpoint": "grad_checkpoint",
     "compile": "compile",
@@ -70,6 +71,7 @@ def cli() -> None:
 @click.option("--pretrain", metavar="mae|supervised:DATA", help="Begin with the stage pretrain, and how it learns.")
 @click.option("--pretrainer", metavar="NAME", help="Method of the stage pretrain.  [default: mae]")
 @click.option("--control/--no-control", default=None, help="Also train finetune+, labels only, for as many steps.")
+@click.option("--time", metavar="2h|90m|45s", help="About what the whole run takes; sets the steps.")
 @click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")
 @click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks going backward.")
 @click.option("--compile", is_flag=True, default=None, help="Networks by torch.compile; needs a compiler.")

@@ -7,8 +7,10 @@ import math
 import os
 import platform
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,6 +27,7 @@ class Machine:
     precision: str
     threads: int  # of each process
     processes: int = 1  # that share every step
+    steps: Mapping[str, int] = field(default_factory=dict)  # of every stage, where they come from a time
 
     def use(self) -> None:
         """Set this process up for it: its threads, and of several processes each its GPU.
@@ -142,3 +145,26 @@ def _faster(device: str) -> str:
             (y @ y @ y).sum().item()
             seconds[name] = min(seconds[name], time.perf_counter() - start)
     return "bf16" if 1.3 * seconds["bf16"] < seconds["fp32"] else "fp32"
+
+
+def with_peak(device: str, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `train` returns, and as "memory" the largest that it took, in bytes; None where that is not known.
+
+    On a GPU it is what torch allocated, on Linux the resident memory of the process, data and libraries included.
+    """
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return train() | {"memory": torch.cuda.max_memory_allocated()}
+    _resident(forget=True)
+    return train() | {"memory": _resident()}
+
+
+def _resident(forget: bool = False) -> int | None:
+    """Largest resident memory of this process since it was forgotten, in bytes; None where Linux does not tell."""
+    try:
+        if forget:
+            Path("/proc/self/clear_refs").write_text("5", "ascii")
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sslkit import ranks, registry
+from sslkit import budget, ranks, registry
 from sslkit.config import Config, Part, Training, flatten
 from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
@@ -23,7 +24,7 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
 from sslkit.recipes import layers
 from sslkit.record import machine_of, run_digest, run_name, write_run
-from sslkit.report import agreement, last_values, plan_table, read_results, summary
+from sslkit.report import agreement, duration, last_values, plan_table, read_results, summary
 from sslkit.resolve import SLOTS
 from sslkit.spec import Spec, specify
 from sslkit.stage import build, build_network, enough_memory
@@ -53,6 +54,7 @@ class Run:
 
 def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
     """The stages of a run, in the order of their training."""
+    prepared = replace(prepared, config=budget.timed(prepared.config, machine))
     config = prepared.config
     found = [_pretrain(prepared, machine)] if _pretrains(config) else []
     around = prepared.images, prepared.split, machine
@@ -132,6 +134,7 @@ def run(
         UserError: anything in the request that cannot be, a full disk, a loss that is not finite.
         Stopped: interrupted; the same call goes on.
     """
+    began = time.perf_counter()
     with ranks.group():
         console = (console or Console(stderr=True)) if ranks.leads() else Console(quiet=True)
         for plugin in plugins:
@@ -145,7 +148,7 @@ def run(
         if finished:
             _say(console, f"{folder} is finished; --again repeats it")
             return Run(folder, ranks.led(lambda: read_results(folder)))
-        machine = ranks.led(lambda: _plan(store, folder, suffix, prepared, console))
+        machine = ranks.led(lambda: _plan(store, folder, suffix, prepared, console, began))
         machine.use()
         todo = stages(prepared, machine)
         ranks.agree([stage.spec.key for stage in todo])
@@ -179,10 +182,12 @@ def _folder(store: Store, prepared: Prepared, name: str | None, again: bool) -> 
     return folder, folder.name.rpartition(digest)[2], is_done(folder) and not again
 
 
-def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: Console) -> Machine:
+def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: Console, began: float) -> Machine:
     """Decide on machine and stages, time them, say it all, and store it, unless an unfinished run stored it."""
     first = folder.with_name(folder.name.removesuffix(suffix))  # a repetition has the machine of the first run
     machine = machine_of(first, prepared.config)
+    with console.status("timing steps, to fill the time"):
+        machine = budget.within(machine, prepared, began, lambda p: [s.spec for s in stages(p, machine)])
     todo = stages(prepared, machine)
     new = [s.spec for s in todo if not store.begun(s.spec.key + suffix)]
     seconds: dict[str, Seconds] = {}
@@ -270,6 +275,7 @@ def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
         + (f", {len(s.val)} validation" if len(s.val) else ""),
         prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
         f"{machine.device}, {machine.precision}, {machine.threads} threads",
+        f"steps are set for a run of about {duration(config.time)}" if config.time else "",
         f"{machine.processes} processes share every step; steps are not timed before" if machine.processes > 1 else "",
         unusable_gpu(),
     ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sslkit import budget
 from sslkit.config import Flat
 from sslkit.errors import unknown
 from sslkit.resolve import named, read_toml
@@ -44,4 +45,5 @@ def layers(recipe: str | None, config: str | os.PathLike[str] | None, request: M
         if recipe not in recipes():
             raise unknown("recipe", recipe, recipes(), see="sslkit list recipes")
         flat |= read_toml(recipes()[recipe])
-    return flat | (read_toml(config) if config else {}) | named(request)
+    budget.refuse_steps(named(request))
+    return budget.in_seconds(flat | (read_toml(config) if config else {}) | named(request))
