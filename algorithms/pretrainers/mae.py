@@ -23,7 +23,8 @@ class MAE(Algorithm):
 
     Options:
         mask: share of the patches that the encoder does not see.
-        decoder_dim, decoder_depth: of the decoder; heads have 32 channels. The published one is 512 and 8.
+        decoder_dim, decoder_depth: of the decoder; heads have 32 channels. None is two thirds of the encoder's, at most
+            512 and 8, which are the published ones (ViT-B and larger have them).
         normalise: the target is normalised by patch; else plain pixels.
     """
 
@@ -35,8 +36,8 @@ class MAE(Algorithm):
         setup: Setup,
         *,
         mask: float = 0.75,
-        decoder_dim: int = 512,
-        decoder_depth: int = 8,
+        decoder_dim: int | None = None,
+        decoder_depth: int | None = None,
         normalise: bool = True,
     ) -> None:
         super().__init__(setup)
@@ -48,6 +49,11 @@ class MAE(Algorithm):
         self.visible = int(patches * (1 - mask))
         if not 0 < mask < 1 or not 0 < self.visible < patches:
             raise UserError(f"pretrainer.mask={mask} must leave some of {patches} patches seen and some unseen")
+        if decoder_dim is None:
+            decoder_dim = min(512, max(1, round(student.feature_dim / 48)) * 32)
+        if decoder_depth is None:
+            blocks = len(student.layers()) - 2  # the first layer is the embedding, the last the head
+            decoder_depth = min(8, max(1, round(blocks * 2 / 3)))
         if decoder_dim < 32 or decoder_dim % 32 or decoder_depth < 1:
             raise UserError(
                 f"pretrainer.decoder_dim must be a multiple of 32 and pretrainer.decoder_depth 1 or more, "
@@ -58,8 +64,8 @@ class MAE(Algorithm):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_dim))
         self.decoder_pos_embed = nn.Parameter(sincos(decoder_dim, *student.grid), requires_grad=False)
         heads = decoder_dim // 32
-        blocks = [Block(decoder_dim, heads, qkv_bias=True, norm_layer=LayerNorm) for _ in range(decoder_depth)]
-        self.decoder_blocks = nn.Sequential(*blocks)
+        made = [Block(decoder_dim, heads, qkv_bias=True, norm_layer=LayerNorm) for _ in range(decoder_depth)]
+        self.decoder_blocks = nn.Sequential(*made)
         self.decoder_norm = LayerNorm(decoder_dim, eps=1e-6)
         self.decoder_pred = nn.Linear(decoder_dim, 3 * student.patch**2)
         for module in (*student.trunk(), self.decoder_embed, self.decoder_blocks, self.decoder_pred):

@@ -173,3 +173,19 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match="vision transformer"):
         MAE(setup(network("wrn")))
     assert isinstance(network(), PatchEncoder)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "dim", "depth"),
+    [("vit_micro", 96, 3), ("vit_mini", 128, 4), ("vit_small", 256, 8), ("vit_base", 512, 8), ("vit_large", 512, 8)],
+)
+def test_the_decoder_is_two_thirds_of_the_encoder_and_at_most_the_published_one(
+    backbone: str, dim: int, depth: int
+) -> None:
+    from sslkit import registry
+    from sslkit.network import Shape
+
+    with torch.device("meta"):
+        mae = MAE(setup(registry.load("backbone", backbone)(Shape(32, 5))))
+    assert mae.decoder_embed.out_features == dim
+    assert len(mae.decoder_blocks) == depth
