@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ from rich.console import Console
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin
 
-FORMATS = ("rich", "markdown", "latex", "csv", "json")
+# format -> end of the names of its files
+FORMATS = {"rich": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "json": ".json", "html": ".html"}
 # list option -> key; these make the arms
 ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name", "mixer": "mixer.name"}
 
 store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
-form = click.option("--format", "form", type=click.Choice(FORMATS), default="rich", show_default=True)
+form = click.option(
+    "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the end of --out's name, else rich]"
+)
+out = click.option("--out", metavar="FILE", help="Write it to this file, which is replaced, and not to the screen.")
 delta = click.option("--delta", default=1.0, show_default=True, help="Points within which arms are equivalent.")
 
 
@@ -39,9 +45,12 @@ delta = click.option("--delta", default=1.0, show_default=True, help="Points wit
 @click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each a process.")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
 @click.option("--name", default="compare", show_default=True, help="Beginning of the comparison's name.")
+@click.option("--equal-compute", is_flag=True, help="Also finetune+ at the cost of the dearest arm.")
+@click.option("--keep", is_flag=True, help="Keep the weights of all stages.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and what it could show, and stop.")
 @delta
 @form
+@out
 @store
 def compare_command(
     vary: tuple[str, ...],
@@ -55,19 +64,25 @@ def compare_command(
     jobs: int,
     plugins: tuple[str, ...],
     name: str,
+    equal_compute: bool,
+    keep: bool,
     dry_run: bool,
     delta: float,
-    form: str,
+    form: str | None,
+    out: str | None,
     runs: str,
     **lists: str | None,
 ) -> None:
     """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
     from sslkit.harness.arms import plan, product
-    from sslkit.harness.compare import compare, introduce, settled
+    from sslkit.harness.compare import Options, compare, introduce, settled
+    from sslkit.harness.cost import equal_compute as with_equal_compute
     from sslkit.harness.studies import CONDITIONS, read_study
+    from sslkit.harness.survey import survey
     from sslkit.resolve import parse_set, read_toml
     from sslkit.store import Store
 
+    place = writable(out)
     if jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
     for plugin in plugins:
@@ -92,37 +107,83 @@ def compare_command(
     if len(conditions.get("data.name", ())) == 1:
         base["data.name"] = conditions.pop("data.name")[0]
     seeds, reference = 8 if seeds is None else seeds, reference or "finetune+"
-    planned = plan(base, arms, conditions, seeds, reference, remarks, Store(runs).data, settings)
-    comparison = settled(planned, runs, name)
+    cache = Store(runs).data
+    comparison = settled(plan(base, arms, conditions, seeds, reference, remarks, cache, settings), runs, name)
+    found = survey(comparison, Store(runs))
+    if equal_compute:
+        comparison = settled(with_equal_compute(comparison, found, cache), runs, name)
+        found = survey(comparison, Store(runs))
     console = Console(stderr=True)
-    introduce(comparison, runs, console, timed=dry_run)
+    introduce(comparison, found, runs, console, timed=dry_run)
     if not dry_run:
-        show(compare(comparison, runs, name, jobs, plugins, console), form, delta)
+        how = Options(name, jobs, keep, plugins)
+        show(compare(comparison, found, runs, console, how), form, delta, place)
 
 
 @click.command("table")
 @click.argument("name", required=False)
 @delta
 @form
+@out
 @store
-def table_command(name: str | None, delta: float, form: str, runs: str) -> None:
-    """Print the table of a comparison again, from stored runs; without NAME of the newest."""
+def table_command(name: str | None, delta: float, form: str | None, out: str | None, runs: str) -> None:
+    """Print the table of a comparison again, from stored runs; without NAME of the newest. html is a whole page."""
     from sslkit.harness.frame import find
 
-    show(find(runs, name), form, delta)
+    show(find(runs, name), form, delta, writable(out))
 
 
-def show(folder: Path, form: str, delta: float) -> None:
-    from sslkit.harness.tables import render
+def show(folder: Path, form: str | None, delta: float, out: Path | None) -> None:
+    """Print a comparison in one of the formats, or write it to a file and print the file's name."""
+    from sslkit.checkpoint import write_text
 
-    made = render(folder, form, delta)
-    if isinstance(made, str):
+    form = form or next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), "rich")
+    if out is None and form == "rich":
+        print_rich(folder, delta, Console())
+        return
+    made = in_format(folder, form, delta).rstrip("\n")
+    if out is None:
         click.echo(made)
         return
-    console = Console()
-    for part in made:
+    write_text(out, made + "\n")
+    click.echo(out)
+
+
+def in_format(folder: Path, form: str, delta: float) -> str:
+    """What the file of a format holds."""
+    from sslkit.harness.tables import render
+
+    if form == "html":
+        from sslkit.harness.page import page
+
+        return page(folder, delta)
+    if form == "rich":
+        file = io.StringIO()
+        print_rich(folder, delta, Console(file=file, width=120))
+        return file.getvalue()
+    return str(render(folder, form, delta))
+
+
+def print_rich(folder: Path, delta: float, console: Console) -> None:
+    from sslkit.harness.tables import render
+
+    for part in render(folder, "rich", delta):
         console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
-    click.echo(f"in {folder}")
+    console.print(f"in {folder}", highlight=False, markup=False, soft_wrap=True)
+
+
+def writable(out: str | None) -> Path | None:
+    """The file of `--out`, before anything is trained for it.
+
+    Raises:
+        UserError: it cannot be written to.
+    """
+    if out is None:
+        return None
+    path = Path(out)
+    if path.is_dir() or not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise UserError(f"--out {out}: it must be the name of a file in a folder that can be written to")
+    return path
 
 
 def split(text: str | None) -> list[str]:

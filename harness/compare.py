@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sslkit.errors import UserError
+from sslkit.harness import ledger
 from sslkit.harness.arms import CONTROLS, Comparison
-from sslkit.harness.execute import Done, execute, shared_stages
-from sslkit.harness.frame import MARK
+from sslkit.harness.cost import costs
+from sslkit.harness.execute import execute
 from sslkit.harness.statistics import SEEDS, detectable, seeds_needed, smallest_p
+from sslkit.harness.survey import Planned, Survey, distinct, sentences
 from sslkit.machine import resolve_machine
 from sslkit.pipeline import stages
 from sslkit.prepare import prepare
 from sslkit.report import duration
 from sslkit.spec import Spec
-from sslkit.store import PathLike, Store, read_json, write_json
+from sslkit.store import PathLike, Store
 from sslkit.timing import step_seconds
+
+Work = Callable[
+    [Comparison, Sequence[Planned], PathLike, int, Sequence[PathLike], bool, Callable[[Planned], None]], None
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a comparison is carried out; nothing of it changes a result."""
+
+    name: str = "compare"  # beginning of its folder's name
+    jobs: int = 1
+    keep: bool = False  # weights of all stages
+    plugins: Sequence[PathLike] = ()
+    work: Work = execute
 
 
 def settled(comparison: Comparison, runs: PathLike, name: str) -> Comparison:
     """With device and precision: those that the unfinished comparison stored, else what `auto` comes to here."""
-    mark = Store(runs).run_folder(name, comparison.digest, again=False) / MARK
-    if mark.is_file():
-        return replace(comparison, machine=read_json(mark)["comparison"]["machine"])
+    folder = Store(runs).run_folder(name, comparison.digest, again=False)
+    known = ledger.known(folder)
+    if known:
+        return replace(comparison, machine=known["comparison"]["machine"])
     arm, condition, seed = comparison.runs()[0]
     machine = resolve_machine(prepare(comparison.request(arm, condition, seed), Store(runs).data).config)
     return replace(comparison, machine={"device": machine.device, "precision": machine.precision})
 
 
-def introduce(comparison: Comparison, runs: PathLike, console: Console, *, timed: bool) -> None:
-    """Say what will be trained and what it can show; `timed` also says how long it takes."""
+def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Console, *, timed: bool) -> None:
+    """Say what will be trained, what differs and what it can show; `timed` also says how long it takes."""
     store = Store(runs)
-    count, different, specs = shared_stages(comparison, store.data)
-    rows = [*CONTROLS, *comparison.arms]
+    count = sum(len(run.stages) for run in found.runs)
+    asked = [
+        (c, a) for c, arms in comparison.requests.items() for a in arms if a not in (*CONTROLS, comparison.reference)
+    ]
     lines = [
         *comparison.remarks,
-        f"{len(comparison.runs())} runs: {len(comparison.arms)} arms, {len(comparison.conditions)} conditions, "
-        f"{comparison.seeds} seeds; {different} stages to train instead of {count}, the others are shared",
-        power(comparison.seeds, (len(rows) - 1) * len(comparison.conditions)),
+        *sentences(distinct(found, comparison.reference)),
+        f"{len(found.runs)} runs: {len(comparison.arms)} arms, {len(comparison.conditions)} conditions, "
+        f"{comparison.seeds} seeds; {len(found.specs)} stages to train instead of {count}, the others are shared",
+        power(comparison.seeds, max(1, len(asked))),
     ]
     if timed:
-        new = [spec for key, spec in specs.items() if not store.finished(key)]
+        new = [spec for key, spec in found.specs.items() if not store.finished(key)]
         time = duration(_seconds(comparison, new, store.data))
         lines.append(f"{len(new)} stages are not in the store yet: {time} in one process")
     for line in lines:
@@ -76,39 +98,50 @@ def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> floa
     return total * comparison.seeds
 
 
-def compare(
-    comparison: Comparison, runs: PathLike, name: str, jobs: int, plugins: Sequence[PathLike], console: Console
-) -> Path:
-    """Train what is missing and store which runs there are; the comparison's folder.
+def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Console, how: Options) -> Path:
+    """Train what is missing, storing every run as it ends; the comparison's folder.
 
     Raises:
         UserError: the store cannot be written to, or no run succeeded.
         Stopped: interrupted; the same call goes on.
     """
     store = Store(runs)
-    store.prepare()
-    folder = store.run_folder(name, comparison.digest, again=False)
+    folder = store.run_folder(how.name, comparison.digest, again=False)
+    entries = ledger.begin(store, folder, comparison, found, how.keep, _about(comparison, found, store, folder))
+    failed: list[Planned] = []
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         console=console,
     )  # fmt: skip
     with bar:
-        task = bar.add_task("runs", total=len(comparison.runs()))
+        task = bar.add_task("runs", total=len(entries))
 
-        def report(done: Done) -> None:
+        def report(done: Planned) -> None:
+            ledger.note(store, folder, done)
             bar.advance(task)
             if done.error:
-                bar.console.print(
-                    f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}", markup=False, soft_wrap=True
-                )
+                failed.append(done)
+                words = f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}"
+                bar.console.print(words, markup=False, soft_wrap=True)
 
-        found = execute(comparison, runs, jobs, plugins, report)
-    if all(done.error for done in found):
-        raise UserError(f"no run succeeded; the first one: {found[0].error}")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {folder}: {error.strerror}") from None
-    about = {"schema": 1, "comparison": asdict(comparison), "runs": [asdict(done) for done in found]}
-    write_json(folder / MARK, about)
+        todo = [run for run in entries if run.error or how.keep]
+        bar.advance(task, len(entries) - len(todo))
+        how.work(comparison, todo, runs, how.jobs, how.plugins, how.keep, report)
+    if len(failed) == len(entries):
+        raise UserError(f"no run succeeded; the first one: {failed[0].error}")
+    dropped = ledger.drop(store, folder, found)
+    if dropped:
+        console.print(f"dropped the weights of {dropped} stages that nothing starts from; --keep keeps them")
     return folder
+
+
+def _about(comparison: Comparison, found: Survey, store: Store, folder: Path) -> dict[str, Any]:
+    """What is told of the comparison beside its plan; costs are counted once."""
+    labeled = {
+        run.condition: int(found.specs[next(iter(run.stages.values()))].data["labeled"][0]) for run in found.runs
+    }
+    return {
+        "differences": distinct(found, comparison.reference),
+        "labeled": labeled,
+        "costs": ledger.known(folder).get("costs") or costs(comparison, found, store.data),
+    }

@@ -3,98 +3,121 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import dataclass
-from pathlib import Path
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 
 from sslkit.config import Flat
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.harness.arms import Comparison
-from sslkit.machine import resolve_machine
-from sslkit.pipeline import run, stages
-from sslkit.prepare import prepare
-from sslkit.spec import Spec
-from sslkit.store import PathLike
+from sslkit.harness.survey import Planned
+from sslkit.pipeline import run
+from sslkit.store import PathLike, Store
 
-
-@dataclass(frozen=True)
-class Done:
-    """One run that has ended: the name of its folder, or why there is none."""
-
-    arm: str
-    condition: str
-    seed: int
-    run: str = ""
-    error: str = ""
+Calls = dict[int, tuple[Planned, Flat, PathLike, tuple[PathLike, ...], bool]]  # what `one` is called with, by identity
 
 
 def execute(
-    comparison: Comparison, runs: PathLike, jobs: int, plugins: Sequence[PathLike], report: Callable[[Done], None]
-) -> list[Done]:
+    comparison: Comparison,
+    todo: Sequence[Planned],
+    runs: PathLike,
+    jobs: int,
+    plugins: Sequence[PathLike],
+    keep: bool,
+    report: Callable[[Planned], None],
+) -> None:
     """Train what is not finished yet.
 
     Args:
         jobs: processes; each is started once and keeps what it imported.
+        keep: train stages again whose weights were dropped.
         report: called with every run that has ended.
 
     Raises:
         Stopped: interrupted; the same call goes on.
     """
-    todo = comparison.runs()
-    found = []
-    for done in (
-        _in_turn(comparison, todo, runs, plugins) if jobs == 1 else _side_by_side(comparison, todo, runs, plugins, jobs)
-    ):
+    work = _in_turn if jobs == 1 else _side_by_side
+    calls = {id(p): (p, comparison.request(p.arm, p.condition, p.seed), runs, tuple(plugins), keep) for p in todo}
+    for done in work(list(todo), calls, Store(runs), jobs):
         report(done)
-        found.append(done)
-    places = {place: i for i, place in enumerate(todo)}
-    return sorted(found, key=lambda done: places[done.arm, done.condition, done.seed])
 
 
-def _in_turn(
-    comparison: Comparison, todo: Sequence[tuple[str, str, int]], runs: PathLike, plugins: Sequence[PathLike]
-) -> Iterator[Done]:
-    for place in todo:
-        yield Done(*place, *_one(comparison.request(*place), runs, plugins))
+def _in_turn(todo: list[Planned], calls: Calls, store: Store, jobs: int) -> Iterator[Planned]:
+    while todo:
+        chosen = free(todo, store, ()) or todo[0]
+        todo.remove(chosen)
+        yield one(*calls[id(chosen)])
 
 
-def _side_by_side(
-    comparison: Comparison, todo: Sequence[tuple[str, str, int]], runs: PathLike, plugins: Sequence[PathLike], jobs: int
-) -> Iterator[Done]:
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(_one, comparison.request(*place), runs, plugins): place for place in todo}
+def _side_by_side(todo: list[Planned], calls: Calls, store: Store, jobs: int) -> Iterator[Planned]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),)) as pool:
+        busy: dict[Future[Planned], Planned] = {}
         try:
-            while waiting:
-                ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            while todo or busy:
+                while len(busy) < jobs and todo:
+                    chosen = free(todo, store, {key for run_ in busy.values() for key in run_.stages.values()})
+                    if chosen is None and busy:
+                        break  # all others wait for stages that are being trained
+                    todo.remove(chosen := chosen or todo[0])
+                    busy[pool.submit(one, *calls[id(chosen)])] = chosen
+                ended, _ = wait(busy, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    yield Done(*waiting.pop(future), *future.result())
+                    busy.pop(future)
+                    yield future.result()
+        except BrokenProcessPool:
+            raise UserError("a process was killed, perhaps for lack of memory; the same command goes on") from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _one(request: Flat, runs: PathLike, plugins: Sequence[PathLike]) -> tuple[str, str]:
-    """Name of the run's folder and "", or "" and why there is none."""
+def free(todo: Sequence[Planned], store: Store, busy: Collection[str]) -> Planned | None:
+    """The first run of whose unfinished stages none is being trained, here (`busy`) or by another comparison."""
+    for run_ in todo:
+        missing = [key for key in run_.stages.values() if store.finished(key) is None]
+        if not any(key in busy or store.held(key) for key in missing):
+            return run_
+    return None
+
+
+def one(planned: Planned, request: Flat, runs: PathLike, plugins: Sequence[PathLike], keep: bool) -> Planned:
+    """The run with the name of its folder, or why there is none."""
     try:
-        found = run(request, runs=runs, plugins=plugins, console=Console(quiet=True))
+        found = run(request, runs=runs, plugins=plugins, keep=keep, console=Console(quiet=True))
     except (Stopped, KeyboardInterrupt):
         raise
     except UserError as error:
-        return "", str(error)
+        return replace(planned, run="", error=str(error))
     except Exception as error:  # a part's own mistake is one cell, and no end
-        return "", one_line(error)
-    return found.folder.name, ""
+        return replace(planned, run="", error=one_line(error))
+    return replace(planned, run=found.folder.name, error="")
 
 
-def shared_stages(comparison: Comparison, cache: Path) -> tuple[int, int, dict[str, Spec]]:
-    """Stages of all runs, how many of them are different, and specification by key."""
-    count, different = 0, {}
-    for place in comparison.runs():
-        prepared = prepare(comparison.request(*place), cache)
-        for stage in stages(prepared, resolve_machine(prepared.config)):
-            count += 1
-            different[stage.spec.key] = stage.spec
-    return count, len(different), different
+def _enter(number: Any) -> None:
+    """What a worker does first: it ends with its parent, even a killed one, and takes the next GPU."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
+    with number.get_lock():
+        mine, number.value = number.value, number.value + 1
+    if torch.cuda.device_count() > 1:
+        torch.cuda.set_device(gpu_of(mine, torch.cuda.device_count()))
+
+
+def gpu_of(worker: int, gpus: int) -> int:
+    """Workers take the GPUs in turn."""
+    return worker % gpus
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # a stage that is being trained goes on from its last checkpoint

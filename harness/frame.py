@@ -9,48 +9,73 @@ import numpy as np
 import pandas as pd
 
 from sslkit import checkpoint
-from sslkit.errors import UserError
-from sslkit.harness.arms import CONTROLS
-from sslkit.report import read_results
+from sslkit.errors import UserError, one_line
+from sslkit.harness.ledger import MARK, read
+from sslkit.harness.stability import flags, of_error
+from sslkit.harness.survey import Planned, planned, row_names
 from sslkit.store import PathLike, read_json
 
+__all__ = ["MARK", "comparisons", "find", "load", "right"]
+
 SCORES = ("top1", "macro_f1", "nll", "ece", "coverage", "precision")
-COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "key", "error")
-MARK = "comparison.json"
+COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "key", "error")
 
 
 def load(folder: PathLike) -> pd.DataFrame:
     """The averaged network at the last step: top1 in percent; coverage and precision of pseudo-labels as shares.
 
-    Rows are the arms, and `finetune` and `finetune+`, which every run brings and which are listed once.
+    Rows are the arms, and `finetune` and `finetune+`, which every run brings and which are listed once where all arms
+    share them. What failed, is not run yet, damaged or gone is a line whose `error` says so. `flags` are those of
+    `sslkit.harness.stability`; `memory` is the largest that a stage took, in bytes, where that is known.
 
     Raises:
-        UserError: no such comparison, or it is damaged.
+        UserError: no such comparison, or it is damaged, or all of its runs are.
     """
-    about = read_json(Path(folder) / MARK)
+    runs = planned(read(Path(folder))["runs"], Path(folder) / MARK)
+    names = row_names(runs)
     lines: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for done in about["runs"]:
-        place = done["condition"], done["arm"], done["seed"]
-        if done["error"]:
-            lines[place] = {"error": done["error"]}
-            continue
-        for stage in read_results(Path(folder).parent / done["run"])["stages"]:
-            row = stage["stage"] if stage["stage"] in CONTROLS else done["arm"]
-            if stage["networks"]:
-                lines.setdefault((done["condition"], row, done["seed"]), _line(stage))
+    damaged = None
+    for run in runs:
+        for label, key in run.stages.items():
+            try:
+                line = _line(Path(folder).parent / "stages" / key, run)
+            except UserError as error:
+                damaged, line = damaged or error, {"error": str(error), "flags": ""}
+            place = run.condition, names[run.condition, run.arm, label], run.seed
+            if label != "pretrain" and line and (place not in lines or lines[place]["error"]):
+                lines[place] = line
+    if damaged and all(line["error"] for line in lines.values()):
+        raise damaged
     found = [{"condition": c, "row": r, "seed": s, **line} for (c, r, s), line in lines.items()]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
-def _line(stage: dict[str, Any]) -> dict[str, Any]:
-    scores = stage["networks"]["averaged"]
-    quality = stage.get("pseudo_labels") or {}
+def _line(stage: Path, run: Planned) -> dict[str, Any] | None:
+    """What a stage gave, or why it did not; None of a stage without a classifier.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if not (stage / "result.json").is_file():
+        gone = f"stage {stage.name} is not in the store any more"
+        return {"error": run.error or gone, "flags": of_error(run.error)}
+    result = read_json(stage / "result.json")
+    try:
+        return _values(stage, result) if result["networks"] else None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{stage / 'result.json'} is damaged: {one_line(error)}") from None
+
+
+def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
+    scores, quality = result["networks"]["averaged"], result.get("pseudo_labels") or {}
     return {
         "top1": 100 * scores["top1"],
         **{name: scores[name] for name in ("macro_f1", "nll", "ece")},
         **{name: quality.get(name) for name in ("coverage", "precision")},
-        "seconds": stage["seconds"],
-        "key": stage["key"],
+        "seconds": result["seconds"],
+        "memory": result.get("memory"),
+        "flags": ", ".join(flags(stage)),
+        "key": stage.name,
         "error": "",
     }
 

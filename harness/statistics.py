@@ -65,12 +65,16 @@ def seeds_needed(comparisons: int, level: float = LEVEL) -> int:
     return int(np.ceil(1 - np.log2(level / comparisons)))
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p values (Holm 1979), in the order given."""
-    order = np.argsort(p)
+def holm(p: Sequence[float], declared: int | None = None) -> list[float]:
+    """Adjusted p values (Holm 1979), in the order given.
+
+    Args:
+        declared: comparisons that were declared, where not all have a p yet.
+    """
+    order, m = np.argsort(p), max(declared or 0, len(p))
     adjusted, last = np.empty(len(p)), 0.0
     for rank, i in enumerate(order):
-        last = max(last, min(1.0, (len(p) - rank) * p[i]))
+        last = max(last, min(1.0, (m - rank) * p[i]))
         adjusted[i] = last
     return [float(x) for x in adjusted]
 
@@ -100,10 +104,10 @@ def resampled(right_a: Array, right_b: Array, seed: int = 0, resamples: int = RE
 
 
 def differ(differences: Sequence[float], comparisons: int, level: float = LEVEL) -> Difference:
-    """Mean, interval, wins, and where `level` / `comparisons` can be reached the exact p."""
+    """Mean, interval, wins, and where `level` / `comparisons` can be reached the exact p; none of 0 comparisons."""
     low, high = t_interval(differences)
     n = len(differences)
-    reachable = n <= 20 and smallest_p(n) <= level / comparisons
+    reachable = bool(comparisons) and n <= 20 and smallest_p(n) <= level / comparisons
     p = sign_flip_p(differences) if reachable else None
     wins = sum(d > 0 for d in differences)
     return Difference(float(np.mean(differences)), low, high, n, wins, p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from sslkit.harness.frame import MARK, load, right
+from sslkit.harness.arms import CONTROLS
+from sslkit.harness.frame import load, right
+from sslkit.harness.ledger import read
 from sslkit.harness.statistics import SEEDS, Difference, differ, holm, resampled, seeds_needed, smallest_p, verdict
-from sslkit.store import read_json
+from sslkit.harness.survey import Planned
+
+NOT_YET = Planned.error
 
 
 @dataclass(frozen=True)
@@ -27,22 +32,27 @@ class Answer:
     found: Difference | None  # None where there are too few common seeds
     resampled: tuple[float, float] | None
     n: int
+    comparisons: int  # that are declared; 0 of a control, which is not tested
 
 
 def answers(folder: Path) -> list[Answer]:
-    """Every row against the reference on their common seeds; p values are adjusted over all of them (Holm)."""
-    frame, about = load(folder), read_json(folder / MARK)
-    reference = about["comparison"]["reference"]
-    frame = frame[frame["error"] == ""]
+    """Every row against the reference on their common seeds; p values are those of the arms, adjusted over all (Holm).
+
+    The controls, where they are not the reference, have a difference and an interval, and no test: nobody asked.
+    """
+    frame = load(folder)
+    reference = read(folder)["comparison"]["reference"]
     pairs = [
-        (condition, row)
+        (condition, row, row.split(",")[0] not in CONTROLS)
         for condition, group in frame.groupby("condition", sort=False)
         for row in group["row"].unique()
         if row != reference and reference in set(group["row"])
     ]
-    made = [_answer(frame, folder.parent, condition, row, reference, len(pairs)) for condition, row in pairs]
+    declared = max(1, sum(asked for *_, asked in pairs))
+    frame = frame[frame["error"] == ""]
+    made = [_answer(frame, folder.parent, c, row, reference, declared if asked else 0) for c, row, asked in pairs]
     tested = [i for i, answer in enumerate(made) if answer.found and answer.found.p is not None]
-    adjusted = holm([made[i].found.p for i in tested])  # type: ignore[union-attr,misc]
+    adjusted = holm([made[i].found.p for i in tested], declared)  # type: ignore[union-attr,misc]
     for i, p in zip(tested, adjusted, strict=True):
         made[i] = replace(made[i], found=replace(made[i].found, p_adjusted=p))  # type: ignore[type-var]
     return made
@@ -53,10 +63,10 @@ def _answer(frame: pd.DataFrame, runs: Path, condition: str, row: str, reference
     mine, theirs = (group[group["row"] == name] for name in (row, reference))
     both = pd.merge(mine, theirs, on="seed", suffixes=("", "_r")).sort_values("seed")
     if len(both) < SEEDS:
-        return Answer(condition, row, reference, None, None, len(both))
+        return Answer(condition, row, reference, None, None, len(both), comparisons)
     found = differ((both["top1"] - both["top1_r"]).tolist(), comparisons)
     again = resampled(right(runs, both["key"].tolist()), right(runs, both["key_r"].tolist()))
-    return Answer(condition, row, reference, found, again, len(both))
+    return Answer(condition, row, reference, found, again, len(both), comparisons)
 
 
 def summary(folder: Path, delta: float = 1.0) -> pd.DataFrame:
@@ -69,22 +79,28 @@ def summary(folder: Path, delta: float = 1.0) -> pd.DataFrame:
             "condition": condition,
             "row": row,
             "n": len(good),
-            "top-1 %": _mean(good["top1"]),
+            "top-1 %": _mean(good["top1"], group["error"]),
             "worst": f"{good['top1'].min():.1f}" if len(good) else "",
+            "flags": _flags(group["flags"]),
             "kept %": _percent(good["coverage"]),
             "right %": _percent(good["precision"]),
-            "seconds": f"{good['seconds'].mean():.0f}" if len(good) else "",
-            **_against(known.get((condition, row)), len(known), delta),
-            "failed": "; ".join(sorted(set(group.loc[group["error"] != "", "error"]))),
+            **_against(known.get((condition, row)), delta),
+            "failed": "; ".join(sorted({*group["error"]} - {"", NOT_YET})),
         }
         lines.append(line)
     made = pd.DataFrame(lines)
-    return made if made["failed"].any() else made.drop(columns="failed")
+    return made.drop(columns=[name for name in ("flags", "failed") if not made[name].any()])
 
 
-def _mean(values: pd.Series) -> str:
+def _flags(values: pd.Series) -> str:
+    """Each flag with the number of its seeds."""
+    found = Counter(flag for text in values.dropna() for flag in text.split(", ") if flag)
+    return ", ".join(f"{flag} ({n} of {len(values)})" for flag, n in sorted(found.items()))
+
+
+def _mean(values: pd.Series, errors: pd.Series) -> str:
     if not len(values):
-        return "not run"
+        return NOT_YET if NOT_YET in set(errors) else "not run"
     return f"{values.mean():.1f}" + (f" ± {values.std():.1f}" if len(values) > 1 else "")
 
 
@@ -93,14 +109,14 @@ def _percent(values: pd.Series) -> str:
     return f"{100 * known.mean():.0f}" if len(known) else ""
 
 
-def _against(answer: Answer | None, comparisons: int, delta: float) -> dict[str, str]:
+def _against(answer: Answer | None, delta: float) -> dict[str, str]:
     empty = dict.fromkeys(("difference", "95% interval", "seeds and images", "wins", "p", "says"), "")
     if answer is None:
         return empty
     if answer.found is None or answer.resampled is None:
         return empty | {"says": f"{answer.n} seeds: values only"}
     d = answer.found
-    few = f"≥ {smallest_p(d.n):.2g} ({seeds_needed(comparisons)} seeds needed)"
+    few = f"≥ {smallest_p(d.n):.2g} ({seeds_needed(answer.comparisons)} seeds needed)" if answer.comparisons else ""
     return {
         "difference": f"{d.mean:+.1f}",
         "95% interval": f"{d.low:+.1f} to {d.high:+.1f}",
@@ -128,7 +144,7 @@ def sentences(folder: Path, delta: float = 1.0) -> list[str]:
 
 def render(folder: Path, form: str, delta: float = 1.0) -> str | list[Table | str]:
     """The table in one of the formats of `sslkit table`: a text, or for "rich" what a console prints."""
-    about, frame = read_json(folder / MARK), summary(folder, delta)
+    about, frame = read(folder), summary(folder, delta)
     note = (
         f"Differences from {about['comparison']['reference']} in points, averaged network at the last step; "
         "intervals of 95% over seeds (t), and over seeds and images (resampled); p by exact sign flips, Holm."

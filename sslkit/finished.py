@@ -20,7 +20,7 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.resolve import read_toml
 from sslkit.spec import Spec, stamp
 from sslkit.stage import build_algorithm, restore
-from sslkit.store import is_done, read_json
+from sslkit.store import is_done, read_json, weights_of, without_weights
 
 NETWORKS = ("averaged", "student", "best")  # best: the averaged one at the step that was best on the validation part
 
@@ -52,13 +52,14 @@ def load(run: Path, network: str = "averaged", calibrated: bool = False) -> Pred
     stage, spec = last_stage(run)
     if network not in NETWORKS:
         raise unknown("network", network, NETWORKS)
+    weights = weights_of(stage)
     if network == "best" and not (stage / "best.safetensors").is_file():
         raise UserError(f"{run} has no best network: a step is chosen on a validation part only; train with --val 0.2")
     temperature = _temperature(run, stage, network) if calibrated else 1.0
     spec = usable(spec)
     torch.set_num_threads(spec.threads)
     algorithm, average = build_algorithm(spec, None)
-    tensors, _ = checkpoint.load(stage / f"{'best' if network == 'best' else 'weights'}.safetensors")
+    tensors, _ = checkpoint.load(stage / "best.safetensors" if network == "best" else weights)
     restore(algorithm, average, tensors)
     chosen = algorithm.student if network == "student" else average.network
     return Predictor(algorithm.eval(), chosen.eval(), spec, temperature)
@@ -103,6 +104,16 @@ def stage_folders(run: Path) -> dict[str, Path]:
     about = read_json(run / "run.json")
     check_plugins(about["plugins"])
     return {label: run.absolute().parent / "stages" / folder for label, folder in about["stages"].items()}
+
+
+def whole(run: Path, needed: bool = False) -> bool:
+    """Whether all stages of a finished run have their weights.
+
+    Raises:
+        UserError: they are `needed`, and a comparison dropped some.
+    """
+    folders = stage_folders(run).values()
+    return all(weights_of(folder) for folder in folders) if needed else not any(map(without_weights, folders))
 
 
 def prepared_data(run: Path, spec: Spec) -> Prepared:

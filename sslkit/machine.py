@@ -52,6 +52,10 @@ def resolve_machine(config: Config) -> Machine:
         UserError: the device that was asked for is not usable.
     """
     device = _device(config.device)
+    if config.fsdp and ranks.count() == 1:
+        raise UserError("--fsdp gives each of torchrun's processes a shard, and there is one process; drop it")
+    if config.fsdp and config.compile:
+        raise UserError("--fsdp and --compile do not go together yet; drop one of them")
     if device == "mps" and ranks.count() > 1:
         raise UserError(
             "gloo, by which processes exchange tensors, knows no Apple GPU; use --device cpu, or one process"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,20 +16,21 @@ from sslkit import budget, ranks, registry
 from sslkit.config import Config, Part, Training, flatten
 from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
-from sslkit.machine import Machine, unusable_gpu
+from sslkit.finished import whole
+from sslkit.introduction import introduction
+from sslkit.machine import Machine, with_peak
 from sslkit.network import PatchEncoder
-from sslkit.on_demand import OnDemand
 from sslkit.plugins import load_plugin
 from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
 from sslkit.recipes import layers
 from sslkit.record import machine_of, run_digest, run_name, write_run
-from sslkit.report import agreement, duration, last_values, plan_table, read_results, summary
+from sslkit.report import last_values, plan_table, read_results, repetition, summary
 from sslkit.resolve import SLOTS
 from sslkit.spec import Spec, specify
 from sslkit.stage import build, build_network, enough_memory
 from sslkit.start import content_hash, first_weights
-from sslkit.store import PathLike, Store, is_done, read_json, remove, unfinished, write_json
+from sslkit.store import PathLike, Store, is_done, read_json, remove, unfinished, without_weights, write_json
 from sslkit.timing import Seconds, step_seconds
 from sslkit.weights import load_weights
 
@@ -114,6 +115,7 @@ def run(
     name: str | None = None,
     again: bool = False,
     save_every: float = 120.0,
+    keep: bool = False,
     console: Console | None = None,
     **keys: Any,
 ) -> Run:
@@ -128,6 +130,7 @@ def run(
         name: beginning of the run folder's name.
         again: repeat a finished run beside the first and compare the weights.
         save_every: seconds between checkpoints.
+        keep: train stages again whose weights a comparison dropped.
         keys: as `request`, for keys without a dot: run(algo="fixmatch", seed=3).
 
     Raises:
@@ -145,16 +148,18 @@ def run(
         store = Store(runs)
         prepared = ranks.leader_first(lambda: prepare(asked, store.data))
         folder, suffix, finished = ranks.led(lambda: _folder(store, prepared, name, again))
-        if finished:
+        if finished and (whole(folder) or not keep):
             _say(console, f"{folder} is finished; --again repeats it")
             return Run(folder, ranks.led(lambda: read_results(folder)))
         machine = ranks.led(lambda: _plan(store, folder, suffix, prepared, console, began))
         machine.use()
         todo = stages(prepared, machine)
-        ranks.agree([stage.spec.key for stage in todo])
+        keys = {s.label: s.spec.key for s in todo}
+        ranks.agree([*keys.values()])
         with Interrupt() as interrupt:
-            rows = _train(store, todo, prepared, suffix, save_every, interrupt, console)
-        compared = {"repeats": _compare(store, todo, suffix)} if again and ranks.leads() else {}
+            wanted = [stage.label for stage in todo] if keep else _starts(store, todo, suffix)
+            rows = _train(store, todo, prepared, suffix, save_every, interrupt, console, wanted)
+        compared = {"repeats": repetition(store.stages, keys, suffix)} if again and ranks.leads() else {}
         results = ranks.led(lambda: summary(folder, flatten(prepared.config), asdict(machine), rows) | compared)
         if ranks.leads():
             _conclude(store, folder, results, console)
@@ -176,7 +181,7 @@ def _folder(store: Store, prepared: Prepared, name: str | None, again: bool) -> 
     if ranks.count() > 1:  # they see other micro-batches than one process, so it is another run
         digest = hashlib.sha256(f"{digest} {ranks.count()} processes".encode()).hexdigest()[:8]
     first = store.run_folder(name, digest, again=False)
-    if again and not is_done(first):
+    if again and not (is_done(first) and whole(first, needed=True)):  # what it is compared with
         raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
     folder = store.run_folder(name, digest, again=again)
     return folder, folder.name.rpartition(digest)[2], is_done(folder) and not again
@@ -198,7 +203,7 @@ def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: 
     weights = first_weights(prepared.config)
     if weights and todo[0].spec in new:  # before anything is written: the file may not fit
         console.print(load_weights(build_network(todo[0].spec), weights).table())
-    for line in _introduction(prepared, machine):
+    for line in introduction(prepared, machine, [stage.spec for stage in todo]):
         _say(console, line)
     table = plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo])
     if machine.processes > 1:
@@ -222,7 +227,9 @@ def _train(
     save_every: float,
     stop: Interrupt,
     console: Console,
+    wanted: Collection[str | None],
 ) -> list[dict[str, Any]]:
+    """Train the stages that are missing, and those of which the weights are `wanted` and missing; all their results."""
     rows = []
     say = partial(_say, console)
     for stage in todo:
@@ -230,7 +237,7 @@ def _train(
             raise Stopped(f"stopped before {stage.label}")
         key = stage.spec.key + suffix
         waiting = partial(say, f"another process trains {stage.label}; waiting for it")
-        with ranks.lead(store.working(key, waiting)) as work:
+        with ranks.lead(store.working(key, waiting, stage.label in wanted)) as work:
             if work is not None:
                 parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
                 if ranks.leads():
@@ -239,7 +246,8 @@ def _train(
                     first = None if stage.parent else first_weights(prepared.config)
                     around = prepared.of(stage.label).images, prepared.of(stage.label).split, parent
                     job = build(stage.spec, *around, ranks.count(), first)
-                    result = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say).train()
+                    engine = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say)
+                    result = with_peak(stage.spec.device, engine.train)
                 if ranks.leads():
                     write_json(work / "result.json", result | last_values(work / "metrics.jsonl"))
                     remove(work.glob("checkpoint-*"))
@@ -248,45 +256,16 @@ def _train(
     return rows
 
 
-def _compare(store: Store, todo: list[Stage], suffix: str) -> str:
-    """Whether the repeated stages left the weights of the first ones."""
-    missing = [s.label for s in todo if not store.finished(s.spec.key)]
-    if missing:
-        return f"nothing to compare with: stage {missing[0]} of the first run is not in the store"
-    keys = {s.label: s.spec.key for s in todo}
-    apart = {n: agreement(store.stages / (k + suffix), store.stages / k) for n, k in keys.items()}
-    if not any(apart.values()):
-        return "the weights of all stages agree with the first run bit for bit"
-    return "the weights differ from the first run's: " + ", ".join(f"{n} by {d:.3g}" for n, d in apart.items())
+def _starts(store: Store, todo: list[Stage], suffix: str) -> set[str | None]:
+    """Labels of the stages from which others that are to be trained start."""
+    found: set[str | None] = set()
+    for stage in reversed(todo):
+        folder = store.finished(stage.spec.key + suffix)
+        if folder is None or (stage.label in found and without_weights(folder)):
+            found.add(stage.parent)
+    return found
 
 
 def _say(console: Console, sentence: str) -> None:
     """A sentence as it is: names in it are no markup, and lines are not cut."""
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
-def _introduction(prepared: Prepared, machine: Machine) -> list[str]:
-    """What was decided: backbone, data and its parts, machine."""
-    config, s = prepared.config, prepared.split
-    sizes = f"{len(s.labeled)} labelled, {len(s.pool)} in the pool ({config.data.pool}), {len(s.test)} test"
-    lines = [
-        *prepared.remarks,
-        f"{config.data.name}: {prepared.images.size} px, {len(prepared.images.classes)} classes, {sizes}"
-        + (f", {len(s.val)} validation" if len(s.val) else ""),
-        prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
-        f"{machine.device}, {machine.precision}, {machine.threads} threads",
-        f"steps are set for a run of about {duration(config.time)}" if config.time else "",
-        f"{machine.processes} processes share every step; steps are not timed before" if machine.processes > 1 else "",
-        unusable_gpu(),
-    ]
-    if "pretrain" in config.stages and not _pretrains(config):
-        lines.append(f"stage pretrain is skipped: {config.backbone.name} has no patches to mask")
-    if prepared.source:
-        labels, classes = len(prepared.source.split.labeled), len(prepared.source.images.classes)
-        lines.append(
-            f"pretrain learns the {classes} classes of {config.pretrain.data} from {labels} labelled images; "
-            "the next stage starts from its trunk, with a new head"
-        )
-    if config.data.tune:
-        lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
-    return list(filter(None, lines))

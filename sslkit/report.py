@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from sslkit import checkpoint
+from sslkit import advice, checkpoint
 from sslkit.errors import UserError
 from sslkit.progress import KEPT, QUALITY, images_a_step
 from sslkit.spec import Spec
@@ -58,10 +59,7 @@ def duration(seconds: float) -> str:
 
 def last_values(path: Path) -> dict[str, dict[str, float] | None]:
     """Loss terms, and quality of the pseudo-labels, as means over the last tenth of a stage's logged steps."""
-    lines = []
-    for text in path.read_text("utf-8", "replace").splitlines():
-        with contextlib.suppress(ValueError):  # the log may have been damaged from outside
-            lines.append(json.loads(text))
+    lines = _log(path)
     lines = lines[-max(1, len(lines) // 10) :]
     found = {}
     for name in dict.fromkeys(name for line in lines for name in line):
@@ -70,6 +68,14 @@ def last_values(path: Path) -> dict[str, dict[str, float] | None]:
             found[name] = sum(values) / len(values)
     quality = {name: found.pop(name) for name in QUALITY if name in found}
     return {"losses": found, "pseudo_labels": quality or None}
+
+
+def _log(path: Path) -> list[dict[str, Any]]:
+    lines = []
+    for text in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
+        with contextlib.suppress(ValueError):  # the log may have been damaged from outside
+            lines.append(json.loads(text))
+    return lines
 
 
 def read_results(run: Path) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
     """The results of a run, as they are stored."""
     top1 = {row["stage"]: row["networks"]["averaged"]["top1"] for row in rows if row["networks"]}
     last = rows[-1]["stage"]
-    return {
+    results = {
         "schema": RESULT_SCHEMA,
         "run": run.name,
         "headline": {"network": "averaged", "step": "last", "top1": top1.get(last)},
@@ -99,6 +105,31 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
         "machine": machine,
         "config": config,
     }
+    return results | {"remarks": _remarks(run, results)}
+
+
+def _remarks(run: Path, results: dict[str, Any]) -> list[str]:
+    """What is amiss in a run, with advice."""
+    rows = results["stages"]
+    folders = [run.absolute().parent / "stages" / row["key"] for row in rows]
+    specs = [Spec(**read_json(folder / "spec.json")) for folder in folders]
+    found = advice.before(specs, results["config"].get("data.workers"), os.cpu_count() or 1)
+    for folder, spec, row in zip(folders, specs, rows, strict=True):
+        watch = advice.Watch(spec)
+        found += [f"{row['stage']}: {said}" for line in _log(folder / "metrics.jsonl") if (said := watch(line))]
+        with contextlib.suppress(checkpoint.DamagedError):  # what is said is all that they are needed for
+            shares = _shares(folder) if row["networks"] else ([0.0], [0.0])
+            found += filter(None, [advice.takes_over(row["stage"], *shares, spec.data["classes"])])
+    return found + list(filter(None, [advice.gain(results)]))
+
+
+def _shares(folder: Path) -> tuple[list[float], list[float]]:
+    """Share of each class among the averaged network's predictions for the labelled test images, and among labels."""
+    tensors, _ = checkpoint.load(folder / "predictions.safetensors")
+    known = tensors["label"] >= 0
+    guess, label, classes = tensors["averaged"].argmax(1)[known], tensors["label"][known], tensors["averaged"].shape[1]
+    predicted, true = ((values.bincount(minlength=classes) / len(values)).tolist() for values in (guess, label))
+    return predicted, true
 
 
 def results_table(results: dict[str, Any]) -> list[Table | str]:
@@ -155,10 +186,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
         found.append(f"best/val: the averaged network at the step that was best on the validation part ({steps}).")
     if results["stages"][-1].get("calibration"):
         found.append(_calibrated(results["stages"][-1]))
-    quality = results["stages"][-1].get("pseudo_labels")
-    if quality and not quality.get("coverage"):
-        found.append("No pseudo-label was kept at the end: lower labeler.tau.")
-    return found
+    return found + [f"Warning: {sentence}." for sentence in results.get("remarks", ())]
 
 
 def _calibrated(row: dict[str, Any]) -> str:
@@ -175,6 +203,22 @@ def _calibrated(row: dict[str, Any]) -> str:
 
 def _percent(share: float | None, digits: int = 0) -> str:
     return "" if share is None or math.isnan(share) else f"{100 * share:.{digits}f}"
+
+
+def repetition(stages: Path, keys: Mapping[str, str], suffix: str) -> str:
+    """Whether repeated stages left the weights of the first ones.
+
+    Args:
+        stages: folder of all stages.
+        keys: label -> key of the first ones, to which the repeated ones add `suffix`.
+    """
+    missing = [label for label, key in keys.items() if not (stages / key / "result.json").is_file()]
+    if missing:
+        return f"nothing to compare with: stage {missing[0]} of the first run is not in the store"
+    apart = {label: agreement(stages / (key + suffix), stages / key) for label, key in keys.items()}
+    if not any(apart.values()):
+        return "the weights of all stages agree with the first run bit for bit"
+    return "the weights differ from the first run's: " + ", ".join(f"{n} by {d:.3g}" for n, d in apart.items())
 
 
 def agreement(mine: Path, theirs: Path) -> float:

@@ -24,6 +24,7 @@ from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.resolve import read_toml
 from sslkit.stage import Job, build
+from sslkit.store import weights_of
 
 SIDE, LINE, LINES, GAP = 144, 12, 6, 8  # pixels of a picture, of a line of caption; lines; pixels between
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -78,7 +79,7 @@ def _of_run(run: Path, n: int) -> list[list[Tile]]:
     if prepared.images.fingerprint != spec.data["fingerprint"]:
         raise UserError(f"the data has changed since {run.name}")
     job = build(spec, prepared.images, prepared.split, None)
-    tensors, _ = checkpoint.load(stage / "weights.safetensors")
+    tensors, _ = checkpoint.load(weights_of(stage))
     job.restore(tensors)
     stream = "unlabeled" if "unlabeled" in spec.views else "labeled"
     index = prepared.split.pool if stream == "unlabeled" else prepared.split.labeled

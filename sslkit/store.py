@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from sslkit.checkpoint import write_text
 from sslkit.errors import UserError, one_line
 
 PathLike = str | os.PathLike[str]
+WEIGHTS = "weights.safetensors"
 
 
 class Store:
@@ -57,14 +59,27 @@ class Store:
         """Whether a stage is finished or was interrupted."""
         return self.finished(key) is not None or (self.stages / f".{key}").is_dir()
 
+    def held(self, key: str) -> bool:
+        """Whether a process is training the stage just now."""
+        lock = FileLock(self.stages / f".{key}.lock")
+        if not Path(lock.lock_file).exists():
+            return False
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
     @contextmanager
-    def working(self, key: str, waiting: Callable[[], None]) -> Iterator[Path | None]:
+    def working(self, key: str, waiting: Callable[[], None], weights: bool = False) -> Iterator[Path | None]:
         """The working folder of a stage, held alone; None if another process finished the stage meanwhile.
 
         The folder is published when the block ends without an error.
 
         Args:
             waiting: called once when another process holds the stage; then it is waited for.
+            weights: a finished stage whose weights were dropped is trained again, for these.
         """
         lock = FileLock(self.stages / f".{key}.lock")
         try:
@@ -73,17 +88,22 @@ class Store:
             waiting()
             lock.acquire()
         try:
-            if self.finished(key):
+            done = self.finished(key)
+            if done and not (weights and without_weights(done)):
                 yield None
                 return
             folder = self.stages / f".{key}"
-            if (self.stages / key).exists():
+            if (self.stages / key).exists() and not done:
                 raise UserError(f"{self.stages / key} has no result.json: it is damaged; remove it")
             folder.mkdir(exist_ok=True)
             remove(unfinished(folder))
             ready = (folder / "result.json").is_file()  # killed just before it was published
             yield None if ready else folder
-            os.rename(folder, self.stages / key)
+            if done:
+                os.replace(folder / WEIGHTS, done / WEIGHTS)
+                shutil.rmtree(folder)
+            else:
+                os.rename(folder, self.stages / key)
             Path(lock.lock_file).unlink(missing_ok=True)  # a finished stage needs no lock: who waits finds it finished
         finally:
             lock.release()
@@ -100,6 +120,25 @@ class Store:
             folder = self.root / f"{safe(name)}-{digest}-{number}"
             number += 1
         return folder
+
+
+def without_weights(stage: Path) -> bool:
+    """Whether a finished stage's weights were dropped."""
+    return (stage / "result.json").is_file() and not (stage / WEIGHTS).is_file()
+
+
+def weights_of(stage: Path) -> Path:
+    """The file of a finished stage's weights.
+
+    Raises:
+        UserError: they were dropped; says how to get them back.
+    """
+    if without_weights(stage):
+        raise UserError(
+            f"the weights of stage {stage.name} were dropped when its comparison ended; "
+            "the same `sslkit compare` with --keep trains them again"
+        )
+    return stage / WEIGHTS
 
 
 def unfinished(folder: Path) -> list[Path]:

@@ -183,7 +183,8 @@ def test_tables_that_are_not_there() -> None:
     compare("--algo", "fixmatch", "--seeds", 1)
     assert_refused(sslkit("table", "other"), "no comparison 'other'", folder().name)
     about = read_json(folder() / "comparison.json")
-    Path("runs", about["runs"][0]["run"], "results.json").write_text("{")
+    for key in about["runs"][0]["stages"].values():
+        Path("runs", "stages", key, "result.json").write_text("{")
     assert_refused(sslkit("table"), "damaged")
     (folder() / "comparison.json").write_text(json.dumps(about)[:-40])
     assert_refused(sslkit("table"), "damaged")

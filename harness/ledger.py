@@ -1,0 +1,119 @@
+"""What a comparison keeps of itself, `comparison.json`: its plan from the start on, each run as it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from sslkit.errors import UserError
+from sslkit.harness.arms import Comparison
+from sslkit.harness.survey import Planned, Survey, leaves, planned
+from sslkit.store import Store, is_done, read_json, write_json
+
+MARK = "comparison.json"
+SCHEMA = 2
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """A comparison as it was stored.
+
+    Raises:
+        UserError: there is none, or it is damaged or of another version.
+    """
+    about = read_json(folder / MARK)
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+        raise UserError(f"{folder / MARK} is of another version; the same `sslkit compare` makes it anew")
+    return about
+
+
+def known(folder: Path) -> dict[str, Any]:
+    """As `read`; nothing where that fails: then it is written anew, and finished stages are found by their keys."""
+    try:
+        return read(folder)
+    except UserError:
+        return {}
+
+
+def begin(
+    store: Store, folder: Path, comparison: Comparison, found: Survey, keep: bool, more: Mapping[str, Any]
+) -> list[Planned]:
+    """Store the plan, with what an earlier call finished; the runs as they stand.
+
+    Args:
+        keep: weights stay after the end.
+        more: what else is told of the comparison.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    store.prepare()
+    with store.alone():
+        before = _finished(folder)
+        theirs = {run["folder"] for other in _others(store, folder) for run in other["runs"] if run["own"]}
+        runs = []
+        for run in found.runs:
+            old = before.get((run.arm, run.condition, run.seed))
+            there = (store.root / run.folder / "run.json").is_file()
+            own = old.own if old else not there or run.folder in theirs
+            kept = old if old and old.run == run.folder and is_done(store.root / old.run) else run
+            runs.append(replace(kept, stages=run.stages, own=own))
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {folder}: {error.strerror}") from None
+        about = {"schema": SCHEMA, "comparison": asdict(comparison), "keep": keep, **more}
+        write_json(folder / MARK, about | {"runs": [asdict(run) for run in runs]})
+    return runs
+
+
+def note(store: Store, folder: Path, done: Planned) -> None:
+    """Store how a run has ended; another process may be doing so for the same comparison."""
+    with store.alone():
+        about = read(folder)
+        place = done.arm, done.condition, done.seed
+        for run in about["runs"]:
+            if (run["arm"], run["condition"], run["seed"]) == place and not run["run"]:
+                run |= {"run": done.run, "error": done.error}
+        write_json(folder / MARK, about)
+
+
+def drop(store: Store, folder: Path, found: Survey) -> int:
+    """Remove weights that nobody asked for and no stage starts from, if all runs are finished; how many files.
+
+    Kept are those of stages that others start from, so that an arm that is added later starts from the same
+    weights, and all that runs by hand or comparisons with `--keep` refer to.
+    """
+    with store.alone():
+        about = read(folder)
+        if about["keep"] or any(run["error"] for run in about["runs"]):
+            return 0
+        wanted = {key for run in about["runs"] if not run["own"] for key in run["stages"].values()}
+        ours = {run["run"] for run in about["runs"]}
+        for other in _others(store, folder):
+            ours |= {run["folder"] for run in other["runs"] if run["own"]}
+            if other["keep"]:
+                wanted |= {key for run in other["runs"] for key in run["stages"].values()}
+        for file in store.root.glob("*/run.json"):
+            if file.parent.name not in ours:
+                wanted |= {*read_json(file)["stages"].values()}
+        gone = [f for k in leaves(found) - wanted for f in (store.stages / k).glob("*.safetensors") if _weights(f)]
+        for path in gone:
+            path.unlink(missing_ok=True)
+    return len(gone)
+
+
+def _weights(path: Path) -> bool:
+    return path.name in ("weights.safetensors", "best.safetensors")
+
+
+def _finished(folder: Path) -> dict[tuple[str, str, int], Planned]:
+    runs = planned(known(folder).get("runs", []), folder / MARK)
+    return {(run.arm, run.condition, run.seed): run for run in runs}
+
+
+def _others(store: Store, folder: Path) -> list[dict[str, Any]]:
+    """Other comparisons in the store that can be read."""
+    folders = [file.parent for file in store.root.glob(f"*/{MARK}") if file.parent.name != folder.name]
+    return [about for about in map(known, folders) if about]

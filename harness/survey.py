@@ -1,0 +1,160 @@
+"""What a comparison's runs will be: their folders, stages and keys; checked to differ in what was asked for only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sslkit.config import Config
+from sslkit.errors import UserError
+from sslkit.harness.arms import CONTROLS, Comparison
+from sslkit.harness.matching import differences, unasked
+from sslkit.machine import Machine, resolve_machine
+from sslkit.pipeline import stages
+from sslkit.prepare import prepare
+from sslkit.record import run_digest, run_name
+from sslkit.spec import Spec
+from sslkit.store import Store
+
+
+@dataclass
+class Planned:
+    """One run, before or after it was trained."""
+
+    arm: str
+    condition: str
+    seed: int
+    folder: str  # name it will have in the store
+    stages: dict[str, str]  # label -> key, in the order of training
+    run: str = ""  # name of its folder, once it is finished
+    error: str = "not run yet"  # "" once it is finished
+    own: bool = True  # made by a comparison: nobody trained it before, by hand
+
+
+@dataclass
+class Survey:
+    """All runs of a comparison, and what their stages are."""
+
+    runs: list[Planned]
+    specs: dict[str, Spec] = field(default_factory=dict)  # by key
+
+    def spec(self, run: Planned, label: str) -> Spec:
+        return self.specs[run.stages[label]]
+
+    def first(self, condition: str) -> dict[str, Planned]:
+        """Arm -> its run of seed 0."""
+        return {run.arm: run for run in self.runs if run.condition == condition and run.seed == 0}
+
+
+def survey(comparison: Comparison, store: Store) -> Survey:
+    """The runs of a comparison.
+
+    Raises:
+        UserError: arms differ in what was not asked for.
+    """
+    found = Survey([])
+    for arm, condition, seed in comparison.runs():
+        prepared = prepare(comparison.request(arm, condition, seed), store.data)
+        made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
+        keys = {label: spec.key for label, spec in made.items()}
+        folder = store.run_folder(run_name(prepared.config), run_digest(prepared), again=False).name
+        found.specs |= {spec.key: spec for spec in made.values()}
+        found.runs.append(Planned(arm, condition, seed, folder, keys))
+    _check(comparison, found)
+    return found
+
+
+def decided(config: Config) -> Machine:
+    """The machine that a comparison's configuration names, without asking whether it is here."""
+    if "auto" in (config.device, config.precision) or config.threads is None:
+        return resolve_machine(config)
+    return Machine(config.device, config.precision, config.threads)
+
+
+def _check(comparison: Comparison, found: Survey) -> None:
+    asked = {key for keys in comparison.arms.values() for key in keys}
+    heads: dict[tuple[str, int, str], Planned] = {}
+    for run in found.runs:
+        for label in run.stages:
+            head = heads.setdefault((run.condition, run.seed, label), run)
+            apart = unasked(found.spec(run, label), found.spec(head, label), asked)
+            if apart:
+                raise UserError(
+                    f"{run.condition}, seed {run.seed}, {label}: {run.arm!r} and {head.arm!r} differ in "
+                    f"{', '.join(apart)}, which was not asked for; set it for all arms, or vary it"
+                )
+
+
+def row_names(runs: list[Planned]) -> dict[tuple[str, str, str], str]:
+    """(condition, arm, label) -> row. A control has its arm in the name where arms do not share it."""
+    keys: dict[tuple[str, str, int], set[str]] = {}
+    for run in runs:
+        for label, key in run.stages.items():
+            keys.setdefault((run.condition, label, run.seed), set()).add(key)
+    shared = {(c, label) for c, label, _ in keys} - {
+        (c, label) for (c, label, _), found in keys.items() if len(found) > 1
+    }
+    return {
+        (run.condition, run.arm, label): _row(run.arm, label, (run.condition, label) in shared)
+        for run in runs
+        for label in run.stages
+    }
+
+
+def _row(arm: str, label: str, shared: bool) -> str:
+    if label in ("semi", arm):
+        return arm
+    return label if shared and label in CONTROLS else f"{label}, {arm}"
+
+
+def distinct(found: Survey, reference: str) -> dict[str, dict[str, dict[str, tuple[Any, Any]]]]:
+    """Condition -> row -> what it differs in from the reference (from the first arm, where finetune is that)."""
+    names = row_names(found.runs)
+    made = {}
+    for condition in dict.fromkeys(run.condition for run in found.runs):
+        rows = {
+            names[condition, run.arm, label]: found.spec(run, label) for run, label in _ends(found.first(condition))
+        }
+        base = reference if reference in rows else next(iter(rows), "")
+        made[condition] = {row: differences(spec, rows[base]) for row, spec in rows.items() if row != base}
+    return made
+
+
+def _ends(runs: dict[str, Planned]) -> Iterator[tuple[Planned, str]]:
+    """Runs with the labels of the stages that stand side by side: finetune+ and semi."""
+    for run in runs.values():
+        yield from ((run, label) for label in ("finetune+", "semi") if label in run.stages)
+
+
+def sentences(made: dict[str, dict[str, dict[str, tuple[Any, Any]]]]) -> list[str]:
+    """What rows differ in, for people; said once where it is the same under all conditions."""
+    said: dict[str, list[str]] = {}
+    for condition, rows in made.items():
+        for row, keys in rows.items():
+            words = ", ".join(f"{key} {_word(b)} -> {_word(a)}" for key, (b, a) in keys.items())
+            said.setdefault(f"{row}: {words or 'the same stage'}", []).append(condition)
+    return [line if len(c) == len(made) else f"{line} ({'; '.join(c)})" for line, c in said.items()]
+
+
+def _word(value: Any) -> str:
+    text = "\N{EN DASH}" if value is None else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def leaves(found: Survey) -> set[str]:
+    """Keys of stages that no other stage of these runs starts from."""
+    return found.specs.keys() - {spec.parent for spec in found.specs.values()}
+
+
+def planned(entries: list[dict[str, Any]], path: Path) -> list[Planned]:
+    """Runs as they were stored.
+
+    Raises:
+        UserError: of another version.
+    """
+    try:
+        return [Planned(**entry) for entry in entries]
+    except TypeError:
+        raise UserError(f"{path} is of another version; the same `sslkit compare` makes it anew") from None
