@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sslkit.advice import Watch
 from sslkit.spec import Spec
 
 
@@ -27,6 +28,7 @@ class Bar:
     def __init__(self, label: str, spec: Spec, console: Console) -> None:
         self.images = images_a_step(spec)
         self.start: tuple[int, float] | None = None
+        self.watch = Watch(spec)
         self.progress = Progress(
             TextColumn("[bold]{task.description:9}"),
             BarColumn(bar_width=20),
@@ -48,6 +50,9 @@ class Bar:
         if "coverage" in line:
             shown.append(f"kept {line['coverage']:.0%}")
         self.progress.update(self.task, completed=done, values=" · ".join(shown))
+        warning = self.watch(line)
+        if warning:
+            self.progress.console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Bar:
         self.progress.start()

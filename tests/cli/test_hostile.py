@@ -48,7 +48,7 @@ def test_hostile_class_names_through_run_show_and_predict(tmp_path: Path) -> Non
     assert sslkit("predict", folder, "--test", "--all").code == 0
     with Path("predictions.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["file", "class", "confidence", "../../x", "'=cmd", "[/red]"]
+    assert header == ["file", "label", "class", "confidence", "../../x", "'=cmd", "[/red]"]
     assert len(rows) == 15
     assert {row[1] for row in rows} <= {"../../x", "'=cmd", "[/red]"}
     assert not any(cell.startswith(("=", "+", "@")) for row in [header, *rows] for cell in row)
