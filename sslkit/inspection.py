@@ -1,0 +1,59 @@
+"""One look at every image: can it be read, how large is it, what is in it, and what does it look like in small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from sslkit.checking import in_threads
+from sslkit.data import Raw
+from sslkit.duplicates import content, perceptual_hash
+from sslkit.image import Array, BadImageError, open_image, read_rgb
+
+THUMB = 16  # pixels
+LEVELS = np.arange(256) / 255
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one image is; of one that cannot be read, only why."""
+
+    bad: str  # the sentence, or ""
+    width: int = 0
+    height: int = 0
+    mode: str = ""  # Pillow's, as stored
+    form: str = ""  # "JPEG", "PNG", …; "" for arrays
+    content: bytes | None = None  # equal where all bytes are
+    hash: int = 0
+    thumb: Array | None = None  # (16, 16) uint8, grey
+    moments: Array | None = None  # (2, 3) means of the levels in [0, 1] and of their squares
+
+
+def inspect(raw: Raw, part: str) -> list[Look]:
+    """One look at every image of a part, by threads."""
+    return in_threads(lambda i: look(raw.source(i), raw.name(i, part)), range(len(raw.images)))
+
+
+def look(source: object, name: str) -> Look:
+    """One image; see `open_image` for what `source` may be."""
+    try:
+        with open_image(source, name) as image:
+            mode, form = image.mode, image.format or ""
+        rgb = read_rgb(source, name)
+    except BadImageError as error:
+        return Look(str(error))
+    grey = rgb.convert("L")
+    share = np.array(rgb.histogram()).reshape(3, 256) / (rgb.width * rgb.height)
+    return Look(
+        "",
+        rgb.width,
+        rgb.height,
+        mode,
+        form,
+        content(source),
+        perceptual_hash(grey),
+        np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BOX)),
+        np.stack([share @ LEVELS, share @ LEVELS**2]),
+    )
