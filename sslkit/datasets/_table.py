@@ -10,8 +10,20 @@ from pathlib import Path
 
 from sslkit.errors import UserError, one_line
 
-PATH = ("path", "file", "filename", "file_name", "image", "name")
-LABEL = ("label", "class")
+PATH = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "file_path",
+    "image",
+    "image_path",
+    "image_name",
+    "image_id",
+    "name",
+    "id",
+)
+LABEL = ("label", "class", "class_name", "category", "target")
 GROUP = ("group", "patient", "subject")
 UNLABELLED = ("", "-1")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
@@ -29,7 +41,7 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
         UserError: no such file, no text in UTF-8, no row, or a row that is too short.
     """
     try:
-        with file.expanduser().open(encoding="utf-8-sig", newline="") as stream:
+        with file.expanduser().open(encoding=_encoding(file), newline="") as stream:
             line = stream.readline()
             stream.seek(0)
             reader = csv.reader(stream, delimiter=max(",;\t", key=line.count))
@@ -42,7 +54,9 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
                     raise UserError(f"{file}, line {reader.line_num}: too few columns, {len(row)} of {len(first)}")
                 for column, i in place.items():
                     columns[column].append(row[i])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeError:
+        raise UserError(f"{file} is no text in UTF-8; save it again as such (in Excel: CSV UTF-8)") from None
+    except (OSError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else one_line(error)
         raise UserError(f"cannot read {file}: {reason}") from None
     if not any(columns.values()):
@@ -55,6 +69,12 @@ def plain(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:2] in FORMULA else text
 
 
+def _encoding(file: Path) -> str:
+    """UTF-16 where the file is marked so, as Excel writes "Unicode text"; else UTF-8."""
+    with file.expanduser().open("rb") as stream:
+        return "utf-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
 def _places(
     file: Path, first: list[str], known: Mapping[str, Sequence[str]], optional: Sequence[str]
 ) -> tuple[dict[str, int], bool]:
@@ -63,8 +83,11 @@ def _places(
     place = {c: lower.index(name) for c, names in known.items() for name in reversed(names) if name in lower}
     named = bool(place)
     free = [i for i in range(len(first)) if i not in place.values()]
+    wanted = [column for column in known if column not in place and column not in optional]
+    if named and "label" in wanted and len(free) > len(wanted):
+        raise UserError(f"{file}: which of the columns {[first[i] for i in free]} has the labels? Call it label")
     for column in known:
-        if column not in place and column not in optional:
+        if column in wanted:
             if not free:
                 raise UserError(f"{file} needs the columns {', '.join(known)}; its first line is {','.join(first)!r}")
             place[column] = free.pop(0)

@@ -95,6 +95,18 @@ def test_test_beats_validation(here: Path) -> None:
     assert (train.images, test.images) == (["a"], ["c"])
 
 
+def test_a_table_in_utf_16(here: Path) -> None:
+    (here / "t.csv").write_text("path\tlabel\na.png\tété\nb.png\t猫\n", "utf-16")
+    assert read("csv", file="t.csv")[0] == ["été", "猫"]
+
+
+@pytest.mark.parametrize("names", ["id,target", "image_id;class_name", "Image_Path\tcategory", "file_name,label"])
+def test_names_that_columns_often_have(names: str, here: Path) -> None:
+    between = next(c for c in ",;\t" if c in names)
+    classes, train, _ = table(here, f"{names}\na.png{between}x\nb.png{between}y\n")
+    assert (classes, train.images) == (["x", "y"], ["a.png", "b.png"])
+
+
 REFUSED = {
     "no train": ("path,label,split\na,x,test\n", "it says only 'test'"),
     "a strange part": ("path,label,split\na,x,train\nb,x,holdout\nc,x,test\n", "it says 'holdout'"),
@@ -102,6 +114,7 @@ REFUSED = {
     "a class of the test alone": ("path,label,split\na,x,train\nb,y,test\n", "no class of the training: ['y']"),
     "no label": ("path,label,split\na,,train\nb,x,test\n", "no row of the training part has a label"),
     "one twice": ("path,label,split\na,x,train\na,x,test\n", "lists 'a' more than once"),
+    "a column for each class": ("path,cat,dog\na,1,0\nb,1,1\n", "which of the columns ['cat', 'dog'] has the labels?"),
     "several labels": ("path,label\na,x\nb,y\nc,x|y\n", "row 3 ('c'): 'x|y' is several labels"),
     "several numbers": ("path,label\na,1\nb,2\nc,2 1\n", "row 3 ('c'): '2 1' is several labels"),
     "a short row": ("path,label,split\na,x,train\nb,x\n", "line 3: too few columns, 2 of 3"),
@@ -125,7 +138,9 @@ def test_what_cannot_be_read_is_refused(case: str, here: Path) -> None:
 
 def test_no_file_and_no_text(here: Path) -> None:
     (here / "bytes.csv").write_bytes(b"path,label,split\n\xff,x,train\n")
-    for file, words in (("gone.csv", "No such file"), (".", "Is a directory"), ("bytes.csv", "UnicodeDecodeError")):
+    with pytest.raises(UserError, match=r"bytes.csv is no text in UTF-8; save it again as such"):
+        read("csv", file="bytes.csv")
+    for file, words in (("gone.csv", "No such file"), (".", "Is a directory")):
         with pytest.raises(UserError, match=f"cannot read .*{words}"):
             read("csv", file=file)
 
