@@ -29,6 +29,13 @@ calibrated = click.option("--calibrated", is_flag=True, help="Probabilities by t
 @click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
 @click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
 @click.option("--all", "all_classes", is_flag=True, help="One column a class.")
+@click.option(
+    "--on-bad-image",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What an image does that cannot be read.",
+)
 @network
 @calibrated
 @plugins
@@ -37,6 +44,7 @@ def predict_command(
     run: str,
     paths: tuple[str, ...],
     out: str,
+    on_bad_image: str,
     plugins: tuple[str, ...],
     as_json: bool,
     **options: Any,
@@ -49,7 +57,10 @@ def predict_command(
 
     for plugin in plugins:
         load_plugin(plugin)
-    found = predict(Path(run), [Path(p) for p in paths], out=Path(out), **options)
+    skip = on_bad_image == "skip"
+    found = predict(Path(run), [Path(p) for p in paths], out=Path(out), skip_bad=skip, **options)
+    for reason in found.get("skipped", ()):
+        click.echo(f"skipped: {reason}", err=True)
     if as_json:
         click.echo(json.dumps(found))
         return

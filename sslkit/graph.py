@@ -31,7 +31,7 @@ TOLERANCE = 1e-4  # largest difference of a probability
 LARGEST = 2e9  # bytes: an ONNX file is one protocol buffer, which cannot hold more
 PREPROCESSING = [
     "turn the picture as its EXIF orientation says",
-    "convert it to 8-bit RGB, 16-bit greys scaled by depth",
+    "convert it to 8-bit RGB: transparency over white, deeper greys scaled by their depth",
     "crop the largest centred square and resize it to the size, bicubic with anti-aliasing (Pillow's ImageOps.fit)",
     "uint8, shape (batch, 3, size, size), channels in the order red, green, blue",
 ]

@@ -19,7 +19,7 @@ from sslkit.datasets._table import FORMULA
 from sslkit.errors import UserError
 from sslkit.evaluation import BATCH, scores
 from sslkit.finished import Predictor, load, test_set
-from sslkit.image import SUFFIXES, to_pixels
+from sslkit.image import SUFFIXES, Array, BadImageError, to_pixels
 
 ERRORS = 10  # that are listed
 
@@ -33,6 +33,7 @@ def predict(
     all_classes: bool = False,
     network: str = "averaged",
     calibrated: bool = False,
+    skip_bad: bool = False,
 ) -> dict[str, Any]:
     """Write `out` with file, class name and confidence of every image, and its label where that is known.
 
@@ -47,9 +48,10 @@ def predict(
         all_classes: one column more for every class, its probability.
         network: "averaged" or "student" at the last step, or "best", the averaged one at the best step by `--val`.
         calibrated: confidences by the temperature that was fitted on the validation part.
+        skip_bad: leave out images that cannot be read; `skipped` lists why.
 
     Raises:
-        UserError: no such run, no image, `out` exists, data that has changed since the run.
+        UserError: no such run, no image, one that cannot be read, `out` exists, data that has changed since the run.
     """
     if test == bool(paths):
         raise UserError("name image files or folders to predict, or --test, not both")
@@ -59,15 +61,17 @@ def predict(
     classes: list[str] = predictor.spec.data["classes"]
     if test:
         names, pixels, label = test_set(run, predictor.spec)
-        p = predictor.probabilities(pixels)
+        p, skipped = predictor.probabilities(pixels), dict[int, str]()
     else:
         files = [(file, _label(file, path, classes)) for path in paths for file in _files(path)]
         if not files:
             raise UserError(f"no image in {', '.join(map(str, paths))}; looked for {', '.join(SUFFIXES)}")
-        names, label = [str(file) for file, _ in files], torch.tensor([number for _, number in files])
-        p = _of_files(predictor, names)
+        p, skipped = _of_files(predictor, [str(file) for file, _ in files], skip_bad)
+        kept = [pair for i, pair in enumerate(files) if i not in skipped]
+        names, label = [str(file) for file, _ in kept], torch.tensor([number for _, number in kept])
     checkpoint.write_text(out, _table(names, p, label, classes, all_classes))
-    return {"images": len(names), "out": str(out)} | _judged(names, p, label, classes)
+    found: dict[str, Any] = {"images": len(names), "out": str(out)} | _judged(names, p, label, classes)
+    return found | {"skipped": list(skipped.values())} if skipped else found
 
 
 def _files(path: Path) -> list[Path]:
@@ -83,15 +87,39 @@ def _label(file: Path, top: Path, classes: Sequence[str]) -> int:
     return next((classes.index(name) for name in reversed(inside) if name in classes), -1)
 
 
-def _of_files(predictor: Predictor, names: Sequence[str]) -> Tensor:
-    """(N, C) probabilities; a batch of images at a time is in memory."""
+def _of_files(predictor: Predictor, names: Sequence[str], skip_bad: bool) -> tuple[Tensor, dict[int, str]]:
+    """(N, C) probabilities of the images that can be read, and of the others place -> reason.
+
+    A batch of images at a time is in memory.
+
+    Raises:
+        BadImageError: an image cannot be read, unless these are skipped; or none can.
+    """
     size = predictor.spec.data["size"]
-    found = []
+    found: list[Tensor] = []
+    skipped: dict[int, str] = {}
+
+    def read(name: str) -> Array | BadImageError:
+        try:
+            return to_pixels(name, size, name)
+        except BadImageError as error:
+            return error
+
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(names), BATCH):
-            some = list(pool.map(lambda name: to_pixels(name, size, name), names[start : start + BATCH]))
-            found.append(predictor.probabilities(torch.from_numpy(np.stack(some))))
-    return torch.cat(found)
+            good = []
+            for i, pixels in enumerate(pool.map(read, names[start : start + BATCH]), start):
+                if isinstance(pixels, BadImageError):
+                    if not skip_bad:
+                        raise BadImageError(f"{pixels}; --on-bad-image skip goes on without such images")
+                    skipped[i] = str(pixels)
+                else:
+                    good.append(pixels)
+            if good:
+                found.append(predictor.probabilities(torch.from_numpy(np.stack(good))))
+    if not found:
+        raise BadImageError(f"no image can be read; the first: {skipped[0]}")
+    return torch.cat(found), skipped
 
 
 def _judged(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[str]) -> dict[str, Any]:

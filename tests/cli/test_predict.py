@@ -122,6 +122,30 @@ def test_names_are_no_formulas(finished: Finished) -> None:
     assert table()[0]["file"] == "'=cmd.png"
 
 
+def test_images_that_cannot_be_read_are_left_out_on_request(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("d").mkdir()
+    for i in range(6):
+        if i in (0, 4):
+            Path(f"d/{i}.png").write_text("no image")
+        else:
+            Image.new("L", (8, 8), 40 * i).save(f"d/{i}.png")
+    monkeypatch.setattr(prediction, "BATCH", 2)
+    assert_refused(sslkit("predict", finished.folder, "d"), "d/0.png", "--on-bad-image skip")
+    assert not Path("predictions.csv").exists()
+    made = sslkit("predict", finished.folder, "d", "--on-bad-image", "skip", "--json")
+    assert [row["file"] for row in table()] == [f"d/{i}.png" for i in (1, 2, 3, 5)]
+    assert made.json["images"] == 4
+    assert [("d/0.png" in made.json["skipped"][0]), ("d/4.png" in made.json["skipped"][1])] == [True, True]
+    assert "skipped: d/4.png" in made.err
+    alone = sslkit("predict", finished.folder, "d/5.png", "--out", "5.csv", "--json")
+    assert table("5.csv")[0] == table()[3]
+    assert "skipped" not in alone.json
+    only = sslkit("predict", finished.folder, "d/0.png", "--out", "0.csv", "--on-bad-image", "skip")
+    assert_refused(only, "no image can be read", "d/0.png")
+
+
 BAD = {
     "nothing to predict": ([], "--test"),
     "both": (["--test", "x.png"], "not both"),
