@@ -82,8 +82,9 @@ def photos(root: Path) -> None:
 def test_predicting_the_test_folder_gives_the_reported_accuracy(untimed: None) -> None:
     """By `predict` and, from what the JSON beside it says alone, by the ONNX file: names and preparation travel."""
     photos(Path("photos"))
-    sets = ("--set", "finetune.steps=40", "--set", "finetune.batch=16", "--size", "16", "--labels", "8/class")
-    made = run("--data", "folder:photos", *sets, "--json")
+    sets = ("--set", "finetune.steps=40", "--set", "finetune.batch=16", "--set", "finetune.lr=1e-2", "--size", "16")
+    asked = ("--labels", "20/class", "--stages", "finetune", "--backbone", "wrn_10_1")
+    made = run("--data", "folder:photos", *asked, *sets, "--json")
     assert made.code == 0, made.err
     folder, reported = folder_of(made, Path("runs")), made.json["headline"]["top1"]
     for options in ((), ("--network", "averaged")):
@@ -93,7 +94,6 @@ def test_predicting_the_test_folder_gives_the_reported_accuracy(untimed: None) -
     with Path("0.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["label"] for row in rows} == {*CLASSES}
-    assert len({row["class"] for row in rows}) > 2, "it has learned something"
 
     assert sslkit("export", folder, "--format", "onnx", "--out", "m.onnx").code == 0
     about, session = json.loads(Path("m.onnx.json").read_text("utf-8")), onnxruntime.InferenceSession("m.onnx")
@@ -105,6 +105,7 @@ def test_predicting_the_test_folder_gives_the_reported_accuracy(untimed: None) -
         (p,) = session.run(None, {"images": pixels})
         right += about["classes"][int(p.argmax())] == row["label"]
     assert right / len(rows) == pytest.approx(reported)
+    assert reported > 0.5, "it has learned something"
 
 
 def test_the_share_that_is_kept_is_shown_while_a_stage_trains(finished: Finished) -> None:
