@@ -15,6 +15,7 @@ class Commands(click.Group):
     beside: ClassVar[Mapping[str, str]] = {
         "compare": "sslkit.harness.commands",
         "table": "sslkit.harness.commands",
+        "runs": "sslkit.harness.runs",
         "data": "sslkit.data_command",
         "predict": "sslkit.commands",
         "export": "sslkit.commands",

@@ -1,0 +1,53 @@
+"""What the stages of a comparison logged while they were trained, as one long pandas frame."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sslkit.progress import KEPT
+from sslkit.store import PathLike
+
+SHARES = {"val_top1": "top-1 on validation", "coverage": "kept pseudo-labels", "precision": "right among the kept"}
+LEFT_OUT = (*KEPT, "recall", "confidence")
+COLUMNS = ("condition", "row", "seed", "step", "quantity", "value")
+
+
+def history(frame: pd.DataFrame, runs: PathLike) -> pd.DataFrame:
+    """The log of every line of `load`: condition, row, seed, step, quantity, value.
+
+    Quantities are the loss terms, and as shares in [0, 1] those of `SHARES`. Each is a mean over ten steps. What is
+    missing or damaged in a log is left out.
+
+    Args:
+        frame: as `load` gives it.
+        runs: root of the store.
+    """
+    stages = frame.loc[frame["error"] == "", ["condition", "row", "seed", "key"]]
+    found = [
+        (condition, row, seed, line["step"], quantity, value)
+        for condition, row, seed, key in stages.itertuples(index=False)
+        for line in logged(Path(runs) / "stages" / key / "metrics.jsonl")
+        for quantity, value in line.items()
+        if quantity not in LEFT_OUT and _is_number(value) and _is_number(line.get("step"))
+    ]
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def logged(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a log."""
+    with contextlib.suppress(OSError):
+        for text in path.read_text("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):
+                line = json.loads(text)
+                if isinstance(line, dict):
+                    yield line
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
