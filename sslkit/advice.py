@@ -106,10 +106,10 @@ def takes_over(stage: str, guess: Sequence[float], truth: Sequence[float], class
     more = guess[c] - truth[c]
     if not (more >= 0.3 or (more >= 0.15 and guess[c] >= 3 * truth[c])):
         return None
+    advice = "raise labeler.tau, lower the weight of pseudo-labels" if stage == "semi" else "train longer"
     return (
         f"class {classes[c]!r} takes over in stage {stage}: {guess[c]:.0%} of the test images are predicted to be it, "
-        f"{truth[c]:.0%} are; raise labeler.tau, lower the weight of pseudo-labels or {stage}.lr, or label more images "
-        "of the other classes"
+        f"{truth[c]:.0%} are; {advice}, lower the learning rate, or label more images of the other classes"
     )
 
 

@@ -186,7 +186,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
         found.append(f"best/val: the averaged network at the step that was best on the validation part ({steps}).")
     if results["stages"][-1].get("calibration"):
         found.append(_calibrated(results["stages"][-1]))
-    return found + [f"Warning: {sentence}." for sentence in results.get("remarks", ())]
+    return found + [f"Warning: {escape(sentence)}." for sentence in results.get("remarks", ())]
 
 
 def _calibrated(row: dict[str, Any]) -> str:

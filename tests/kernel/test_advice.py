@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from sslkit import pipeline
 from sslkit.advice import Watch, before, gain, takes_over
+from sslkit.report import results_table
 from sslkit.spec import Spec
 from tests.cli.call import folder_of, run, sslkit
 
@@ -109,6 +111,16 @@ def test_one_class_takes_over(guess: list[float], truth: list[float], warned: bo
     assert bool(found) == warned
     if found:
         assert f"'[b]0' takes over in stage semi: {guess[0]:.0%} of the test images" in found
+        assert "labeler.tau" not in str(takes_over("finetune", guess, truth, names))
+
+
+def test_names_in_warnings_are_no_markup() -> None:
+    row = {"stage": "semi", "method": "a", "networks": {}, "losses": {}, "seconds": 1, "new": True}
+    results = {"run": "r", "headline": {"top1": None}, "gains": {}, "pretrain": "trained", "stages": [row]}
+    *_, said = results_table(results | {"remarks": ["class '[b]0' takes over"]})
+    with (console := Console()).capture() as shown:
+        console.print(said)
+    assert shown.get() == "Warning: class '[b]0' takes over.\n"
 
 
 def results(gained: float, coverage: float | None, precision: float | None, control: bool = True) -> dict[str, Any]:
