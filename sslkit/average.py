@@ -48,10 +48,17 @@ class Average(torch.nn.Module):
     def _pairs(self, student: Classifier) -> tuple[Lists, Lists]:
         """Tensors to average and to copy, mine and the student's, looked up once."""
         if not self._known or self._known[0] is not student:
-            pairs = list(zip(self.network.parameters(), student.parameters(), strict=True))
+            found = zip(self.network.parameters(), student.parameters(), strict=True)
+            pairs = [(_shard(mine), _shard(theirs)) for mine, theirs in found]
             buffers = list(zip(self.network.buffers(), student.buffers(), strict=True))
             average = self.buffer_rule == "average"
             lerp = [*pairs, *(pair for pair in buffers if average and pair[0].is_floating_point())]
             copied = [pair for pair in buffers if not (average and pair[0].is_floating_point())]
             self._known = [student, *(([mine for mine, _ in p], [theirs for _, theirs in p]) for p in (lerp, copied))]
         return self._known[1], self._known[2]
+
+
+def _shard(x: Any) -> Tensor:
+    """What this process has of a parameter: all, or with `--fsdp` its shard."""
+    own: Tensor = x.detach().to_local() if hasattr(x, "to_local") else x
+    return own

@@ -50,6 +50,11 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tens
         raise DamagedError(f"checkpoint {path} is missing or damaged ({one_line(error)})") from None
 
 
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a small file atomically.
 

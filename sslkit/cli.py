@@ -42,6 +42,7 @@ KEYS = {
     "seed": "seed",
     "grad_checkpoint": "grad_checkpoint",
     "compile": "compile",
+    "fsdp": "fsdp",
     "device": "device",
     "precision": "precision",
     "threads": "threads",
@@ -75,6 +76,7 @@ def cli() -> None:
 @click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")
 @click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks going backward.")
 @click.option("--compile", is_flag=True, default=None, help="Networks by torch.compile; needs a compiler.")
+@click.option("--fsdp", is_flag=True, default=None, help="By torchrun: a shard of the weights in each process.")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
 @click.option("--threads", type=int, help="On a CPU.  [default: cores, at most 8]")

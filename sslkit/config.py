@@ -151,9 +151,8 @@ class Config:
     weights: str | None = None  # what the first stage starts from: a file, a run, timm or timm:NAME
     grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
     compile: bool = False  # networks by torch.compile
+    fsdp: bool = False  # several processes keep a shard of the weights each
     time: float | None = None  # seconds of the whole run, which set the steps; 2h, 90m and 45s can be written
-    grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
-    compile: bool = False  # networks by torch.compile
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

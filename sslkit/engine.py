@@ -12,19 +12,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_
 
 from sslkit import checkpoint, ranks
 from sslkit.calibration import calibrate
 from sslkit.contracts import Batch, Losses
 from sslkit.errors import Stopped
 from sslkit.evaluation import autocast, logits, outputs, scores
-from sslkit.log import EVERY, Log, NonFinite
-from sslkit.losses import gather
+from sslkit.log import EVERY, Log, NonFinite, SharedLog
 from sslkit.network import Classifier
-from sslkit.optim import learning_rate, optimizer
+from sslkit.optim import learning_rate, optimizer, optimizer_tensors, restore_optimizers
 from sslkit.randomness import Step
-from sslkit.stage import Job, checkpoints, last_checkpoint, not_finite, optimizer_tensors, restore_optimizers
+from sslkit.stage import Job, checkpoints, last_checkpoint, not_finite
 
 EVALUATIONS = 10  # of the validation part in a stage, where there is one
 Report = Callable[[int, dict[str, Any]], None]  # steps done, the line that was logged
@@ -58,12 +57,10 @@ class Engine:
         self.training, self.total = job.spec.training, int(job.spec.training["steps"])
         self.device = torch.device(self.spec.device)
         self.rank, self.world = ranks.rank(), ranks.count()
+        self.wrapped: Any = ranks.wrap(self.algorithm, self.average, self.spec) if self.world > 1 else self.algorithm
         modules = self.algorithm.trainable()
         self.trainable = {n: [p for p in m.parameters() if p.requires_grad] for n, m in modules.items()}
         self.optimizers = {n: optimizer(m, self.algorithm.student, self.training) for n, m in modules.items()}
-        self.wrapped: Any = self.algorithm
-        if self.world > 1:
-            self.wrapped = ranks.wrap(self.algorithm)
         self.bad = torch.zeros((), device=self.device)  # 1 from the first step that was not finite
         self.norm = torch.zeros((), device=self.device)
         self.averages = all(module is not self.average for module in self.algorithm.modules())
@@ -72,8 +69,7 @@ class Engine:
 
     def run(self, batch: Batch, step: Step) -> Losses:
         self.runs += 1
-        if self.world > 1:  # gradients are exchanged with the last micro-batch
-            self.wrapped.require_backward_grad_sync = self.runs == self.training["accumulate"]
+        ranks.exchange_next(self.wrapped, last=self.runs == self.training["accumulate"])
         with autocast(self.spec):
             losses: Losses = self.wrapped(batch, step)
         return losses
@@ -83,12 +79,13 @@ class Engine:
 
     def update(self, name: str = "main") -> None:
         parameters = self.trainable[name]
-        self.norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        self.norm = ranks.norm(parameters)
         if self.training["clip"]:
             clip_grads_with_norm_(parameters, self.training["clip"], self.norm)
         self.bad = torch.maximum(self.bad, (~self.norm.isfinite()).float())
         chosen: Any = self.optimizers[name]
-        chosen.found_inf = self.bad  # fused optimizers leave weights and state alone where it is 1
+        if chosen.defaults["fused"]:
+            chosen.found_inf = self.bad  # they leave weights and state alone where it is 1
         chosen.step()
         chosen.zero_grad()
         if self.world > 1:
@@ -206,9 +203,9 @@ class Engine:
     # Checkpoints: algorithm, average and optimizers at a step; draws are functions and need no saving.
 
     def _save(self, log: Log) -> None:
+        tensors = self.job.weights() | optimizer_tensors(self.optimizers)
         if self.rank:
             return
-        tensors = self.job.weights() | optimizer_tensors(self.optimizers)
         about = {"step": self.done, "seconds": self.seconds, "log": log.position, "best": self.best}
         self._write(f"checkpoint-{self.done:09d}", tensors, about)
         for old in checkpoints(self.folder)[:-2]:  # the last but one stays, should the last be damaged later
@@ -227,24 +224,3 @@ class Engine:
         self.say(f"{self.spec.stage} goes on from step {self.done}")
         ranks.barrier()  # the leader may remove it later
         return self.done, about["log"]
-
-
-class SharedLog(Log):
-    """The log of several processes: a row is of what all of them saw, and the leader alone writes."""
-
-    def __init__(self, folder: Path, position: int, step: int) -> None:
-        self._rows = []
-        if ranks.leads():
-            super().__init__(folder, position, step)
-
-    def flush(self, step: int, **also: float) -> dict[str, Any]:
-        rows, n = gather(torch.stack(self._rows)[None]), len(self._names)  # (ranks, steps, columns)
-        self._rows = list(torch.cat([rows[..., :n].mean(0), rows[..., n:].sum(0)], 1))
-        if ranks.leads():
-            return super().flush(step, **also)
-        self._rows = []
-        return {}
-
-    def close(self) -> None:
-        if ranks.leads():
-            super().close()

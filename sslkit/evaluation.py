@@ -43,6 +43,10 @@ def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec
         for some, read in zip(mine, in_turn(pixels, mine), strict=True):
             images = normalise(read.to(spec.device), mean, std)
             found[some] = algorithm.predict(network, images).float().cpu()
+        if spec.training.get("fsdp"):  # the others cannot go through the network without this one
+            blank = torch.zeros(1, 3, spec.data["size"], spec.data["size"], device=spec.device)
+            for _ in range(-(-len(pixels) // (BATCH * ranks.count())) - len(mine)):
+                algorithm.predict(network, blank)
     network.train(was_training)
     return ranks.total(found)
 

@@ -15,9 +15,11 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 
+from sslkit import ranks
 from sslkit.contracts import Losses
 from sslkit.errors import UserError, one_line
 from sslkit.evaluation import label_quality, label_scores
+from sslkit.losses import gather
 
 EVERY = 10  # steps
 
@@ -101,6 +103,27 @@ class Log:
 
     def close(self) -> None:
         self._board.file.close()
+
+
+class SharedLog(Log):
+    """The log of several processes: a row is of what all of them saw, and the leader alone writes."""
+
+    def __init__(self, folder: Path, position: int, step: int) -> None:
+        self._rows = []
+        if ranks.leads():
+            super().__init__(folder, position, step)
+
+    def flush(self, step: int, **also: float) -> dict[str, Any]:
+        rows, n = gather(torch.stack(self._rows)[None]), len(self._names)  # (ranks, steps, columns)
+        self._rows = list(torch.cat([rows[..., :n].mean(0), rows[..., n:].sum(0)], 1))
+        if ranks.leads():
+            return super().flush(step, **also)
+        self._rows = []
+        return {}
+
+    def close(self) -> None:
+        if ranks.leads():
+            super().close()
 
 
 class Board:

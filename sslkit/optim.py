@@ -8,8 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from sslkit.checkpoint import under
 from sslkit.network import Classifier
+from sslkit.sharding import like, whole
 
 
 def optimizer(module: nn.Module, student: Classifier, training: Mapping[str, Any]) -> torch.optim.Optimizer:
@@ -33,8 +36,34 @@ def optimizer(module: nn.Module, student: Classifier, training: Mapping[str, Any
         for (scale, decayed), parameters in groups.items()
     ]
     if training["optimizer"] == "sgd":
-        return torch.optim.SGD(chosen, training["lr"], momentum=0.9, nesterov=True, fused=True)
+        fused = not training.get("fsdp")  # torch has no fused SGD of shards
+        return torch.optim.SGD(chosen, training["lr"], momentum=0.9, nesterov=True, fused=fused)
     return torch.optim.AdamW(chosen, training["lr"], (0.9, training["beta2"]), fused=True)
+
+
+def optimizer_tensors(optimizers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
+    """The states of the optimizers, for a checkpoint; as of `Job.weights`."""
+    states = {
+        f"optimizer.{name}.{i}.{k}": v
+        for name, chosen in optimizers.items()
+        for i, state in chosen.state_dict()["state"].items()
+        for k, v in state.items()
+        if v is not None
+    }
+    return whole(states)
+
+
+def restore_optimizers(optimizers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor]) -> None:
+    """Put the tensors of `optimizer_tensors` back."""
+    for name, chosen in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in under(f"optimizer.{name}.", tensors).items():
+            i, _, field = key.partition(".")
+            state.setdefault(int(i), {})[field] = value
+        chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})
+        for parameter, kept in chosen.state.items():  # fused optimizers want the parameter's memory layout
+            same = {k: like(v, parameter) for k, v in kept.items() if v.shape == parameter.shape}
+            kept |= {k: torch.empty_like(parameter).copy_(v) for k, v in same.items()}
 
 
 def learning_rate(index: int, steps: int, training: Mapping[str, Any]) -> float:

@@ -13,10 +13,10 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -25,10 +25,16 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import get_total_norm
 
+from sslkit.average import Average
 from sslkit.contracts import Algorithm
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.losses import gather
+from sslkit.sharding import gathered, shard
+
+if TYPE_CHECKING:
+    from sslkit.spec import Spec
 
 T = TypeVar("T")
 ENVIRONMENT = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets
@@ -171,12 +177,25 @@ def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
 
 
-def wrap(algorithm: Algorithm) -> nn.Module:
-    """The algorithm, whose backward averages gradients over the ranks."""
+def wrap(algorithm: Algorithm, average: Average, spec: Spec) -> nn.Module:
+    """The algorithm, whose backward averages gradients over the ranks; with `fsdp` each rank keeps shards alone."""
+    if spec.training.get("fsdp"):
+        return shard(algorithm, average, torch.device(spec.device))
     unused = not algorithm.classifies  # the head: only then it must be looked for
     with warnings.catch_warnings():  # torch 2.14 renamed an argument that 2.9 wants
         warnings.simplefilter("ignore", FutureWarning)
         return DistributedDataParallel(algorithm, broadcast_buffers=False, find_unused_parameters=unused)
+
+
+def exchange_next(wrapped: nn.Module, last: bool) -> None:
+    """Whole gradients are exchanged with the last micro-batch, those in shards with each: none is kept whole."""
+    if isinstance(wrapped, DistributedDataParallel):
+        wrapped.require_backward_grad_sync = last
+
+
+def norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """The norm of the gradient over all parameters, and over all shards: a scalar, equal on all ranks."""
+    return gathered(get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 
 class Statistics:

@@ -22,7 +22,6 @@ from sslkit.resolve import to_toml
 from sslkit.spec import stamp
 from sslkit.store import read_json, write_json
 
-
 FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
 
 

@@ -82,17 +82,17 @@ def specify(
     main = "algo" if "algo" in algorithm else "pretrainer"
     views = _views(config, registry.load(PARTS[main], algorithm[main].name), training)
     settings = _settings(training, views)
-    settings |= {name: True for name in ("grad_checkpoint", "compile") if getattr(config, name)}
+    settings |= {name: True for name in ("grad_checkpoint", "compile", "fsdp") if getattr(config, name)}
     data = {
         "fingerprint": images.fingerprint,
         "size": images.size,
         "classes": images.classes,
         "counts": torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist(),
     }
+    data |= {name: list(x) for name, x in zip(("mean", "std"), normalization(config, images), strict=True)}
     used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
     if not views.keys() & {"unlabeled", "all"}:
         del used["pool"]
-    data |= {name: list(x) for name, x in zip(("mean", "std"), normalization(config, images), strict=True)}
     data |= {name: stamp(index) for name, index in used.items()}
     data |= {"whole": True} if config.data.whole else {}
     described = {section: _described(section, part) for section, part in parts.items()}

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim import Optimizer
 
 from sslkit import checkpoint, registry
 from sslkit.augment.policy import Policy
 from sslkit.average import Average
+from sslkit.checkpoint import under
 from sslkit.config import PARTS
 from sslkit.contracts import Algorithm, Setup
 from sslkit.data import Images
@@ -28,6 +28,7 @@ from sslkit.network import Classifier, Shape
 from sslkit.on_demand import Pixels
 from sslkit.randomness import seeded
 from sslkit.resolve import SLOTS, argument, options
+from sslkit.sharding import spread, whole
 from sslkit.spec import Spec
 from sslkit.splits import Split
 from sslkit.start import take_over
@@ -47,12 +48,15 @@ class Job:
     evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
 
     def weights(self) -> dict[str, Tensor]:
-        """The student, the averaged network, and what else of the algorithm has a state; no tensor twice."""
+        """The student, the averaged network, and what else of the algorithm has a state; no tensor twice.
+
+        Of several processes with shards all must ask for them, and the leader has the weights.
+        """
         parts = {"student.": self.algorithm.student, "averaged.": self.average.network}
         weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
         known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
         own = self.algorithm.state_dict(keep_vars=True).items()
-        return weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known}
+        return whole(weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known})
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put the tensors of `weights` back."""
@@ -66,36 +70,14 @@ def restore(algorithm: Algorithm, average: Average, tensors: Mapping[str, Tensor
         UserError: they are of another algorithm or network.
     """
     try:
-        algorithm.student.load_state_dict(under("student.", tensors))
-        average.network.load_state_dict(under("averaged.", tensors))
-        extra = algorithm.load_state_dict(under("algorithm.", tensors), strict=False).unexpected_keys
+        for network, prefix in ((algorithm.student, "student."), (average.network, "averaged.")):
+            network.load_state_dict(spread(network, under(prefix, tensors)))
+        own = spread(algorithm, under("algorithm.", tensors))
+        extra = algorithm.load_state_dict(own, strict=False).unexpected_keys
     except RuntimeError as error:
         raise UserError(f"the weights do not fit: {one_line(error)}") from None
     if extra:
         raise UserError(f"the weights do not fit: the algorithm has no {extra[0]}")
-
-
-def optimizer_tensors(optimizers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
-    """The states of the optimizers, for a checkpoint."""
-    return {
-        f"optimizer.{name}.{i}.{k}": v
-        for name, chosen in optimizers.items()
-        for i, state in chosen.state_dict()["state"].items()
-        for k, v in state.items()
-        if v is not None
-    }
-
-
-def restore_optimizers(optimizers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors of `optimizer_tensors` back."""
-    for name, chosen in optimizers.items():
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in under(f"optimizer.{name}.", tensors).items():
-            i, _, field = key.partition(".")
-            state.setdefault(int(i), {})[field] = value
-        chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})
-        for parameter, kept in chosen.state.items():  # fused optimizers want the parameter's memory layout
-            kept |= {k: torch.empty_like(parameter).copy_(v) for k, v in kept.items() if v.shape == parameter.shape}
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -292,8 +274,3 @@ def _skips(spec: Spec, student: Classifier) -> bool:
         for m in student.modules()
     )
     return asked == "on" or (asked == "auto" and spec.device == "cpu" and not coupled)
-
-
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, without it."""
-    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

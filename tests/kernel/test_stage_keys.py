@@ -164,6 +164,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "threads": (3, NONE),
     "grad_checkpoint": (True, NONE),
     "compile": (True, ALL),
+    "fsdp": (True, ALL),
 }
 # A data set has its own folder of tests, mirrored digits are refused, there is one pretrainer, weights are a file, and
 # what device and precision come to is asked of the machine below.
