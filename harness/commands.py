@@ -23,6 +23,7 @@ form = click.option(
     "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the end of --out's name, else rich]"
 )
 out = click.option("--out", metavar="FILE", help="Write it to this file, which is replaced, and not to the screen.")
+as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 delta = click.option("--delta", default=1.0, show_default=True, help="Points within which arms are equivalent.")
 
 
@@ -44,12 +45,16 @@ delta = click.option("--delta", default=1.0, show_default=True, help="Points wit
 @click.option("--threads", type=int, default=1, show_default=True, help="Of each run, on a CPU.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each a process.")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
-@click.option("--name", default="compare", show_default=True, help="Beginning of the comparison's name.")
+@click.option("--name", help="Beginning of the comparison's name.  [default: the study's, or compare]")
+@click.option(
+    "--cluster", metavar="slurm|local,KEY=VALUE", help="As jobs of a cluster, by submitit: slurm,partition=gpu."
+)
 @click.option("--equal-compute", is_flag=True, help="Also finetune+ at the cost of the dearest arm.")
 @click.option("--keep", is_flag=True, help="Keep the weights of all stages.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and what it could show, and stop.")
 @delta
 @form
+@as_json
 @out
 @store
 def compare_command(
@@ -63,85 +68,76 @@ def compare_command(
     threads: int,
     jobs: int,
     plugins: tuple[str, ...],
-    name: str,
+    name: str | None,
+    cluster: str | None,
     equal_compute: bool,
     keep: bool,
     dry_run: bool,
     delta: float,
     form: str | None,
+    as_json: bool,
     out: str | None,
     runs: str,
     **lists: str | None,
 ) -> None:
     """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
-    from sslkit.harness.arms import plan, product
-    from sslkit.harness.compare import Options, compare, introduce, settled
-    from sslkit.harness.cost import equal_compute as with_equal_compute
-    from sslkit.harness.studies import CONDITIONS, read_study
-    from sslkit.harness.survey import survey
-    from sslkit.resolve import parse_set, read_toml
-    from sslkit.store import Store
+    from sslkit.harness.compare import Options, compare, introduce
+    from sslkit.harness.execute import execute
+    from sslkit.harness.request import Words, comparison
+    from sslkit.harness.studies import CONDITIONS
+    from sslkit.resolve import parse_set
 
     place = writable(out)
     if jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
     for plugin in plugins:
         load_plugin(plugin)
-    base: dict[str, Any] = (read_toml(config) if config else {}) | dict(map(parse_set, sets))
-    base |= {"threads": threads}
     varied = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
     varied |= dict(values(text) for text in vary)
-    conditions = {key: split(lists[option]) for option, key in CONDITIONS.items() if lists[option]}
-    remarks: list[str] = []
-    settings: Any = lambda called: {}  # noqa: E731
-    if study is None:
-        arms = product(base, varied, remarks)
-    elif varied:
-        raise UserError("a study has its own arms; drop --algo, --teacher, --labeler, --mixer and --vary")
-    else:
-        asked = read_study(study, scale)
-        arms, settings, conditions = asked.arms, asked.settings, asked.conditions | conditions
-        seeds, reference = asked.seeds if seeds is None else seeds, reference or asked.reference
-        remarks.append(asked.question)
-        name = name if name != "compare" else Path(study).stem
-    if len(conditions.get("data.name", ())) == 1:
-        base["data.name"] = conditions.pop("data.name")[0]
-    seeds, reference = 8 if seeds is None else seeds, reference or "finetune+"
-    cache = Store(runs).data
-    comparison = settled(plan(base, arms, conditions, seeds, reference, remarks, cache, settings), runs, name)
-    found = survey(comparison, Store(runs))
-    if equal_compute:
-        comparison = settled(with_equal_compute(comparison, found, cache), runs, name)
-        found = survey(comparison, Store(runs))
-    console = Console(stderr=True)
-    introduce(comparison, found, runs, console, timed=dry_run)
+    groups = {option: split(lists[option]) for option in CONDITIONS if lists[option]}
+    base = dict(map(parse_set, sets)) | {"threads": threads}
+    words = Words(base, varied, groups, study, scale, seeds, reference, config, equal_compute)
+    name = name or words.name
+    console, work = Console(stderr=True), execute
+    if cluster:
+        from sslkit.harness.cluster import parse
+
+        work = parse(cluster)
+    made, found = comparison(words, runs, name)
+    introduce(made, found, runs, console, timed=dry_run)
     if not dry_run:
-        how = Options(name, jobs, keep, plugins)
-        show(compare(comparison, found, runs, console, how), form, delta, place)
+        how = Options(name, study or "", jobs, keep, plugins, work)
+        show(compare(made, found, runs, console, how), "json" if as_json else form, delta, place)
 
 
 @click.command("table")
 @click.argument("name", required=False)
+@click.option(
+    "--style", type=click.Choice(["paper"]), help="The paper's table alone: model, method, labels, published."
+)
 @delta
 @form
+@as_json
 @out
 @store
-def table_command(name: str | None, delta: float, form: str | None, out: str | None, runs: str) -> None:
+def table_command(
+    name: str | None, style: str | None, delta: float, form: str | None, as_json: bool, out: str | None, runs: str
+) -> None:
     """Print the table of a comparison again, from stored runs; without NAME of the newest. html is a whole page."""
     from sslkit.harness.frame import find
 
-    show(find(runs, name), form, delta, writable(out))
+    show(find(runs, name), "json" if as_json else form, delta, writable(out), style)
 
 
-def show(folder: Path, form: str | None, delta: float, out: Path | None) -> None:
+def show(folder: Path, form: str | None, delta: float, out: Path | None, style: str | None = None) -> None:
     """Print a comparison in one of the formats, or write it to a file and print the file's name."""
     from sslkit.checkpoint import write_text
 
     form = form or next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), "rich")
     if out is None and form == "rich":
-        print_rich(folder, delta, Console())
+        print_rich(folder, delta, Console(), style)
         return
-    made = in_format(folder, form, delta).rstrip("\n")
+    made = in_format(folder, form, delta, style).rstrip("\n")
     if out is None:
         click.echo(made)
         return
@@ -149,7 +145,7 @@ def show(folder: Path, form: str | None, delta: float, out: Path | None) -> None
     click.echo(out)
 
 
-def in_format(folder: Path, form: str, delta: float) -> str:
+def in_format(folder: Path, form: str, delta: float, style: str | None) -> str:
     """What the file of a format holds."""
     from sslkit.harness.tables import render
 
@@ -159,15 +155,15 @@ def in_format(folder: Path, form: str, delta: float) -> str:
         return page(folder, delta)
     if form == "rich":
         file = io.StringIO()
-        print_rich(folder, delta, Console(file=file, width=120))
+        print_rich(folder, delta, Console(file=file, width=120), style)
         return file.getvalue()
-    return str(render(folder, form, delta))
+    return str(render(folder, form, delta, style))
 
 
-def print_rich(folder: Path, delta: float, console: Console) -> None:
+def print_rich(folder: Path, delta: float, console: Console, style: str | None) -> None:
     from sslkit.harness.tables import render
 
-    for part in render(folder, "rich", delta):
+    for part in render(folder, "rich", delta, style):
         console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
     console.print(f"in {folder}", highlight=False, markup=False, soft_wrap=True)
 

@@ -23,7 +23,7 @@ from sslkit.prepare import prepare
 from sslkit.report import duration
 from sslkit.spec import Spec
 from sslkit.store import PathLike, Store
-from sslkit.timing import step_seconds
+from sslkit.timing import Seconds, step_seconds
 
 Work = Callable[
     [Comparison, Sequence[Planned], PathLike, int, Sequence[PathLike], bool, Callable[[Planned], None]], None
@@ -35,6 +35,7 @@ class Options:
     """How a comparison is carried out; nothing of it changes a result."""
 
     name: str = "compare"  # beginning of its folder's name
+    study: str = ""  # whose arms they are
     jobs: int = 1
     keep: bool = False  # weights of all stages
     plugins: Sequence[PathLike] = ()
@@ -93,7 +94,10 @@ def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> floa
         wanted = {stage.spec.key for stage in stages(prepared, resolve_machine(prepared.config))}
         mine = [spec for spec in specs if spec.key in wanted]
         specs = [spec for spec in specs if spec.key not in wanted]
-        found = step_seconds(mine, prepared.images, prepared.split)
+        found: dict[str, Seconds] = {}
+        for data in filter(None, (prepared, prepared.source)):
+            own = [spec for spec in mine if spec.data["fingerprint"] == data.images.fingerprint]
+            found |= step_seconds(own, data.images, data.split)
         total += sum(found[spec.key].step * int(spec.training["steps"]) for spec in mine)
     return total * comparison.seeds
 
@@ -107,7 +111,8 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
     """
     store = Store(runs)
     folder = store.run_folder(how.name, comparison.digest, again=False)
-    entries = ledger.begin(store, folder, comparison, found, how.keep, _about(comparison, found, store, folder))
+    about = _about(comparison, found, store, folder) | {"study": how.study}
+    entries = ledger.begin(store, folder, comparison, found, how.keep, about)
     failed: list[Planned] = []
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),

@@ -149,5 +149,10 @@ def longer(rows: dict[str, dict[str, Any]], arms: list[str]) -> int:
 def _supervised(keys: Flat, control: Spec) -> Flat:
     """The keys of an arm whose semi stage is finetune+."""
     kept = {k: v for k, v in keys.items() if k.partition(".")[0] not in OWN and k not in ("semi.epochs", "semi.images")}
+    kept.setdefault("eval.decay", control.average["decay"])  # auto would follow the longer stage, in finetune, too
     own = {f.name: control.training[f.name] for f in fields(Training) if f.name in control.training}
-    return kept | {"algo.name": "supervised", "semi.scale_lr": False} | {f"semi.{k}": v for k, v in own.items()}
+    return (
+        kept
+        | {"algo.name": "supervised", "control.run": False, "semi.scale_lr": False}
+        | {f"semi.{k}": v for k, v in own.items()}
+    )

@@ -45,16 +45,16 @@ def _counted(rows: dict[str, dict[str, Any]], row: str) -> dict[str, str]:
     flops = cost["flops"] * cost["steps"]
     longer = f"{flops / control['flops']:.0f}" if control and not row.startswith("finetune") else ""
     return {
-        "parameters": _short(cost["parameters"]),
+        "parameters": short(cost["parameters"]),
         "steps": f"{cost['steps']}",
-        "images": _short(cost["images"] * cost["steps"]),
+        "images": short(cost["images"] * cost["steps"]),
         "TFLOP": f"{flops / 1e12:.3g}",
         "in all": f"{(flops + cost['before']) / 1e12:.3g}",
         "equal finetune+": longer,
     }
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """12345678 -> 12.3M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= size:

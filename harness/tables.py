@@ -14,10 +14,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from sslkit.harness.arms import CONTROLS
+from sslkit.harness.cost_table import NOTE as COST
+from sslkit.harness.cost_table import costs
+from sslkit.harness.efficiency import worths
 from sslkit.harness.frame import load, right
 from sslkit.harness.ledger import read
+from sslkit.harness.paper import NOTE as PAPER
+from sslkit.harness.paper import paper, sources
 from sslkit.harness.statistics import SEEDS, Difference, differ, holm, resampled, seeds_needed, smallest_p, verdict
 from sslkit.harness.survey import Planned
+from sslkit.predict import cell
 
 NOT_YET = Planned.error
 
@@ -142,24 +148,62 @@ def sentences(folder: Path, delta: float = 1.0) -> list[str]:
     return said
 
 
-def render(folder: Path, form: str, delta: float = 1.0) -> str | list[Table | str]:
-    """The table in one of the formats of `sslkit table`: a text, or for "rich" what a console prints."""
+def render(folder: Path, form: str, delta: float = 1.0, style: str | None = None) -> str | list[Table | str]:
+    """The table in one of the formats of `sslkit table`: a text, or for "rich" what a console prints.
+
+    Args:
+        style: "paper" is the paper's table alone; None also gives it, beneath the others, for the study semi_vit.
+    """
     about, frame = read(folder), summary(folder, delta)
+    papers = [("as in the paper", paper(folder))] if style or about["study"] == "semi_vit" else []
+    if form == "json":
+        return json.dumps(_everything(folder, delta, papers[0][1] if papers else None), indent=1)
+    if form == "csv":
+        return _csv(papers[0][1] if style else load(folder))
     note = (
         f"Differences from {about['comparison']['reference']} in points, averaged network at the last step; "
         "intervals of 95% over seeds (t), and over seeds and images (resampled); p by exact sign flips, Holm."
     )
-    if form == "csv":
-        return str(load(folder).to_csv(index=False))
-    if form == "json":
-        shown = {"comparison": about["comparison"], "summary": frame.to_dict("records")}
-        return json.dumps(shown | {"verdicts": sentences(folder, delta), "rows": _records(load(folder))}, indent=1)
+    said = [note, *sentences(folder, delta), *map(str, worths(folder)), COST]
+    tables = [("", frame), ("stability and cost", costs(folder)), *papers]
+    if style:
+        said, tables = [], papers
+    said += [PAPER, *sources()] if papers else []
     if form == "latex":
-        return str(frame.to_latex(index=False, escape=True))
+        return "\n".join(str(shown.to_latex(index=False, escape=True)) for _, shown in tables)
     if form == "markdown":
-        table = str(frame.to_markdown(index=False, disable_numparse=True))
-        return "\n".join([table, "", note, "", *(f"* {line}" for line in sentences(folder, delta))])
-    return [*(_group(str(name), group) for name, group in frame.groupby("condition", sort=False)), note]
+        return "\n\n".join([*(_markdown(shown) for _, shown in tables), "\n".join(f"* {line}" for line in said)])
+    groups = [] if style else [_group(str(name), group) for name, group in frame.groupby("condition", sort=False)]
+    narrow = [(name, shown.drop(columns=["worst seed", "images"], errors="ignore")) for name, shown in tables if name]
+    return [*groups, *(_table(name, shown) for name, shown in narrow), *said]
+
+
+def _everything(folder: Path, delta: float, papers: pd.DataFrame | None) -> dict[str, Any]:
+    about = read(folder)
+    shown = {name: about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
+    shown |= {"summary": summary(folder, delta).to_dict("records"), "verdicts": sentences(folder, delta)}
+    shown |= {"worth": list(map(str, worths(folder))), "stability and cost": costs(folder).to_dict("records")}
+    shown |= {"paper": papers.to_dict("records"), "sources": sources()} if papers is not None else {}
+    return shown | {"rows": _records(load(folder))}
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """With names that no spreadsheet takes for a formula."""
+    return str(frame.map(lambda value: cell(value) if isinstance(value, str) else value).to_csv(index=False))
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    plain = frame.map(lambda value: str(value).replace("|", "\\|").replace("<", "&lt;"))
+    return str(plain.to_markdown(index=False, disable_numparse=True))
+
+
+def _table(title: str, frame: pd.DataFrame) -> Table:
+    shown = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in frame:
+        shown.add_column(escape(str(name)))
+    for line in frame.itertuples(index=False):
+        shown.add_row(*(escape(str(value)) for value in line))
+    return shown
 
 
 def _group(condition: str, frame: pd.DataFrame) -> Table:
