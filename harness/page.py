@@ -18,8 +18,12 @@ from markupsafe import Markup
 
 from sslkit.errors import UserError, one_line
 from sslkit.harness import figures
-from sslkit.harness.frame import MARK, load
+from sslkit.harness.cost_table import NOTE as COST
+from sslkit.harness.cost_table import costs
+from sslkit.harness.efficiency import worths
+from sslkit.harness.frame import load
 from sslkit.harness.history import SHARES, history
+from sslkit.harness.ledger import read
 from sslkit.harness.samples import Samples, samples
 from sslkit.harness.tables import answers, sentences, summary
 from sslkit.report import read_results
@@ -50,7 +54,8 @@ def page(folder: Path, delta: float = 1.0) -> str:
     Raises:
         UserError: no such comparison, or it is damaged.
     """
-    about, frame = read_json(folder / MARK)["comparison"], load(folder)
+    told, frame = read(folder), load(folder)
+    about = told["comparison"]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -62,7 +67,10 @@ def page(folder: Path, delta: float = 1.0) -> str:
         "verdicts": sentences(folder, delta),
         "delta": delta,
         "groups": list(_groups(folder, frame, about["reference"], delta)),
-        "efficiency": list(_efficiency(folder, frame, about)),
+        "costs": costs(folder),
+        "cost_note": COST,
+        "efficiency": list(_efficiency(frame, about, told["labeled"])),
+        "worths": list(map(str, worths(folder))),
         "samples": _samples(folder, frame),
         "differences": configurations(folder),
         **_commands(folder),
@@ -112,16 +120,19 @@ def differences(folder: Path, frame: pd.DataFrame, reference: str) -> pd.DataFra
     return pd.DataFrame(found, columns=["condition", "row", "differences", "mean", "low", "high"])
 
 
-def _efficiency(folder: Path, frame: pd.DataFrame, about: dict[str, Any]) -> Iterator[Markup]:
-    """A figure for each set of conditions that differ in the number of labels."""
+def _efficiency(frame: pd.DataFrame, about: dict[str, Any], labeled: dict[str, int]) -> Iterator[Markup]:
+    """A figure for each set of conditions that differ in the number of labels.
+
+    Args:
+        labeled: labelled images of each condition.
+    """
     others = {
         condition: ", ".join(str(value) for key, value in keys.items() if key != LABELS)
         for condition, keys in about["conditions"].items()
         if LABELS in keys
     }
     good = frame[(frame["error"] == "") & frame["condition"].isin(others)]
-    images = [_labeled(folder.parent / "stages" / key / "spec.json") for key in good["key"]]
-    good = good.assign(images=images, others=good["condition"].map(others)).dropna(subset="images")
+    good = good.assign(images=good["condition"].map(labeled), others=good["condition"].map(others))
     rows = [str(row) for row in frame["row"].unique()]
     for number, (name, group) in enumerate(good.groupby("others", sort=False)):
         if group["images"].nunique() > 1:
@@ -130,19 +141,11 @@ def _efficiency(folder: Path, frame: pd.DataFrame, about: dict[str, Any]) -> Ite
             yield Markup(figures.svg(made, f"e{number}", title))
 
 
-def _labeled(path: Path) -> float:
-    """Labelled images of a stage; not a number where its specification is gone."""
-    try:
-        return float(sum(read_json(path)["data"]["counts"]))
-    except (UserError, KeyError, TypeError):
-        return float("nan")
-
-
 def _samples(folder: Path, frame: pd.DataFrame) -> tuple[str, int, Samples] | str:
     """Condition, seed and samples of the first one of which there are any, or why there are none."""
     good = frame[frame["error"] == ""]
     for (condition, seed), group in good.groupby(["condition", "seed"], sort=False):
-        for done in read_json(folder / MARK)["runs"]:
+        for done in read(folder)["runs"]:
             if (done["condition"], done["seed"], bool(done["error"])) == (condition, seed, False):
                 try:
                     keys = dict(zip(group["row"], group["key"], strict=True))
@@ -160,7 +163,7 @@ def configurations(folder: Path) -> list[tuple[list[str], pd.DataFrame]]:
     Columns are the arms; the controls are the same in all of them.
     """
     flat: dict[str, dict[str, dict[str, Any]]] = {}
-    for done in read_json(folder / MARK)["runs"]:
+    for done in read(folder)["runs"]:
         if not done["error"] and done["arm"] not in flat.setdefault(done["condition"], {}):
             try:
                 config = read_results(folder.parent / done["run"])["config"]
@@ -193,10 +196,10 @@ def _commands(folder: Path) -> dict[str, Any]:
     """How all of it was called for, and how each run is called for alone."""
     asked: dict[str, None] = {}
     runs = []
-    for done in read_json(folder / MARK)["runs"]:
+    for done in read(folder)["runs"]:
         place = f"{done['condition']}, {done['arm']}, seed {done['seed']}"
         if done["error"]:
-            runs.append((place, f"not run: {done['error']}"))
+            runs.append((place, f"no result: {done['error']}"))
             continue
         run = folder.parent / done["run"]
         try:

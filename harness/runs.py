@@ -94,10 +94,19 @@ def rm_command(names: tuple[str, ...], yes: bool, root: str) -> None:
         click.echo(printable(remark))
     parts = [(found.comparisons, "comparison"), (found.runs, "run"), (found.stages, "stage")]
     what = ", ".join(f"{len(these)} {thing}{'s' * (len(these) != 1)}" for these, thing in parts if these)
-    if not yes and not click.confirm(f"Remove {what}: {human(found.size)}?"):
-        raise UserError("nothing was removed")
+    if not yes and not agreed(f"Remove {what}: {human(found.size)}?"):
+        raise UserError("nothing was removed; --yes does not ask")
     remove(Path(root), names, found)
     click.echo(f"removed {what}: {human(found.size)}")
+
+
+def agreed(question: str) -> bool:
+    """Whether a person says yes; nobody there, or Ctrl-C, is a no."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        click.echo()
+        return False
 
 
 @runs_command.command("diff")

@@ -26,6 +26,7 @@ from sslkit.resolve import read_toml
 from sslkit.store import read_json
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.test_hostile import write
+from tests.docs.page import blocks
 from tests.harness.browser import Browser, browser
 
 SCRIPT = "<script>window.hacked=1</script>"
@@ -106,6 +107,9 @@ def test_everything_of_the_comparison_is_on_the_page(store: Path, text: str) -> 
     for name in ("loss: supervised", "loss: unlabeled", "kept pseudo-labels"):
         assert names.count(name) == 2
     assert "Does" in seen.text
+    assert "worth" in seen.text
+    for cost in sslkit("table", "--runs", store, "--format", "json").json["stability and cost"]:
+        assert f" {cost['parameters']} " in seen.text
 
 
 def test_the_same_comparison_gives_the_same_page(store: Path, text: str) -> None:
@@ -268,6 +272,14 @@ def test_one_seed_has_values_and_no_statements(store: Path, tmp_path: Path) -> N
     assert "too few for a statement" in seen.text
     assert sum((a.get("aria-label") or "").startswith("Differences") for _, a in seen.tags) == 1
     assert not [a for _, a in seen.tags if (a.get("aria-label") or "").startswith("Accuracy")]
+
+
+def test_the_code_of_the_guide(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = blocks("docs/comparing.md", "python")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to(store)
+    exec(code.replace("compare-1a2b3c4d", folder(store).name), {})
+    assert (tmp_path / "loss.pdf").read_bytes().startswith(b"%PDF")
 
 
 def hurt(text: str, body: str) -> str:

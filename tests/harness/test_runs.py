@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from filelock import FileLock
 
@@ -229,9 +230,16 @@ def test_it_asks_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("click.confirm", lambda text: bool(asked.append(text)))
     call = sslkit("runs", "rm", name := named(root, "hand-fixmatch"), "--runs", root)
-    assert (call.code, call.err) == (2, "error: nothing was removed\n")
+    assert (call.code, call.err) == (2, "error: nothing was removed; --yes does not ask\n")
     assert name in call.out
     assert asked[0].startswith("Remove 1 run, 1 stage: ")
+    assert tree(root) == before
+
+    def nobody(_: str) -> bool:
+        raise click.Abort
+
+    monkeypatch.setattr("click.confirm", nobody)
+    assert_refused_after_list(sslkit("runs", "rm", name, "--runs", root), "nothing was removed")
     assert tree(root) == before
 
 
