@@ -58,7 +58,7 @@ RUN: list[tuple[list[str], str]] = [
     (["--data", "parquet"], "parquet:DIR"),
     (["--data", "parquet:"], "parquet:DIR"),
     (["--data", "parquet:gone"], "no folder gone"),
-    (["--data", "parquet:empty"], "holds no train"),
+    (["--data", "parquet:empty"], "holds no *.parquet"),
     (["--data", ""], "unknown dataset ''"),
     # keys and values
     (put("semi.lr"), "KEY=VALUE"),

@@ -43,7 +43,13 @@ def test_results_of_a_run(finished: Finished) -> None:
 
 
 def test_what_lies_in_the_folders(finished: Finished) -> None:
-    assert {p.name for p in finished.folder.iterdir()} == {"config.toml", "results.json", "run.json", "split.json"}
+    assert {p.name for p in finished.folder.iterdir()} == {
+        "config.toml",
+        "data.json",
+        "results.json",
+        "run.json",
+        "split.json",
+    }
     about = json.loads((finished.folder / "run.json").read_text())
     for key in about["stages"].values():
         names = {p.name for p in (finished.runs / "stages" / key).iterdir() if not p.name.startswith("events")}
