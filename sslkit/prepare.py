@@ -134,7 +134,12 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
     name = str(flat.get("data.name", "digits"))
-    cls = registry.load("dataset", name)
+    try:
+        cls = registry.load("dataset", name)
+    except UserError as error:
+        if Path(name).exists():
+            raise UserError(f"{error}; a folder of images is folder:{name}, a table of them csv:{name}") from None
+        raise
     dataset: Dataset = cls(**argument("dataset", name, cls), **_place(flat, name, cls))
     classes, train, test = dataset.read()
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)

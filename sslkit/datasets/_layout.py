@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslkit.datasets._folders import class_names
+from sslkit.datasets._folders import class_names, images_among
 from sslkit.errors import UserError
 from sslkit.label_files import first
 
@@ -57,6 +58,15 @@ def layout_of(root: Path) -> Layout:
     spare = [name for name in validation if name != test] + (others if train else [])
     classes = class_names(root / train) if train else others
     return Layout(train or "", classes, test, kinds["unlabelled"], spare)
+
+
+def innermost(root: Path) -> Path:
+    """The folder that holds the parts or classes, where `root` holds it alone, as unpacked archives do."""
+    names = class_names(root)
+    alone = len(names) == 1 and not kind_of(names[0]) and class_names(root / names[0])
+    if not alone or images_among((entry.name for entry in os.scandir(root)), ""):
+        return root
+    return innermost(root / names[0])
 
 
 def kind_of(name: str) -> str:

@@ -30,6 +30,7 @@ class Csv(Dataset):
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         columns = read_columns(self.file, COLUMNS, optional=("split", "group"))
+        columns["path"] = [path.replace("\\", "/") for path in columns["path"]]  # as Windows writes them
         if len({*columns["path"]}) < len(columns["path"]):
             twice = next(path for path, n in Counter(columns["path"]).items() if n > 1)
             raise UserError(f"{self.file} lists {twice!r} more than once; an image has one class here")

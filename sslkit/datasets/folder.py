@@ -11,7 +11,7 @@ import numpy as np
 
 from sslkit.data import Dataset, Raw
 from sslkit.datasets._folders import class_names, files_below, images_among
-from sslkit.datasets._layout import Layout, layout_of
+from sslkit.datasets._layout import Layout, innermost, layout_of
 from sslkit.datasets._table import class_order
 from sslkit.errors import UserError
 from sslkit.label_files import label_by
@@ -38,6 +38,7 @@ class Folder(Dataset):
         if not self.dir.is_dir():
             raise UserError(f"no folder {self.dir}")
         self._left.clear()
+        self.dir = innermost(self.dir)
         layout = layout_of(self.dir)
         self.remarks = [f"{self.dir}: {layout}"]
         classes, train = self._training(layout)

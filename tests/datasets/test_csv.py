@@ -95,6 +95,10 @@ def test_test_beats_validation(here: Path) -> None:
     assert (train.images, test.images) == (["a"], ["c"])
 
 
+def test_paths_as_windows_writes_them(here: Path) -> None:
+    assert table(here, "path,label\nx\\a.png,cat\nx\\b.png,dog\n")[1].images == ["x/a.png", "x/b.png"]
+
+
 def test_a_table_in_utf_16(here: Path) -> None:
     (here / "t.csv").write_text("path\tlabel\na.png\tété\nb.png\t猫\n", "utf-16")
     assert read("csv", file="t.csv")[0] == ["été", "猫"]

@@ -92,6 +92,13 @@ def test_images_beside_the_class_folders_of_train_have_no_label_and_those_of_tes
     assert said(made, "1 images beside the class folders of test are not used")
 
 
+def test_a_folder_that_an_archive_has_put_around(here: Path) -> None:
+    own(here / "download" / "pets-v2" / "data")
+    pictures(here / "download", ["__MACOSX/pets-v2/._x.png"])
+    classes, train, _ = read("folder", dir=str(here / "download"))
+    assert (classes, train.images[0]) == (["cat", "dog"], "train/cat/cat0.png")
+
+
 def test_a_class_may_be_called_train(here: Path) -> None:
     pictures(here, [f"{name}/{i}.png" for name in ("car", "plane", "train") for i in range(5)])
     assert read("folder", dir=str(here))[0] == ["car", "plane", "train"]
