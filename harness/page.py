@@ -24,6 +24,8 @@ from sslkit.harness.efficiency import worths
 from sslkit.harness.frame import load
 from sslkit.harness.history import SHARES, history
 from sslkit.harness.ledger import read
+from sslkit.harness.paper import NOTE as PAPER
+from sslkit.harness.paper import paper, sources
 from sslkit.harness.samples import Samples, samples
 from sslkit.harness.tables import answers, sentences, summary
 from sslkit.report import read_results
@@ -69,6 +71,8 @@ def page(folder: Path, delta: float = 1.0) -> str:
         "groups": list(_groups(folder, frame, about["reference"], delta)),
         "costs": costs(folder),
         "cost_note": COST,
+        "paper": paper(folder) if told["study"] == "semi_vit" else None,
+        "paper_notes": [PAPER, *sources()],
         "efficiency": list(_efficiency(frame, about, told["labeled"])),
         "worths": list(map(str, worths(folder))),
         "samples": _samples(folder, frame),

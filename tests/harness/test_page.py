@@ -267,11 +267,14 @@ def test_one_seed_has_values_and_no_statements(store: Path, tmp_path: Path) -> N
     about = read_json(mark)
     first = about["runs"][0]["condition"]
     about["runs"] = [done for done in about["runs"] if not done["seed"] and done["condition"] == first]
-    mark.write_text(json.dumps(about))
+    mark.write_text(json.dumps(about | {"study": "semi_vit"}))
     seen = Seen(page(mark.parent))
+    assert "As in the paper" in seen.text
+    assert " 79.7 " in seen.text, "what was published for ViT-B with 10% of the labels"
     assert "too few for a statement" in seen.text
     assert sum((a.get("aria-label") or "").startswith("Differences") for _, a in seen.tags) == 1
     assert not [a for _, a in seen.tags if (a.get("aria-label") or "").startswith("Accuracy")]
+    assert "As in the paper" not in Seen(page(folder(store))).text
 
 
 def test_the_code_of_the_guide(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
