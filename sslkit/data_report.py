@@ -67,7 +67,7 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
     chosen = [looks[name] for name in images.names]
     bad = [one.bad for one in looks.values() if one.bad]
     if bad and found.config.data.on_bad_image == "stop":
-        stop = f"{len(bad)} images cannot be read; --on-bad-image skip goes on without them"
+        stop = f"{len(bad)} of {len(looks)} images cannot be read; --on-bad-image skip goes on without them"
     return {
         "data": found.config.data.name,
         "remarks": found.parts.remarks,
@@ -163,12 +163,12 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield _facts(report)
     yield _class_table(report["classes"])
     if report["bad"]:
-        yield _list(f"{len(report['bad'])} files that cannot be read", report["bad"])
+        yield _list(f"files that cannot be read: {len(report['bad'])}", report["bad"])
     for kind, title in (("equal", "byte for byte the same"), ("near", "alike (by a perceptual hash)")):
         if report[kind]:
             across = sum(group["across_test"] for group in report[kind])
             yield _list(
-                f"{len(report[kind])} groups of images are {title}, {across} of them in training and test",
+                f"groups of images that are {title}: {len(report[kind])}; {across} of them in training and test",
                 [_sentence(group) for group in sorted(report[kind], key=lambda group: not group["across_test"])],
             )
     if report["stop"]:
@@ -210,7 +210,7 @@ def _class_table(classes: Sequence[Mapping[str, Any]]) -> Table:
     for row in classes[:MANY]:
         table.add_row(Text(row["name"]), *(str(row[part]) for part in ("training", "labeled", "val", "test")))
     if len(classes) > MANY:
-        table.add_row(f"{len(classes) - MANY} more: --json")
+        table.add_row(f"and {len(classes) - MANY} more: --json")
     return table
 
 
@@ -220,5 +220,5 @@ def _list(title: str, lines: Sequence[str]) -> Table:
     for line in lines[:MOST]:
         table.add_row(Text(line))
     if len(lines) > MOST:
-        table.add_row(f"{len(lines) - MOST} more: --json")
+        table.add_row(f"and {len(lines) - MOST} more: --json")
     return table

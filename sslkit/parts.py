@@ -114,7 +114,9 @@ def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
     gone = [e.train for e in equal]
     what = "are left out of training" if drop else "stay; --remove-duplicates leaves them out of training"
     some = ", ".join(f"{a} = {b}" for a, b in pairs[:3]) + (", …" if len(pairs) > 3 else "")
-    parts = parts.said(f"{len(gone)} training images are byte for byte in the test part, too, and {what}: {some}")
+    parts = parts.said(
+        f"{len(gone)} of {len(parts.train.images)} training images are byte for byte in the test part, too, and {what}: {some}"
+    )
     parts = parts.said(byte_equal=pairs)
     return _unlisted(parts.without(gone, []), data) if drop else parts
 
@@ -183,4 +185,4 @@ def _lacking(parts: Parts) -> str:
 def _shared(parts: Parts) -> str:
     """Groups that a given test part has in common with the training part."""
     both = sorted({*parts.train.groups} & {*parts.test.groups})
-    return f"{len(both)} groups have images in training and in test: {first(both)}" if both else ""
+    return f"groups with images in training and in test: {len(both)}, as {first(both)}" if both else ""

@@ -70,7 +70,7 @@ class Folder(Dataset):
         if strange:
             raise UserError(f"{self.dir / name} has classes that the training part has not: {', '.join(strange[:3])}")
         if loose:
-            self._say(f"{len(loose)} images beside the class folders of {name} are not used")
+            self._say(f"images beside the class folders of {name} are not used: {len(loose)}")
         return self._raw([files_below(self.dir, folders[c], self._left) if c in folders else [] for c in classes], [])
 
     def _by_table(self, part: str, classes: list[str], raw: Raw) -> tuple[list[str], Raw]:

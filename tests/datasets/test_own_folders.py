@@ -89,7 +89,7 @@ def test_images_beside_the_class_folders_of_train_have_no_label_and_those_of_tes
     made = asked(here / "pets")
     assert made.images.label[: made.images.train].tolist() == [0] * 6 + [1] * 6 + [-1] * 4
     assert "test/loose.png" not in made.images.names
-    assert said(made, "1 images beside the class folders of test are not used")
+    assert said(made, "images beside the class folders of test are not used: 1")
 
 
 def test_a_folder_that_an_archive_has_put_around(here: Path) -> None:

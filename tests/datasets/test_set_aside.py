@@ -169,7 +169,7 @@ def test_groups_in_both_given_parts_are_said(here: Path) -> None:
     own(here / "pets")
     made = asked(f"folder:{here / 'pets'}", groups=r"((cat|dog)\d)\.png")
     (said,) = [remark for remark in made.remarks if "images in training and in test" in remark]
-    assert said == "4 groups have images in training and in test: 'cat0', 'cat1', 'dog0', …"
+    assert said == "groups with images in training and in test: 4, as 'cat0', 'cat1', 'dog0', …"
 
 
 @pytest.mark.parametrize("seed", range(20))

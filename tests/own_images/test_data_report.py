@@ -87,7 +87,7 @@ def test_counts_sizes_kinds_bad_files_and_suffixes(planted: Any, here: Path) -> 
     assert f"Training/{ARCH}/c00.jpg cannot be decoded" in found["bad"][0]
     assert "unlabelled/f16.jpg is not an image that Pillow knows" in found["bad"][1]
     assert any("no images: 2 .heic, 1 .txt" in remark for remark in found["remarks"])
-    assert "2 images cannot be read; --on-bad-image skip goes on without them" in found["stop"]
+    assert "2 of 53 images cannot be read; --on-bad-image skip goes on without them" in found["stop"]
     assert not report("photos", "--labels", "4/class", "--on-bad-image", "skip")["stop"]
 
 
@@ -113,11 +113,11 @@ def test_tables_for_people_and_nothing_is_written(planted: Any, here: Path) -> N
         "8 labelled, 34 in the pool, 0 validation, 9 test",
         "temple d'été",
         "50 JPEG, 1 PNG",
-        "2 files that cannot be read",
-        "2 groups of images are byte for byte the same, 2 of them in training and test",
-        "3 groups of images are alike (by a perceptual hash), 2 of them in training and test",
+        "files that cannot be read: 2",
+        "groups of images that are byte for byte the same: 2; 2 of them in training and test",
+        "groups of images that are alike (by a perceptual hash): 3; 2 of them in training and test",
         "labels differ: fleur, temple d'été",
-        "sslkit run would stop: 2 images cannot be read; --on-bad-image skip goes on without them",
+        "sslkit run would stop: 2 of 53 images cannot be read; --on-bad-image skip goes on without them",
     ):
         assert words in said
     assert sorted(here.rglob("*")) == before

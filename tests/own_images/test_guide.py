@@ -45,8 +45,8 @@ def test_from_a_folder_to_an_exported_model(here: Path, monkeypatch: pytest.Monk
     look, views, train, predict, audit, again, export = commands(PAGE)
 
     said = " ".join(done(look).out.split())
-    assert "1 files that cannot be read" in said
-    assert "1 groups of images are byte for byte the same, 1 of them in training and test" in said
+    assert "files that cannot be read: 1" in said
+    assert "groups of images that are byte for byte the same: 1; 1 of them in training and test" in said
     done(views)
     assert Image.open("views.png").width > 100
 
