@@ -54,12 +54,13 @@ def steps(made: Call) -> dict[str, int]:
     return {row["stage"]: row["steps"] for row in made.json["stages"]}
 
 
-def test_the_steps_fill_the_time_in_their_ratio() -> None:
+def test_the_steps_and_evaluation_fill_the_time_in_their_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "evaluation_seconds", lambda *_: 700.0)
     Path("ratio.toml").write_text("[finetune]\nsteps = 100\n[semi]\nsteps = 200\n")
     made = run("--time", "2h", "--config", "ratio.toml")
     found = steps(made)
     assert found["semi"] == pytest.approx(2 * found["finetune"], abs=1)
-    used = 14 + sum(COST[stage] * n for stage, n in found.items())
+    used = 1400 + sum(COST[stage] * n for stage, n in found.items())
     assert 0.8 * 7200 < used < 0.9 * 7200
     about = json.loads((folder_of(made, Path("runs")) / "run.json").read_text())
     assert about["machine"]["steps"] == found
