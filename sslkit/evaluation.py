@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from sslkit import ranks
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm, PseudoLabels
+from sslkit.errors import out_of_memory
 from sslkit.network import Classifier
 from sslkit.on_demand import Pixels, in_turn
 from sslkit.spec import Spec
@@ -32,7 +33,8 @@ def uncompiled(spec: Spec) -> AbstractContextManager[object]:
 def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec) -> Tensor:
     """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation.
 
-    Several processes share out whole batches, so each has the logits that one process would have.
+    Several processes share out whole batches, so each has the logits that one process would have. A batch for which
+    memory is not enough is halved.
     """
     was_training = network.training
     network.eval()
@@ -41,14 +43,29 @@ def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec
     mine = [slice(i, i + BATCH) for i in range(BATCH * ranks.rank(), len(pixels), BATCH * ranks.count())]
     with autocast(spec), uncompiled(spec):
         for some, read in zip(mine, in_turn(pixels, mine), strict=True):
-            images = normalise(read.to(spec.device), mean, std)
-            found[some] = algorithm.predict(network, images).float().cpu()
+            whole = len(read) if spec.training.get("fsdp") else 1  # shards are gathered equally often everywhere
+            found[some] = in_halves(
+                lambda part: algorithm.predict(network, normalise(part.to(spec.device), mean, std)).float().cpu(),
+                read,
+                whole,
+            )
         if spec.training.get("fsdp"):  # the others cannot go through the network without this one
             blank = torch.zeros(1, 3, spec.data["size"], spec.data["size"], device=spec.device)
             for _ in range(-(-len(pixels) // (BATCH * ranks.count())) - len(mine)):
                 algorithm.predict(network, blank)
     network.train(was_training)
     return ranks.total(found)
+
+
+def in_halves(predict: Callable[[Tensor], Tensor], images: Tensor, whole: int = 1) -> Tensor:
+    """`predict(images)` (N, …); of more than `whole` images in halves, and so on, where memory is not enough."""
+    try:
+        return predict(images)
+    except (MemoryError, RuntimeError) as error:
+        if len(images) <= whole or not out_of_memory(error):
+            raise
+    middle = len(images) // 2  # out of the handler: what was computed there is free now
+    return torch.cat([in_halves(predict, part, whole) for part in (images[:middle], images[middle:])])
 
 
 def outputs(

@@ -11,7 +11,7 @@ from sklearn import metrics
 from torch import Tensor
 
 from sslkit.contracts import PseudoLabels
-from sslkit.evaluation import calibration_error, label_quality, label_scores, scores
+from sslkit.evaluation import calibration_error, in_halves, label_quality, label_scores, scores
 
 CASES = [(400, 10, 0), (50, 2, 1), (300, 6, 2), (7, 5, 3), (1, 3, 4)]
 
@@ -114,3 +114,32 @@ def test_no_known_or_no_kept_label() -> None:
     nothing = label_scores(10, 0, 0, 3.0)
     assert math.isnan(nothing["precision"])
     assert (nothing["coverage"], nothing["recall"]) == (0, 0)
+
+
+@pytest.mark.parametrize("fits", [1, 3, 16, 37, 100])
+def test_a_batch_that_does_not_fit_is_halved_and_gives_the_same(fits: int) -> None:
+    images, sizes = torch.arange(37.0)[:, None].repeat(1, 2), []
+
+    def predict(part: Tensor) -> Tensor:
+        sizes.append(len(part))
+        if len(part) > fits:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
+        return 2 * part
+
+    assert torch.equal(in_halves(predict, images), 2 * images)
+    assert sum(size for size in sizes if size <= fits) == 37
+
+
+def test_other_errors_and_what_never_fits_are_passed_on() -> None:
+    def wrong(part: Tensor) -> Tensor:
+        raise RuntimeError("shapes do not fit")
+
+    def full(part: Tensor) -> Tensor:
+        raise MemoryError
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        in_halves(wrong, torch.zeros(8, 2))
+    with pytest.raises(MemoryError):
+        in_halves(full, torch.zeros(8, 2))
+    with pytest.raises(MemoryError):
+        in_halves(full, torch.zeros(8, 2), whole=8)
