@@ -138,7 +138,8 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         cls = registry.load("dataset", name)
     except UserError as error:
         if Path(name).exists():
-            raise UserError(f"{error}; a folder of images is folder:{name}, a table of them csv:{name}") from None
+            kind = "folder" if Path(name).is_dir() else "csv"
+            raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
         raise
     dataset: Dataset = cls(**argument("dataset", name, cls), **_place(flat, name, cls))
     classes, train, test = dataset.read()

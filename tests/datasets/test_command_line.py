@@ -52,7 +52,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--data", "inaturalist", "--data-dir", "gone"], "no folder gone/2021_train"),
     (["--data", "folder"], "folder:DIR"),
     (["--data", "folder:gone"], "no folder gone"),
-    (["--data", "pets"], "; a folder of images is folder:pets, a table of them csv:pets"),
+    (["--data", "pets"], "; a folder of one's own is written folder:pets"),
     (["--data", "folder:flat"], "there is no test part, and no class has an image to spare for one"),
     (["--data", "folder:pets", "--set", "data.groups=("], "data.groups='(' is no regular expression: missing )"),
     (["--data", "folder:pets", "--set", "data.groups=x(9)"], "found in no name; names are like 'train/cat/cat0.png'"),
