@@ -53,9 +53,7 @@ def main(data: str, out: Path, seed: int) -> None:
     (out / upper).rename((out / upper).with_suffix(".JPG"))
     (out / "notes.txt").write_text("no picture\n", "utf-8")
     out.with_suffix(".json").write_text(json.dumps(planted, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    click.echo(
-        f"{sum(len(some) for some in parts.values())} pictures in {out}, {out.with_suffix('.json')} says what is wrong"
-    )
+    click.echo(f"{ALL} pictures in {out}, {out.with_suffix('.json')} says what is wrong")
 
 
 def _parts(label: Any, draw: np.random.Generator) -> dict[str, list[int]]:
