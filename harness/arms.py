@@ -141,6 +141,8 @@ def _match(
     prepared = {label: prepare(keys, cache) for label, keys in arms.items()}
     resolved = {label: flatten(found.config) for label, found in prepared.items()}
     head, first = next(iter(resolved.items()))
+    if first.get("time"):
+        raise UserError("time sets the steps by this machine's speed, so arms would differ; set steps instead")
     if not len(prepared[head].split.pool):
         remarks.append(f"{group}: no image is left for the pool, so finetune alone is trained")
         return {"finetune": arms[head] | {"stages": str(first["stages"]).removesuffix(",semi")}}

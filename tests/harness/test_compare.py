@@ -170,6 +170,7 @@ def test_two_processes_give_what_one_gives() -> None:
         (["--reference", "nothing"], "is none of finetune, finetune+"),
         (["--labels", "40000/class"], "wants 40000 images"),
         (["--config", "gone.toml"], "gone.toml"),
+        (["--set", "time=100"], "arms would differ"),
     ],
     ids=str,
 )
