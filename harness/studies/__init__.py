@@ -4,6 +4,7 @@ A file has `question`, `reference`, a table `[arms.NAME]` with the keys that mak
 
     [quick]
     seeds = 8
+    arms = ["NAME"]                  # those of this scale; without it all
     labels = ["4/class", "all"]      # lists of labels, backbone and data make conditions, all combinations
     [quick.set]                      # keys of all runs; recipe = "NAME" puts a recipe beneath them
     precision = "fp32"
@@ -113,10 +114,14 @@ def read_study(name: str, scale: str) -> Study:
     if not isinstance(size, dict) or not isinstance(size.get("seeds"), int):
         has = ", ".join(s for s in told if isinstance(told[s], dict) and s != "arms") or "none"
         raise UserError(f"study {path} has no table [{scale}] with seeds = N; its scales: {has}")
-    strange = sorted(size.keys() - {"seeds", "set", *CONDITIONS})
+    strange = sorted(size.keys() - {"seeds", "arms", "set", *CONDITIONS})
     if strange:
-        options = ", ".join(("seeds", *CONDITIONS, "set"))
+        options = ", ".join(("seeds", "arms", *CONDITIONS, "set"))
         raise UserError(f"study {path}, [{scale}]: unknown {', '.join(strange)}; known are {options}")
+    gone = [name for name in size.get("arms", ()) if name not in arms]
+    if gone:
+        raise UserError(f"study {path}, [{scale}]: there is no table [arms.{gone[0]}]")
+    arms = {name: arms[name] for name in size.get("arms", arms)}
     conditions = {key: _values(size[option]) for option, key in CONDITIONS.items() if option in size}
     table = dict(size.get("set", {}))
     called = {*arms, *(str(v) for vs in conditions.values() for v in vs)}

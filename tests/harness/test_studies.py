@@ -85,6 +85,12 @@ def test_settings_are_of_what_a_run_is_called() -> None:
     assert study.settings({"all"}) == {"a": 1, "b": 1}
 
 
+def test_a_scale_may_have_some_of_the_arms() -> None:
+    assert set(read_study("mixers", "small").arms) == {"fixmatch", "none", "pseudo_plus", "prob_pseudo"}
+    assert next(iter(read_study("mixers", "quick").arms)) == "none"
+    assert len(read_study("mixers", "paper").arms) == 5
+
+
 def test_the_command_line_beats_a_study() -> None:
     Path("mine.toml").write_text(OWN + '[quick.set.vit_micro]\n"finetune.steps" = 50\n"semi.lr" = 3e-3\n')
     made = sslkit("compare", "--study", "mine.toml", *SMALL, "--seeds", 1)
@@ -117,6 +123,7 @@ def test_a_study_of_ones_own() -> None:
         (('"plain"', '"plane"'), ["--study", "mine.toml"], "is none of finetune, finetune+, plain"),
         (("[quick]", "[quick"), ["--study", "mine.toml"], "is not a TOML file"),
         (None, ["--study", "mixers", "--scale", "huge"], "no table [huge]"),
+        (("seeds = 2", 'seeds = 2\narms = ["plane"]'), ["--study", "mine.toml"], "no table [arms.plane]"),
         (("[quick.set]", "[quick.set.vit_mico]"), ["--study", "mine.toml"], "called 'vit_mico'"),
         (None, ["--study", "mixers", "--set", "labeler.tua=1"], "labeler.tua"),
         (None, ["--study", "mixers", "--set", "algo.lambda=1"], "algo.lambda"),
