@@ -115,7 +115,8 @@ def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
     what = "are left out of training" if drop else "stay; --remove-duplicates leaves them out of training"
     some = ", ".join(f"{a} = {b}" for a, b in pairs[:3]) + (", …" if len(pairs) > 3 else "")
     parts = parts.said(
-        f"{len(gone)} of {len(parts.train.images)} training images are byte for byte in the test part, too, and {what}: {some}"
+        f"{len(gone)} of {len(parts.train.images)} training images are byte for byte in the test part, too, "
+        f"and {what}: {some}"
     )
     parts = parts.said(byte_equal=pairs)
     return _unlisted(parts.without(gone, []), data) if drop else parts
