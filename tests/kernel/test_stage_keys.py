@@ -169,6 +169,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
 # A data set has its own folder of tests, mirrored digits are refused, there is one pretrainer, weights are a file, and
 # what device and precision come to is asked of the machine below.
 ELSEWHERE = {"data.name", "data.dir", "data.download", "pretrainer.name", "weights", "device", "precision"}
+ELSEWHERE |= {"time"}  # tests/cli/test_time.py
 ELSEWHERE |= {"pretrain.data", "pretrain.dir"}  # tests/cli/test_pretrain.py
 FREE = {"threads", "data.cache_gb", "data.workers", "grad_checkpoint"}  # not in the name of the run either
 ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "strong", "pretrain")}
