@@ -88,7 +88,9 @@ class Watch:
                 f"no pseudo-label was kept in {steps} steps{sure}{threshold}: lower labeler.tau, or train finetune "
                 "longer or on more labels"
             )
-        right = f", {precision:.0%} of them are right" if precision is not None and not math.isnan(precision) else ""
+        if precision is None or math.isnan(precision):
+            return f"all pseudo-labels were kept in {steps} steps{threshold}: if some are wrong, raise labeler.tau"
+        right = f", {precision:.0%} of them are right"
         return f"all pseudo-labels were kept in {steps} steps{right}{threshold}: wrong ones, too; raise labeler.tau"
 
 
@@ -129,6 +131,8 @@ def gain(results: Mapping[str, Any]) -> str | None:
     kept += f", {precision:.0%} of these were right" if precision is not None else ""
     if coverage < 0.2:
         return f"{kept}. Few images took part: lower labeler.tau, or train longer"
-    if precision is not None and precision < 0.8:
+    if precision is None:
+        return f"{kept}; nobody knows how many were right. Try another labeler.tau, a longer finetune, or more labels"
+    if precision < 0.8:
         return f"{kept}. Many labels were wrong: raise labeler.tau, or begin with a longer finetune or more labels"
     return f"{kept}. The labels were not the trouble: try more steps or another semi.lr; one seed may also be chance"

@@ -110,26 +110,25 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> floa
 
 
 def label_quality(labels: PseudoLabels, truth: Tensor) -> Tensor:
-    """(4,) float32 on the device: images with known truth, kept ones, kept and right ones, sum of confidences.
+    """(6,) float32 on the device: numbers of images, of kept ones, of images with known truth, of these kept ones, of
+    these right ones; sum of all confidences.
 
     Args:
         labels: of N unlabelled images, unmixed; an image of weight above 0 is kept.
         truth: (N,) int64, hidden from the algorithm; -1 where nobody knows.
     """
-    known = truth >= 0
-    kept = known & (labels.weight > 0)
-    right = kept & (labels.target.argmax(1) == truth)
-    confidence = torch.where(known, labels.confidence, 0.0)
-    return torch.stack([known.sum(), kept.sum(), right.sum(), confidence.sum()]).float()
+    kept, known = labels.weight > 0, truth >= 0
+    judged = known & kept
+    right = judged & (labels.target.argmax(1) == truth)
+    counts = torch.stack([torch.ones_like(kept), kept, known, judged, right]).sum(1)
+    return torch.cat([counts.float(), labels.confidence.sum()[None].float()])
 
 
-def label_scores(known: float, kept: float, right: float, confidence: float) -> dict[str, float]:
-    """coverage, precision (of kept labels), recall (kept and right among all), mean confidence."""
-    if not known:
-        return {}
-    return {
-        "coverage": kept / known,
-        "precision": right / kept if kept else float("nan"),
-        "recall": right / known,
-        "confidence": confidence / known,
-    }
+def label_scores(
+    images: float, kept: float, known: float, judged: float, right: float, confidence: float
+) -> dict[str, float]:
+    """coverage, mean confidence, and where truth is known precision (of kept labels) and recall (kept and right)."""
+    found = {"coverage": kept / images, "confidence": confidence / images}
+    if known:
+        found |= {"precision": right / judged if judged else float("nan"), "recall": right / known}
+    return found

@@ -92,26 +92,29 @@ def test_pseudo_labels_against_the_hidden_truth_by_a_loop() -> None:
     weight = (torch.rand(50, generator=made) - 0.4).clamp_min(0)
     confidence = torch.rand(50, generator=made)
     truth = torch.randint(-1, 4, (50,), generator=made)
-    known = kept = right = 0
+    known = kept = judged = right = 0
     total = 0.0
     for i in range(50):
+        total += float(confidence[i])
+        kept += int(weight[i] > 0)
         if truth[i] >= 0:
             known += 1
-            total += float(confidence[i])
             if weight[i] > 0:
-                kept += 1
+                judged += 1
                 right += int(target[i].argmax() == truth[i])
     found = label_quality(PseudoLabels(target, weight, confidence), truth)
-    assert found.tolist() == pytest.approx([known, kept, right, total])
+    assert found.tolist() == pytest.approx([50, kept, known, judged, right, total])
     shown = label_scores(*found.tolist())
-    assert shown["coverage"] == pytest.approx(kept / known)
-    assert shown["precision"] == pytest.approx(right / kept)
+    assert shown["coverage"] == pytest.approx(kept / 50)
+    assert shown["precision"] == pytest.approx(right / judged)
     assert shown["recall"] == pytest.approx(right / known)
+    assert shown["confidence"] == pytest.approx(total / 50)
+    assert kept > judged
 
 
 def test_no_known_or_no_kept_label() -> None:
-    assert label_scores(0, 0, 0, 0) == {}
-    nothing = label_scores(10, 0, 0, 3.0)
+    assert label_scores(10, 4, 0, 0, 0, 5.0) == {"coverage": 0.4, "confidence": 0.5}
+    nothing = label_scores(10, 0, 10, 0, 0, 3.0)
     assert math.isnan(nothing["precision"])
     assert (nothing["coverage"], nothing["recall"]) == (0, 0)
 
