@@ -33,6 +33,7 @@ def test_seeds_that_agree_have_no_interval() -> None:
     assert worth(LABELS, curve, np.full(8, 45.0)) == pytest.approx((20 * 2**1.5,) * 3)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_what_it_should() -> None:
     truth = 20 * 2**1.5
     held = []

@@ -28,6 +28,8 @@ from tests.cli.call import assert_refused, sslkit
 from tests.cli.test_hostile import write
 from tests.docs.page import blocks
 
+pytestmark = pytest.mark.slow  # twelve runs
+
 SCRIPT = "<script>window.hacked=1</script>"
 CLASSES = [SCRIPT, "{{ 7*7 }}", "<img src=x onerror=window.hacked=2>"]
 ARMS = [f'" onmouseover="window.hacked=3 {SCRIPT}', "$\\frac{ [bold] " + "w" * 300]

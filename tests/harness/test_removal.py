@@ -17,6 +17,7 @@ from tests.cli.call import Call, sslkit
 from tests.harness.small_store import listed, made, named, on_disk, remove, root, stages, tree
 
 __all__ = ["made", "root"]  # fixtures
+pytestmark = pytest.mark.slow  # the store is made, and copied for every test
 
 
 def test_a_run_goes_with_the_stages_that_only_it_has(root: Path) -> None:
