@@ -135,7 +135,7 @@ def weights_of(stage: Path) -> Path:
     """
     if without_weights(stage):
         raise UserError(
-            f"the weights of stage {stage.name} were dropped when its comparison ended; "
+            f"{stage / WEIGHTS} is not there: weights are dropped when a comparison ends; "
             "the same `sslkit compare` with --keep trains them again"
         )
     return stage / WEIGHTS

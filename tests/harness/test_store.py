@@ -83,7 +83,7 @@ def test_weights_that_nothing_starts_from_are_dropped() -> None:
     assert weights() == {"finetune": True, "finetune+": False, "semi": False}
     assert not list(Path("runs/stages").glob("*/checkpoint*"))
     run = Path("runs", read_json(folder() / "comparison.json")["runs"][0]["run"])
-    words = ("were dropped when its comparison ended", "--keep")
+    words = ("weights are dropped when a comparison ends", "--keep")
     assert_refused(sslkit("predict", run, "--test", "--out", "t.csv"), *words)
     assert_refused(sslkit("run", *RUN, "--algo", "fixmatch", "--again"), *words)
     assert_refused(sslkit("run", *RUN, "--algo", "fixmatch", "--weights", run), *words)

@@ -94,13 +94,25 @@ def test_all_checkpoints_torn(half, capsys):
     assert Path(folder).is_dir()  # what it advises can be done
 
 
-@pytest.mark.parametrize("damage", rarely(truncate, garble, empty, Path.unlink))
+@pytest.mark.parametrize("damage", rarely(truncate, garble, empty))
 def test_the_parent_stage_has_no_whole_weights(damage: Callable[[Path], None], half, capsys):
     damage(stages(half)["finetune"] / "weights.safetensors")
     fails(None, half, capsys, "weights.safetensors", "missing or damaged")
 
 
-@pytest.mark.parametrize("damage", rarely(truncate, garble, empty, Path.unlink))
+def test_a_parent_stage_without_weights_is_trained_again(half, quiet):
+    (stages(half)["finetune"] / "weights.safetensors").unlink()
+    assert small(half) == 0
+    assert_equal(half, quiet)
+
+
+def test_predict_without_weights(whole, capsys):
+    (stages(whole)["semi"] / "weights.safetensors").unlink()
+    run = next(whole.glob("*-*"))
+    fails(["predict", str(run), "--test"], whole, capsys, "weights.safetensors is not there", "--keep")
+
+
+@pytest.mark.parametrize("damage", rarely(truncate, garble, empty))
 def test_predict_with_torn_weights(damage: Callable[[Path], None], whole, capsys):
     damage(stages(whole)["semi"] / "weights.safetensors")
     run = next(whole.glob("*-*"))
