@@ -172,8 +172,9 @@ def source_hash(cls: type) -> str:
         if module is None or not own or name in files or not getattr(module, "__file__", None):
             continue
         files[name] = Path(str(module.__file__)).read_bytes()
-        for value in vars(module).values():
-            waiting.append(value.__name__ if isinstance(value, types.ModuleType) else _home(value))
+        for called, value in vars(module).items():
+            if not called.startswith("__"):  # torch.compile leaves such names behind
+                waiting.append(value.__name__ if isinstance(value, types.ModuleType) else _home(value))
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(files[name])
