@@ -94,17 +94,21 @@ class Loader:
         source = self.sources[name]
         place, visit = self._places(name, step, micro)
         index = place.to(self.mean.device, non_blocking=True)
-        pixels, views = self._pixels(name, step, micro), {}
+        pixels, views = self._pixels(name, step, micro, place, index), {}
         for view_name, policy in self._policies(name).items():
             draw = self._draw(view_name, source.sample[place], visit)
             views[view_name] = view(pixels[view_name], policy, draw, self.mean, self.std)
         return Stream(views, index, None if source.label is None else source.label[index])
 
-    def _pixels(self, name: str, step: int, micro: int) -> Mapping[str, Tensor]:
-        """View name -> uint8 images, on the training device. Those of the next step are read meanwhile."""
+    def _pixels(self, name: str, step: int, micro: int, place: Tensor, index: Tensor) -> Mapping[str, Tensor]:
+        """View name -> uint8 images, on the training device. Those of the next step are read meanwhile.
+
+        Args:
+            place, index: (size,) which images, on the host and on the training device.
+        """
         pixels = self.sources[name].pixels
         if isinstance(pixels, Tensor):
-            some = pixels[self._places(name, step, micro)[0].to(pixels.device, non_blocking=True)]
+            some = pixels[index if pixels.device == index.device else place]
             return dict.fromkeys(self.views[name], some.to(self.mean.device, non_blocking=True))
         reading = self._ahead.pop((name, step, micro), None) or self._begin(pixels, name, step, micro)
         self._ahead = {k: v for k, v in self._ahead.items() if k[0] != name or k[1] == step}  # others were skipped

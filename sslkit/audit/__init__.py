@@ -69,8 +69,9 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     prepared = prepared_data(run, predictor.spec)
     if stamp(prepared.split.labeled) != predictor.spec.data["labeled"]:
         raise UserError(f"the data or the configuration has changed since {run.name}")
-    doubtful = _suspects(predictor, prepared)
-    rows, wanted = doubtful[:n], _wanted(predictor, prepared, n)
+    labeled = look(predictor, prepared.images.subset(prepared.split.labeled))
+    doubtful = _suspects(predictor, prepared, labeled)
+    rows, wanted = doubtful[:n], _wanted(predictor, prepared, labeled, n)
     files = {
         "suspect_labels.csv": _csv(SUSPECT, rows, prepared),
         "label_next.csv": _csv(NEXT, wanted, prepared),
@@ -99,15 +100,15 @@ def look(predictor: Predictor, pixels: Pixels) -> Seen:
     return Seen(np.concatenate(p), np.concatenate(features)) if p else empty
 
 
-def _suspects(predictor: Predictor, prepared: Prepared) -> list[Row]:
-    """Images whose label the prediction does not share, the most doubtful first."""
+def _suspects(predictor: Predictor, prepared: Prepared, labeled: Seen) -> list[Row]:
+    """Images whose label the prediction does not share, the most doubtful first; `labeled` is of the labelled part."""
     split, images = prepared.split, prepared.images
     found: list[tuple[int, str, Suspects, int]] = []
     for part, everything in (("labeled", split.labeled), ("val", split.val), ("test", split.test)):
         index = everything[images.label[everything] >= 0]
         label = images.label[index]
-        seen = look(predictor, images.subset(index))
         held = part != "labeled"  # the run has not learned from these labels
+        seen = look(predictor, images.subset(index)) if held else labeled
         p = seen.p if held else out_of_sample(seen.features, label, len(images.classes), prepared.config.seed)
         judged = suspects(p, label)
         found += [(int(place), part, judged, i) for i, place in enumerate(index)]
@@ -125,12 +126,11 @@ def _suspects(predictor: Predictor, prepared: Prepared) -> list[Row]:
     return sorted(rows, key=lambda row: -row.score)
 
 
-def _wanted(predictor: Predictor, prepared: Prepared, n: int) -> list[Row]:
-    """Images of the pool, in the order in which their labels are worth most."""
+def _wanted(predictor: Predictor, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
+    """Images of the pool, in the order in which their labels are worth most; `labeled` is of the labelled part."""
     split, images = prepared.split, prepared.images
     pool = np.setdiff1d(split.pool, split.labeled)
     seen = look(predictor, images.subset(pool))
-    labeled = look(predictor, images.subset(split.labeled))
     order, score = label_next(seen.p, seen.features, labeled.features, n)
     return [
         Row(
