@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from sslkit.checkpoint import write_text
 from sslkit.data import Raw
+from sslkit.decoding import identity
 from sslkit.errors import UserError
 from sslkit.image import BadImageError, read_rgb
 from sslkit.version import __version__
@@ -81,11 +81,7 @@ def _identity(raws: Sequence[Raw]) -> str:
     digest = hashlib.sha256(__version__.encode())
     for number, raw in enumerate(raws):
         for i in range(len(raw.images)):
-            source = raw.source(i)
-            if isinstance(source, str | os.PathLike):
-                about = os.stat(source) if os.path.exists(source) else None
-                of = (os.path.abspath(source), about and about.st_size, about and about.st_mtime_ns)
-                source = repr(of).encode(errors="surrogateescape")
-            digest.update(f"{number} {raw.name(i, '')} {len(source)} ".encode(errors="surrogateescape"))
-            digest.update(source)
+            digest.update(f"{number} {raw.name(i, '')} ".encode(errors="surrogateescape"))
+            with contextlib.suppress(UserError):  # a file that is gone is told by its name alone
+                digest.update(identity(raw.source(i)))
     return digest.hexdigest()[:16]

@@ -112,11 +112,11 @@ def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, cache
 def _of_files(source: Callable[[int], Any], names: Sequence[str], size: int) -> hashlib._Hash:
     digest = hashlib.sha256(f"{__version__} {size}".encode())
     for i in range(len(names)):
-        digest.update(_identity(source(i)))
+        digest.update(identity(source(i)))
     return digest
 
 
-def _identity(source: Any) -> bytes:
+def identity(source: Any) -> bytes:
     """32 bytes that tell an image from another: of its content, of a file by path, size and time of change."""
     if isinstance(source, str | os.PathLike):
         try:
