@@ -28,7 +28,15 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     tool(tmp_path / "python", PYTHON)
+    free(tmp_path, kilobytes=10_000_000)
     return tmp_path
+
+
+def free(folder: Path, kilobytes: int) -> None:
+    """A stand-in for df: so much of the disk is free, whatever this machine has."""
+    (folder / "tools").mkdir(exist_ok=True)
+    table = f"Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/x 9 9 {kilobytes} 1% /\\n"
+    tool(folder / "tools" / "df", f"#!/bin/sh\nprintf '{table.replace('%', '%%')}'\n")
 
 
 def tool(path: Path, text: str) -> None:
@@ -36,8 +44,8 @@ def tool(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def make(folder: Path, *goals: str, lacks: str = "", path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    search = os.environ["PATH"] if path is None else f"{path}{os.pathsep}{os.environ['PATH']}"
+def make(folder: Path, *goals: str, lacks: str = "") -> subprocess.CompletedProcess[str]:
+    search = f"{folder / 'tools'}{os.pathsep}{os.environ['PATH']}"
     outer = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VENV", "PYTHON")  # this may itself run under make
     environment = {k: v for k, v in os.environ.items() if k not in outer} | {"LACKS": lacks, "PATH": search}
     command = ["make", *goals, f"PYTHON={folder / 'python'}"]
@@ -101,20 +109,12 @@ def test_a_python_that_will_not_do_is_said_in_one_line(checkout: Path, lacks: st
 
 
 def test_a_full_disk_is_said_before_anything_is_made(checkout: Path) -> None:
-    small = checkout / "tools"
-    small.mkdir()
-    tool(
-        small / "df",
-        '#!/bin/sh\necho "Filesystem 1024-blocks Used Available Capacity Mounted on"\necho "/dev/x 9 9 7812499 1% /"\n',
-    )
-    done = make(checkout, "demo", path=small)
+    free(checkout, kilobytes=7_812_499)
+    done = make(checkout, "demo")
     assert "8 GB" in said(done)
     assert not (checkout / ".venv").exists()
-    tool(
-        small / "df",
-        '#!/bin/sh\necho "Filesystem 1024-blocks Used Available Capacity Mounted on"\necho "/dev/x 9 9 7812500 1% /"\n',
-    )
-    assert make(checkout, "demo", path=small).returncode == 0
+    free(checkout, kilobytes=7_812_500)
+    assert make(checkout, "demo").returncode == 0
 
 
 def test_the_makefile_uses_nothing_that_macos_lacks() -> None:
