@@ -21,8 +21,8 @@ from sklearn.datasets import load_sample_images
 from torchvision.io import ImageReadMode, decode_jpeg  # type: ignore[import-untyped]
 
 from sslkit.augment.boxes import BOX_DRAWS
-from sslkit.image import planes, read_rgb
-from sslkit.on_demand import Crop, OnDemand
+from sslkit.data.image import planes, read_rgb
+from sslkit.data.on_demand import Crop, OnDemand
 
 COUNT, SIZE = 256, 224
 

@@ -118,12 +118,12 @@ def step(name: str, size: int, classes: int, labeled: int, mu: int, grad_checkpo
 
     from sslkit.config import Config
     from sslkit.data import Images
+    from sslkit.data.splits import Split
     from sslkit.engine import Engine
     from sslkit.log import Log
     from sslkit.machine import Machine
     from sslkit.resolve import named, resolve
     from sslkit.spec import specify
-    from sslkit.splits import Split
     from sslkit.stage import build
 
     request = {"algo": "ema_teacher", "mixer": "prob_pseudo", "backbone": name, "semi.batch": labeled, "semi.mu": mu}

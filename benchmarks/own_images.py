@@ -19,7 +19,7 @@ from PIL import Image
 
 from sslkit import registry
 from sslkit.data import Raw
-from sslkit.image import read_rgb
+from sslkit.data.image import read_rgb
 from sslkit.resolve import argument
 
 LABELED, TEST, ALL = 20, 50, 3000  # of each class, of each class, in all

@@ -19,10 +19,10 @@ from sklearn.preprocessing import StandardScaler
 
 from sslkit import checkpoint
 from sslkit.augment.render import normalise
+from sslkit.data.image import Array
+from sslkit.data.on_demand import Pixels
 from sslkit.errors import UserError
 from sslkit.finished import last_stage, prepared_data, stage_folders, usable
-from sslkit.image import Array
-from sslkit.on_demand import Pixels
 from sslkit.spec import Spec
 from sslkit.stage import build_algorithm, restore
 from sslkit.store import read_json

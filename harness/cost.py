@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sslkit.config import Flat, Training
 from sslkit.data import Images
+from sslkit.data.splits import Split
 from sslkit.engine import Engine
 from sslkit.errors import UserError
 from sslkit.harness.arms import OWN, Comparison
@@ -30,7 +31,6 @@ from sslkit.log import Log
 from sslkit.prepare import prepare
 from sslkit.progress import images_a_step
 from sslkit.spec import Spec
-from sslkit.splits import Split
 from sslkit.stage import build
 
 FEW = 2  # labelled images of a counted step

@@ -43,6 +43,11 @@ class Survey:
     def spec(self, run: Planned, label: str) -> Spec:
         return self.specs[run.stages[label]]
 
+    def before(self, spec: Spec) -> dict[str, Spec]:
+        """Stage -> its spec, of all that `spec` starts from, the first one first."""
+        parent = self.specs.get(spec.parent)
+        return self.before(parent) | {parent.stage: parent} if parent else {}
+
     def first(self, condition: str) -> dict[str, Planned]:
         """Arm -> its run of seed 0."""
         return {run.arm: run for run in self.runs if run.condition == condition and run.seed == 0}
@@ -118,8 +123,17 @@ def distinct(found: Survey, reference: str) -> dict[str, dict[str, dict[str, tup
             names[condition, run.arm, label]: found.spec(run, label) for run, label in _ends(found.first(condition))
         }
         base = reference if reference in rows else next(iter(rows), "")
-        made[condition] = {row: differences(spec, rows[base]) for row, spec in rows.items() if row != base}
+        made[condition] = {row: _apart(found, spec, rows[base]) for row, spec in rows.items() if row != base}
     return made
+
+
+def _apart(found: Survey, this: Spec, other: Spec) -> dict[str, tuple[Any, Any]]:
+    """What two stages differ in, and what the stages before them do."""
+    before, theirs = found.before(this), found.before(other)
+    made = {} if [*before] == [*theirs] else {"stages before": (", ".join(theirs), ", ".join(before))}
+    for stage in before.keys() & theirs.keys():
+        made |= differences(before[stage], theirs[stage])
+    return made | differences(this, other)
 
 
 def _ends(runs: dict[str, Planned]) -> Iterator[tuple[Planned, str]]:

@@ -13,6 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from sslkit.finished.predict import cell
 from sslkit.harness.arms import CONTROLS
 from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs
@@ -23,7 +24,6 @@ from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.statistics import SEEDS, Difference, differ, holm, resampled, seeds_needed, smallest_p, verdict
 from sslkit.harness.survey import Planned
-from sslkit.predict import cell
 
 NOT_YET = Planned.error
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from sslkit.config import STAGES, Config, Flat
 from sslkit.data import Images
+from sslkit.data.splits import Split
 from sslkit.errors import UserError
 from sslkit.evaluation import logits
 from sslkit.machine import Machine
 from sslkit.prepare import Prepared
 from sslkit.report import duration
 from sslkit.spec import Spec
-from sslkit.splits import Split
 from sslkit.stage import build_algorithm
 from sslkit.timing import step_seconds
 

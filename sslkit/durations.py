@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from sslkit.config import Config, Training
-from sslkit.splits import Split
+from sslkit.data.splits import Split
 
 T = TypeVar("T", bound=Training)
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from sslkit import ranks
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm, PseudoLabels
+from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import out_of_memory
 from sslkit.network import Classifier
-from sslkit.on_demand import Pixels, in_turn
 from sslkit.spec import Spec
 
 BATCH = 500  # images

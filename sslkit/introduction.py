@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from sslkit.advice import before
+from sslkit.data.on_demand import OnDemand
 from sslkit.machine import Machine, unusable_gpu
-from sslkit.on_demand import OnDemand
 from sslkit.prepare import Prepared
 from sslkit.report import duration
 from sslkit.spec import Spec

@@ -14,8 +14,8 @@ from sslkit.augment.policy import Policy
 from sslkit.augment.render import view
 from sslkit.blend import BetaRatio, blend
 from sslkit.contracts import Batch, Stream
+from sslkit.data.on_demand import Crop, OnDemand, Pixels, Reading
 from sslkit.losses import one_hot
-from sslkit.on_demand import Crop, OnDemand, Pixels, Reading
 from sslkit.randomness import Draw, Step, key, permutation
 
 

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sslkit import decoding, normalizing, registry
-from sslkit.checking import bad_images
+from sslkit import registry
 from sslkit.config import Config, Data
-from sslkit.data import Dataset, Images
+from sslkit.data import Dataset, Images, decoding, normalizing
+from sslkit.data.checking import bad_images
+from sslkit.data.held_out import numbered
+from sslkit.data.image import Array, BadImageError
+from sslkit.data.parts import Parts, about, arrange, without_equal
+from sslkit.data.splits import Split, check_lists, split
 from sslkit.durations import in_steps
 from sslkit.errors import UserError
-from sslkit.held_out import numbered
-from sslkit.image import Array, BadImageError
 from sslkit.machine import memory
-from sslkit.parts import Parts, about, arrange, without_equal
 from sslkit.plugins import check_plugins
 from sslkit.resolve import argument, coerce, named, options, pretraining, resolve
-from sslkit.splits import Split, check_lists, split
 
 MAX_SIZE = 224  # pixels, unless asked for more
 SMALL_SIZE = 64  # up to here images have the views of the small-image protocol, above those of Semi-ViT

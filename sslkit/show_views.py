@@ -15,11 +15,11 @@ from torch import Tensor
 
 from sslkit import checkpoint
 from sslkit.contracts import Mixed, Mixer, PseudoLabels
+from sslkit.data.normalizing import normalization
 from sslkit.errors import UserError
 from sslkit.evaluation import autocast
 from sslkit.finished import last_stage
 from sslkit.loader import Loader, Source
-from sslkit.normalizing import normalization
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.resolve import read_toml

@@ -22,12 +22,12 @@ from sslkit import registry
 from sslkit.config import PARTS, Config, Part, Semi, Training, Views
 from sslkit.contracts import Algorithm
 from sslkit.data import Images
+from sslkit.data.image import Array
+from sslkit.data.normalizing import normalization
+from sslkit.data.splits import Split
 from sslkit.errors import UserError, unknown
-from sslkit.image import Array
 from sslkit.machine import Machine
-from sslkit.normalizing import normalization
 from sslkit.randomness import key
-from sslkit.splits import Split
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,16 @@ from sslkit.checkpoint import under
 from sslkit.config import PARTS
 from sslkit.contracts import Algorithm, Setup
 from sslkit.data import Images
+from sslkit.data.on_demand import Pixels
+from sslkit.data.splits import Split
 from sslkit.errors import UserError, one_line, out_of_memory
 from sslkit.execution import equip
 from sslkit.loader import Loader, Source, Targets
 from sslkit.network import Classifier, Shape
-from sslkit.on_demand import Pixels
 from sslkit.randomness import seeded
 from sslkit.resolve import SLOTS, argument, options
 from sslkit.sharding import spread, whole
 from sslkit.spec import Spec
-from sslkit.splits import Split
 from sslkit.start import take_over
 from sslkit.weights import load_weights
 

@@ -13,10 +13,10 @@ import torch
 
 from sslkit import ranks
 from sslkit.data import Images
+from sslkit.data.splits import Split
 from sslkit.engine import Engine
 from sslkit.log import Log
 from sslkit.spec import Spec
-from sslkit.splits import Split
 from sslkit.stage import build, enough_memory
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Raw
+from sslkit.data.image import SUFFIXES
 from sslkit.errors import UserError
-from sslkit.image import SUFFIXES
 
 
 def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[str], Raw, Raw]:

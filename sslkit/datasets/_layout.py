@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sslkit.data.label_files import first
 from sslkit.datasets._folders import class_names, images_among
 from sslkit.errors import UserError
-from sslkit.label_files import first
 
 KINDS = {  # by name, in small letters without spaces, hyphens and underlines
     "training": r"train(ing)?|labell?ed",

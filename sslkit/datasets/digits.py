@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from sslkit.data import Dataset, Raw
-from sslkit.image import Array
+from sslkit.data.image import Array
 from sslkit.randomness import key, permutation
 from sslkit.registry import register
 

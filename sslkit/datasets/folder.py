@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Dataset, Raw
+from sslkit.data.label_files import label_by
 from sslkit.datasets._folders import class_names, files_below, images_among
 from sslkit.datasets._layout import Layout, innermost, layout_of
 from sslkit.datasets._table import class_order
 from sslkit.errors import UserError
-from sslkit.label_files import label_by
 from sslkit.registry import register
 
 EXPECTED = "class folders, as DIR/cat/1.jpg or DIR/train/cat/1.jpg, perhaps DIR/test and DIR/unlabeled beside them"

@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from sslkit import pipeline
-from sslkit.audit.label_next import label_next
-from sslkit.audit.suspects import out_of_sample, suspects
+from sslkit.finished.audit.label_next import label_next
+from sslkit.finished.audit.suspects import out_of_sample, suspects
 from tests.cli.call import Call, assert_refused, folder_of, run, sslkit
 
 LABELLED, WRONG, TESTED = 160, 24, 150
@@ -143,7 +143,7 @@ def test_the_page_needs_nothing_beside_it_and_shows_names_as_they_are(audited: A
 
 
 def test_hostile_words_are_no_markup() -> None:
-    from sslkit.audit.sheet import Card, page
+    from sslkit.finished.audit.sheet import Card, page
 
     evil = "<script>alert(1)</script>&\"'"
     card = Card(np.zeros((3, 8, 8), np.uint8), evil, evil, evil, 0.5, {"part": evil})

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslkit import decoding, pipeline, registry
-from sslkit.data import Images
-from sslkit.decoding import decode
+from sslkit import pipeline, registry
+from sslkit.data import Images, decoding
+from sslkit.data.decoding import decode
 from sslkit.loader import Loader
 from tests.cli.call import assert_refused, run, sslkit
 

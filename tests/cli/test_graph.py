@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from sslkit import graph
+from sslkit.finished import graph
 from tests.cli.call import assert_refused, folder_of, run, sslkit
 from tests.cli.conftest import Finished
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslkit import predict as prediction
+from sslkit.finished import predict as prediction
 from sslkit.prepare import prepare
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.conftest import Finished

@@ -15,7 +15,7 @@ from PIL import Image
 
 from sslkit import registry
 from sslkit.data import Images, Raw
-from sslkit.decoding import decode
+from sslkit.data.decoding import decode
 
 Part = dict[str, np.ndarray[Any, Any]]  # "pixels" (N, 3, S, S) uint8, "label" (N,)
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslkit import checking, decoding
-from sslkit.checking import bad_images
-from sslkit.data import Raw
+from sslkit.data import Raw, checking, decoding
+from sslkit.data.checking import bad_images
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import read_json

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sslkit import duplicates
-from sslkit.data import Raw
-from sslkit.duplicates import equal_images
+from sslkit.data import Raw, duplicates
+from sslkit.data.duplicates import equal_images
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import read_json

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torchvision.datasets as published
 
-from sslkit import decoding
-from sslkit.data import Images, Raw
-from sslkit.decoding import decode
+from sslkit.data import Images, Raw, decoding
+from sslkit.data.decoding import decode
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
 from tests.datasets.make import decoded, own, picture, pictures, read

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sslkit.decoding import decode
+from sslkit.data.decoding import decode
 from sslkit.errors import UserError
 from tests.datasets.make import picture, read
 

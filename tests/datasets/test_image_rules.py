@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslkit import image as rules
-from sslkit.image import BadImageError, read_rgb, to_pixels
+from sslkit.data import image as rules
+from sslkit.data.image import BadImageError, read_rgb, to_pixels
 
 Array = np.ndarray[Any, Any]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslkit import decoding
 from sslkit.config import Data
+from sslkit.data import decoding
+from sslkit.data.splits import split
 from sslkit.errors import UserError
 from sslkit.pipeline import stages
 from sslkit.prepare import Prepared, prepare
-from sslkit.splits import split
 from tests.datasets.make import own, picture
 from tests.kernel.make import CPU, TINY, images
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sslkit.augment.policy import POLICIES
 from sslkit.augment.render import view
 from sslkit.data import IMAGENET_MEAN, IMAGENET_STD
-from sslkit.normalizing import moments
+from sslkit.data.normalizing import moments
 from sslkit.pipeline import stages
 from sslkit.prepare import Prepared, prepare
 from sslkit.randomness import Draw

@@ -4,7 +4,7 @@ import re
 
 from sslkit import registry
 from sslkit.data import TEST
-from sslkit.image import SUFFIXES
+from sslkit.data.image import SUFFIXES
 from sslkit.resolve import options
 from tests.docs.page import text
 

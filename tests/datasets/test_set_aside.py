@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sslkit.config import Data
+from sslkit.data.held_out import by_name, groups_of, hold_out, numbered
+from sslkit.data.splits import split
 from sslkit.errors import UserError
-from sslkit.held_out import by_name, groups_of, hold_out, numbered
 from sslkit.prepare import Prepared, prepare
-from sslkit.splits import split
 from sslkit.store import read_json
 from tests.cli.call import folder_of, run
 from tests.datasets.make import own, pictures

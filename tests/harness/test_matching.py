@@ -77,6 +77,15 @@ def test_a_comparison_says_what_its_rows_differ_in() -> None:
     assert sentences({"a": found, "b": found}) == said, "said once where it is the same"
 
 
+def test_what_differs_before_the_compared_stage_is_said() -> None:
+    arms = {"scratch": {"algo": "fixmatch"}, "masked": {"algo": "fixmatch", "stages": "pretrain,finetune,semi"}}
+    made = of(arms | {"faster": {"algo": "fixmatch", "finetune.lr": 0.1}}, **{"pretrain.steps": 4})
+    found = distinct(survey(made, Store("runs")), "scratch")["4/class"]
+    assert found["masked"] == {"stages before": ("finetune", "pretrain, finetune")}
+    assert found["faster"]["finetune.lr"][1] == 0.1
+    assert "masked: stages before finetune -> pretrain, finetune" in sentences({"4/class": found})
+
+
 def test_what_was_not_asked_for_is_refused() -> None:
     made = of({"a": {"algo": "fixmatch"}, "b": {"algo": "fixmatch", "labeler.tau": 0.4}})
     requests = {c: arms | {"b": arms["b"] | {"semi.lr": 0.5}} for c, arms in made.requests.items()}

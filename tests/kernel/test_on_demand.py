@@ -14,10 +14,10 @@ from torch import Tensor
 from sslkit.augment.boxes import BOX_DRAWS, crop_boxes
 from sslkit.augment.policy import Policy
 from sslkit.augment.render import normalise
+from sslkit.data.on_demand import OnDemand, in_turn
 from sslkit.errors import UserError
 from sslkit.evaluation import BATCH
 from sslkit.loader import Loader, Source
-from sslkit.on_demand import OnDemand, in_turn
 from sslkit.prepare import Prepared, prepare
 from tests.reliability.small import small, stages
 

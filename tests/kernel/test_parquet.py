@@ -16,9 +16,9 @@ from PIL import Image
 
 from sslkit import registry
 from sslkit.data import Raw
+from sslkit.data.splits import split
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
-from sslkit.splits import split
 
 
 def png(shade: int, size: int = 8) -> bytes:

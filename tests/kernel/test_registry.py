@@ -204,8 +204,9 @@ def test_list_check_counts_both_of_one_name(install: Install, capsys: pytest.Cap
     assert "2 of 5 parts" in capsys.readouterr().err
 
 
-def test_listing_imports_no_torch() -> None:
-    code = "import sys; from sslkit.cli import main; main(['list']); sys.exit('torch' in sys.modules)"
+def test_listing_and_help_import_no_torch() -> None:
+    code = "import sys; from sslkit.cli import main; main(['list']); main(['--help']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
     assert "fixmatch" in done.stdout
+    assert "compare" in done.stdout

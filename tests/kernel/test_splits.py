@@ -11,9 +11,9 @@ import pytest
 from sslkit import registry
 from sslkit.config import Data
 from sslkit.data import Images
-from sslkit.decoding import decode
+from sslkit.data.decoding import decode
+from sslkit.data.splits import Split, split
 from sslkit.errors import UserError
-from sslkit.splits import Split, split
 from tests.kernel.make import images
 
 

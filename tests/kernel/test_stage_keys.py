@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sslkit import decoding, registry, spec
+from sslkit import registry, spec
 from sslkit.config import flatten
-from sslkit.data import Images
-from sslkit.decoding import decode
+from sslkit.data import Images, decoding
+from sslkit.data.decoding import decode
 from sslkit.machine import Machine
 from sslkit.pipeline import run_digest, stages
 from sslkit.plugins import load_plugin

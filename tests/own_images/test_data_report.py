@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from sslkit import data_report
-from sslkit.duplicates import near_duplicates, perceptual_hash
+from sslkit.data import report as data_report
+from sslkit.data.duplicates import near_duplicates, perceptual_hash
 from tests.cli.call import assert_refused, sslkit
 from tests.own_images.photos import PHOTOGRAPHS, photos, pieces, save
 

@@ -19,7 +19,7 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
     Args:
         form: "timm", a network as a folder that timm reads; "mae", what the stage pretrain left, encoder and
             decoder, as one file under the official names (`model` in a .pth file, plain in a .safetensors file).
-        network: of timm's folder, as in `sslkit.predict.predict`.
+        network: of timm's folder, as in `sslkit.finished.predict.predict`.
 
     Raises:
         UserError: no such run, `out` is there, a network that timm cannot make, a run without pre-training.

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from sslkit.data_options import DATA_KEYS, data_options
+from sslkit.cli.data_options import DATA_KEYS, data_options
 from sslkit.plugins import load_plugin
 
 
@@ -27,7 +27,7 @@ def data_command(
 
     DIR is a folder of images or of parquet files, or a CSV file; else the name of a data set, as for `sslkit run`.
     """
-    from sslkit.data_report import data_report, named_data, tables
+    from sslkit.data.report import data_report, named_data, tables
     from sslkit.resolve import parse_set
 
     for plugin in plugins:

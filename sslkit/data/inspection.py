@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sslkit.checking import in_threads
 from sslkit.data import Raw
-from sslkit.duplicates import content, perceptual_hash
-from sslkit.image import Array, BadImageError, open_image, read_rgb
+from sslkit.data.checking import in_threads
+from sslkit.data.duplicates import content, perceptual_hash
+from sslkit.data.image import Array, BadImageError, open_image, read_rgb
 
 THUMB = 16  # pixels
 LEVELS = np.arange(256) / 255

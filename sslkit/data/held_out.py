@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sslkit.data.image import Array
 from sslkit.errors import UserError
-from sslkit.image import Array
 
 Members = list[tuple[int, int]]  # (class, number of images of it)
 

@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from sslkit.data_options import DATA_KEYS, data_options
+from sslkit.cli.data_options import DATA_KEYS, data_options
+from sslkit.cli.group import Commands
 from sslkit.errors import Stopped, UserError, one_line
-from sslkit.group import Commands
 from sslkit.plugins import load_plugin
 from sslkit.version import __version__
 
@@ -204,7 +204,7 @@ def show_views_command(
 @as_json
 def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_json: bool) -> None:
     """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets; or recipes, studies."""
-    from sslkit.listing import list_parts, list_recipes, list_studies
+    from sslkit.cli.listing import list_parts, list_recipes, list_studies
 
     for plugin in plugins:
         load_plugin(plugin)

@@ -8,7 +8,7 @@ import torch
 from sslkit import registry
 from sslkit.config import Config
 from sslkit.data import Images
-from sslkit.image import Array
+from sslkit.data.image import Array
 
 CHUNK, MOST = 500, 5000  # images at once; of images that are decoded on demand no more than this are looked at
 FLOOR = 1 / 255  # smallest deviation: one level, so that images of one colour can be divided by it

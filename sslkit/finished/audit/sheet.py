@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from sslkit.image import Array
+from sslkit.data.image import Array
 
 SIDE = 112  # pixels of a picture
 STYLE = """

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from sslkit import checkpoint
+from sslkit.data.image import SUFFIXES, Array, BadImageError, to_pixels
 from sslkit.datasets._folders import files_below
 from sslkit.datasets._table import FORMULA
 from sslkit.errors import UserError
 from sslkit.evaluation import BATCH, scores
 from sslkit.finished import Predictor, load, test_set
-from sslkit.image import SUFFIXES, Array, BadImageError, to_pixels
 
 ERRORS = 10  # that are listed
 

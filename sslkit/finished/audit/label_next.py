@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sslkit.image import Array
+from sslkit.data.image import Array
 
 
 def label_next(p: Array, features: Array, labeled: Array, n: int) -> tuple[Array, Array]:

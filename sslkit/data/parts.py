@@ -11,11 +11,11 @@ import numpy as np
 
 from sslkit.config import Data
 from sslkit.data import Raw
-from sslkit.duplicates import equal_images
+from sslkit.data.duplicates import equal_images
+from sslkit.data.held_out import by_name, groups_of, hold_out, numbered
+from sslkit.data.image import Array
+from sslkit.data.label_files import first, take_labels
 from sslkit.errors import UserError
-from sslkit.held_out import by_name, groups_of, hold_out, numbered
-from sslkit.image import Array
-from sslkit.label_files import first, take_labels
 
 FEW = 20  # classes whose counts are said one by one
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from sslkit import checkpoint
 from sslkit.contracts import Algorithm
+from sslkit.data.on_demand import Pixels
 from sslkit.errors import UserError, unknown
 from sslkit.evaluation import logits
 from sslkit.network import Classifier
-from sslkit.on_demand import Pixels
 from sslkit.plugins import check_plugins
 from sslkit.prepare import Prepared, prepare
 from sslkit.resolve import read_toml

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from sslkit.data import Images, Raw
+from sslkit.data.image import Array, open_image, to_pixels
+from sslkit.data.on_demand import OnDemand
 from sslkit.errors import UserError
-from sslkit.image import Array, open_image, to_pixels
-from sslkit.on_demand import OnDemand
 from sslkit.version import __version__
 
 BLOCK = 64  # images that a thread decodes at once

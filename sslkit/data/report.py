@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sslkit.data import Images
-from sslkit.duplicates import near_duplicates
+from sslkit.data.duplicates import near_duplicates
+from sslkit.data.image import Array
+from sslkit.data.inspection import Look, inspect
+from sslkit.data.parts import Parts
+from sslkit.data.splits import split
 from sslkit.errors import UserError
-from sslkit.image import Array
-from sslkit.inspection import Look, inspect
-from sslkit.parts import Parts
 from sslkit.prepare import Gathered, gather
-from sslkit.splits import split
 
 MOST, MANY = 10, 40  # groups of duplicates and bad files, and classes, that a table lists
 UNEVEN = 5.0  # largest class against the smallest, from where on it is remarked

@@ -53,7 +53,7 @@ def predict_command(
 
     Where images lie in folders that are called as the classes, it also says the accuracy and the worst errors.
     """
-    from sslkit.predict import predict
+    from sslkit.finished.predict import predict
 
     for plugin in plugins:
         load_plugin(plugin)
@@ -92,7 +92,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 @as_json
 def audit_command(run: str, out: str, n: int, plugins: tuple[str, ...], as_json: bool) -> None:
     """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
-    from sslkit.audit import audit
+    from sslkit.finished.audit import audit
 
     for plugin in plugins:
         load_plugin(plugin)
@@ -123,8 +123,8 @@ def audit_command(run: str, out: str, n: int, plugins: tuple[str, ...], as_json:
 @plugins
 def export_command(run: str, form: str, out: str, network: str, calibrated: bool, plugins: tuple[str, ...]) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
-    from sslkit import export, graph
     from sslkit.errors import UserError
+    from sslkit.finished import export, graph
 
     for plugin in plugins:
         load_plugin(plugin)

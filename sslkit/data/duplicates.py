@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from sslkit.checking import in_threads, remembered
 from sslkit.data import Raw
-from sslkit.image import Array
+from sslkit.data.checking import in_threads, remembered
+from sslkit.data.image import Array
 
 TAIL = 1024  # bytes at the end of a file, which tell files of one size apart: its beginning is often the same
 WAVE = np.cos(np.pi / 32 * (np.arange(32) + 0.5) * np.arange(8)[:, None])  # (8, 32), the lowest frequencies

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from sslkit.augment.boxes import crop_boxes
-from sslkit.image import Array, middle, planes, read_rgb
+from sslkit.data.image import Array, middle, planes, read_rgb
 
 BLOCK = 8  # images that a worker decodes at once
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}

@@ -64,7 +64,7 @@ def export(run: Path, out: Path, form: str, network: str = "averaged", calibrate
 
     Args:
         form: "onnx" or "torch" (`torch.export.load` reads it).
-        network: as in `sslkit.predict.predict`.
+        network: as in `sslkit.finished.predict.predict`.
         calibrated: the probabilities are those of the temperature that was fitted on the validation part.
 
     Raises:

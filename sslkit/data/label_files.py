@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Raw
+from sslkit.data.image import Array
 from sslkit.datasets._table import LABEL, PATH, UNLABELLED, class_order, read_columns, refuse_several
 from sslkit.errors import UserError
-from sslkit.image import Array
 
 
 def take_labels(text: str, classes: list[str], train: Raw, test: Raw) -> tuple[list[str], Raw, Raw, list[str]]:

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sslkit.image import Array
-from sslkit.on_demand import OnDemand, Pixels
+from sslkit.data.image import Array
+from sslkit.data.on_demand import OnDemand, Pixels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TEST = ("test", "val", "valid", "validation")  # what a test part may be called; the first that is there is the one

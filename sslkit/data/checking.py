@@ -14,9 +14,9 @@ import numpy as np
 
 from sslkit.checkpoint import write_text
 from sslkit.data import Raw
-from sslkit.decoding import identity
+from sslkit.data.decoding import identity
+from sslkit.data.image import BadImageError, read_rgb
 from sslkit.errors import UserError
-from sslkit.image import BadImageError, read_rgb
 from sslkit.version import __version__
 
 T = TypeVar("T")

@@ -16,10 +16,10 @@ class Commands(click.Group):
         "compare": "sslkit.harness.commands",
         "table": "sslkit.harness.commands",
         "runs": "sslkit.harness.runs",
-        "data": "sslkit.data_command",
-        "predict": "sslkit.commands",
-        "export": "sslkit.commands",
-        "audit": "sslkit.commands",
+        "data": "sslkit.cli.data",
+        "predict": "sslkit.cli.finished",
+        "export": "sslkit.cli.finished",
+        "audit": "sslkit.cli.finished",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

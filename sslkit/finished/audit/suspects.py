@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sslkit.image import Array
+from sslkit.data.image import Array
 
 FOLDS = 5
 

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 
 from sslkit import checkpoint
-from sslkit.audit.label_next import label_next
-from sslkit.audit.sheet import Card, page
-from sslkit.audit.suspects import Suspects, out_of_sample, suspects
 from sslkit.augment.render import normalise
+from sslkit.data.image import Array
+from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError, one_line
 from sslkit.evaluation import BATCH, autocast
 from sslkit.finished import Predictor, load, prepared_data
-from sslkit.image import Array
-from sslkit.on_demand import Pixels, in_turn
-from sslkit.predict import cell
+from sslkit.finished.audit.label_next import label_next
+from sslkit.finished.audit.sheet import Card, page
+from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
+from sslkit.finished.predict import cell
 from sslkit.prepare import Prepared
 from sslkit.spec import stamp
 
