@@ -25,6 +25,7 @@ class Data:
     val: float = 0.0  # share of the labelled images held out; only then is there a "best" checkpoint
     tune: bool = False  # hide the real test: a quarter of the training part stands in for it
     size: int | None = None  # side of the images; auto: their median, at most 224
+    crop: float = 1.0  # side of the middle square that is read, as a share of the short side: 0.875 is 224 of 256
     whole: bool = False  # crops are cut out of whole images, decoded for every batch, not of their middle square
     cache_gb: float | None = None  # decoded images above are decoded for every batch; auto: half of the memory
     workers: int | None = None  # threads that decode for every batch; auto: one a core
@@ -35,7 +36,9 @@ class Data:
     stats: Literal["declared", "measured"] = "declared"  # mean and std for normalising: the data set's, or the images'
 
     def __post_init__(self) -> None:
-        _within(self, val=(0, 0.9), size=(4, 4096), cache_gb=(0, None), workers=(1, 1024), test=(0.01, 0.9))
+        _within(
+            self, val=(0, 0.9), size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024), test=(0.01, 0.9)
+        )
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
 

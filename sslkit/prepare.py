@@ -83,6 +83,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
             parts.test,
             data.size,
             cache,
+            crop=data.crop,
             limit=1e9 * data.cache_gb if data.cache_gb is not None else memory() / 2,
             whole=data.whole,
             workers=data.workers,
@@ -105,7 +106,7 @@ def _with_source(made: Prepared, cache: Path | None) -> Prepared:
     config, own = made.config, made.config.pretrain
     if config.time is not None:
         raise UserError("--time knows no stage with data of its own; set the steps instead, or drop pretrain.data")
-    kept = {f"data.{name}": getattr(config.data, name) for name in ("size", "whole", "cache_gb", "workers")}
+    kept = {f"data.{name}": getattr(config.data, name) for name in ("size", "crop", "whole", "cache_gb", "workers")}
     asked = {"data.name": own.data, "data.dir": own.dir, "data.labels": "all", "backbone.name": config.backbone.name}
     theirs = prepare(asked | {"stages": "finetune"} | {k: v for k, v in kept.items() if v is not None}, cache)
     if theirs.images.fingerprint == made.images.fingerprint:

@@ -95,6 +95,7 @@ def specify(
         del used["pool"]
     data |= {name: stamp(index) for name, index in used.items()}
     data |= {"whole": True} if config.data.whole else {}
+    data |= {"crop": config.data.crop} if config.data.crop < 1 else {}
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:
         described["backbone"]["weights"] = weights

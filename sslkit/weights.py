@@ -272,6 +272,7 @@ def export(
     mean: Sequence[float],
     std: Sequence[float],
     size: int,
+    crop: float = 1.0,
 ) -> None:
     """Write `model.safetensors` with timm's names and `config.json` as timm has it on the Hugging Face hub.
 
@@ -286,7 +287,7 @@ def export(
         raise UserError(f"{folder} exists and is not overwritten; choose another folder")
     if describe is None:
         raise UserError(f"timm has no {type(network).__name__}, so that it cannot read its weights")
-    config = describe(list(classes), mean, std, size)
+    config = describe(list(classes), mean, std, size, crop)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)

@@ -39,16 +39,18 @@ def decode(
     size: int,
     cache: Path | None = None,
     *,
+    crop: float = 1.0,
     limit: float = math.inf,
     whole: bool = False,
     workers: int | None = None,
 ) -> Images:
-    """Decode every image once: RGB, short side to `size` (bicubic), centre crop. Where that takes too much memory, they
-    are decoded on demand instead, and come out the same.
+    """Decode every image once: RGB, the middle square, scaled to `size` (bicubic). Where that takes too much
+    memory, they are decoded on demand instead, and come out the same.
 
     Args:
         cache: folder where decoded images are kept, so that the next run finds them: of encoded images by their
             content, of files by path, size and time of change.
+        crop: side of the middle square, as a share of the short side.
         limit: bytes; encoded images that take more when they are decoded are decoded on demand.
         whole: crops are cut out of whole images, which are decoded on demand.
         workers: threads that decode on demand; None is one a core.
@@ -66,17 +68,18 @@ def decode(
     pixels: Array | OnDemand
     if whole or (encoded and len(names) * 3 * size * size > limit):
         pool = ThreadPoolExecutor(workers or os.cpu_count())
-        pixels = OnDemand(source, names, np.arange(len(names)), size, whole, pool)
-        digest = _of_files(source, names, size)
+        pixels = OnDemand(source, names, np.arange(len(names)), size, crop, whole, pool)
+        digest = _of_files(source, names, size, crop)
     else:
-        pixels = _cached(source, names, size, cache) if cache and encoded else _decode(source, names, size)
+        kept = cache if encoded else None
+        pixels = _cached(source, names, size, crop, kept) if kept else _decode(source, names, size, crop)
         digest = hashlib.sha256(pixels.data)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest.update(label.tobytes() + "\0".join(classes).encode())
     return Images(pixels, label, count, classes, digest.hexdigest(), names)
 
 
-def _decode(source: Callable[[int], Any], names: Sequence[str], size: int) -> Array:
+def _decode(source: Callable[[int], Any], names: Sequence[str], size: int, crop: float) -> Array:
     try:
         pixels = np.empty((len(names), 3, size, size), np.uint8)
     except MemoryError:
@@ -85,19 +88,19 @@ def _decode(source: Callable[[int], Any], names: Sequence[str], size: int) -> Ar
 
     def fill(start: int) -> None:
         for i in range(start, min(start + BLOCK, len(names))):
-            pixels[i] = to_pixels(source(i), size, names[i])
+            pixels[i] = to_pixels(source(i), size, names[i], crop)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(fill, range(0, len(names), BLOCK)))
     return pixels
 
 
-def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, cache: Path) -> Array:
-    path = cache / f"{_of_files(source, names, size).hexdigest()[:16]}.npy"
+def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, crop: float, cache: Path) -> Array:
+    path = cache / f"{_of_files(source, names, size, crop).hexdigest()[:16]}.npy"
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found: Array = np.load(path)
         return found
-    pixels = _decode(source, names, size)
+    pixels = _decode(source, names, size, crop)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -109,8 +112,8 @@ def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, cache
     return pixels
 
 
-def _of_files(source: Callable[[int], Any], names: Sequence[str], size: int) -> hashlib._Hash:
-    digest = hashlib.sha256(f"{__version__} {size}".encode())
+def _of_files(source: Callable[[int], Any], names: Sequence[str], size: int, crop: float) -> hashlib._Hash:
+    digest = hashlib.sha256(f"{__version__} {size} {crop}".encode())
     for i in range(len(names)):
         digest.update(identity(source(i)))
     return digest

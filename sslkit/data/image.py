@@ -28,19 +28,19 @@ class BadImageError(UserError):
     """An image that cannot be read; the message names it."""
 
 
-def to_pixels(item: Any, size: int, name: str) -> Array:
-    """One image as (3, size, size) uint8: its short side scaled to `size`, the middle square of that.
+def to_pixels(item: Any, size: int, name: str, crop: float = 1.0) -> Array:
+    """One image as (3, size, size) uint8: its `middle`.
 
     Raises:
         BadImageError: it cannot be decoded; says its name.
     """
-    return middle(read_rgb(item, name), size)
+    return middle(read_rgb(item, name), size, crop)
 
 
-def middle(image: Image.Image, size: int) -> Array:
-    """(3, size, size) uint8 of an RGB image: short side to `size` (bicubic), centre crop."""
-    if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+def middle(image: Image.Image, size: int, crop: float = 1.0) -> Array:
+    """(3, size, size) uint8 of an RGB image: the middle square, of `crop` times the short side, scaled (bicubic)."""
+    if image.size != (size, size) or crop < 1:
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC, bleed=(1 - crop) / 2)
     return planes(image)
 
 

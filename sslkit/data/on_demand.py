@@ -56,7 +56,8 @@ class OnDemand:
         source: what image i of the data set is opened from; `names` are for the messages.
         index: (N,) int64, which images of the data set these are.
         size: S.
-        whole: crops are cut out of whole images, not out of their middle square.
+        crop: side of their middle square, as a share of the short side.
+        whole: random crops are cut out of whole images, not out of their middle square.
         workers: threads.
     """
 
@@ -66,11 +67,12 @@ class OnDemand:
         names: Sequence[str],
         index: Array,
         size: int,
+        crop: float,
         whole: bool,
         workers: ThreadPoolExecutor,
     ) -> None:
-        self.source, self.names, self.index, self.size, self.whole = source, names, index, size, whole
-        self.workers = workers
+        self.source, self.names, self.index = source, names, index
+        self.size, self.crop, self.whole, self.workers = size, crop, whole, workers
 
     def __len__(self) -> int:
         return len(self.index)
@@ -81,7 +83,7 @@ class OnDemand:
 
     def subset(self, index: Array) -> OnDemand:
         """Those at the given places."""
-        return OnDemand(self.source, self.names, self.index[index], self.size, self.whole, self.workers)
+        return OnDemand(self.source, self.names, self.index[index], self.size, self.crop, self.whole, self.workers)
 
     def __getitem__(self, place: Tensor | slice) -> Tensor:
         """(n, 3, S, S) on the host: the middle squares of the images at the given places."""
@@ -99,7 +101,7 @@ class OnDemand:
 
     def _cut(self, images: Sequence[Image.Image], rows: slice, crop: Crop | None) -> list[Array]:
         if crop is None:
-            return [middle(image, self.size) for image in images]
+            return [middle(image, self.size, self.crop) for image in images]
         width, height = torch.tensor([image.size for image in images]).T
         boxes = crop_boxes(crop.u[rows], height, width, crop.smallest)
         low, right = (boxes.left, boxes.top), (boxes.left + boxes.width, boxes.top + boxes.height)

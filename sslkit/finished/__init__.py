@@ -34,6 +34,11 @@ class Predictor:
     spec: Spec
     temperature: float  # what logits are divided by; 1 where the network is taken as it is
 
+    @property
+    def crop(self) -> float:
+        """Side of the middle square of an image that it sees, as a share of the short side."""
+        return float(self.spec.data.get("crop", 1))
+
     def probabilities(self, pixels: Pixels) -> Tensor:
         """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""
         return (logits(self.algorithm, self.network, pixels, self.spec) / self.temperature).softmax(1)

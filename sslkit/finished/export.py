@@ -29,7 +29,7 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
         return
     predictor = load(run, network)
     data = predictor.spec.data
-    weights.export(predictor.network, out, data["classes"], data["mean"], data["std"], data["size"])
+    weights.export(predictor.network, out, data["classes"], data["mean"], data["std"], data["size"], predictor.crop)
 
 
 def _mae(run: Path, out: Path) -> None:

@@ -95,13 +95,13 @@ def _of_files(predictor: Predictor, names: Sequence[str], skip_bad: bool) -> tup
     Raises:
         BadImageError: an image cannot be read, unless these are skipped; or none can.
     """
-    size = predictor.spec.data["size"]
+    size, crop = predictor.spec.data["size"], predictor.crop
     found: list[Tensor] = []
     skipped: dict[int, str] = {}
 
     def read(name: str) -> Array | BadImageError:
         try:
-            return to_pixels(name, size, name)
+            return to_pixels(name, size, name, crop)
         except BadImageError as error:
             return error
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms import functional as transforms
 
 from sslkit.data import image as rules
 from sslkit.data.image import BadImageError, read_rgb, to_pixels
@@ -245,6 +246,18 @@ def test_the_short_side_is_scaled_and_the_middle_is_kept(width: int, height: int
     found = to_pixels(file.getvalue(), 8, "it")
     assert found.shape == (3, 8, 8)
     assert np.abs(found[:, 2:6, 2:6] - np.array([10, 200, 60])[:, None, None]).max() <= 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 260), (256, 411), (500, 333)])
+def test_a_crop_of_224_in_256_is_the_published_evaluation(width: int, height: int) -> None:
+    """Short side to 256, then the middle 224 from a whole pixel on; ours is resized once, so up to half a pixel apart."""
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+    image = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+    scaled = transforms.resize(image, 256, transforms.InterpolationMode.BICUBIC)
+    published = np.asarray(transforms.center_crop(scaled, 224)).transpose(2, 0, 1)
+    found = rules.middle(image, 224, 224 / 256)
+    assert np.abs(found.astype(int) - published).mean() < 2
+    assert np.abs(rules.middle(image, 224).astype(int) - published).mean() > 5
 
 
 def test_a_line_of_pixels_is_an_image() -> None:

@@ -53,8 +53,9 @@ def batches(loader: Loader, steps: range) -> dict[str, Tensor]:
     return {name: torch.cat([stream[name] for stream in made]) for name in ("weak", "strong")}
 
 
-def test_what_does_not_fit_is_decoded_on_demand_and_comes_out_the_same(photos: Path) -> None:
-    here, there = prepared(photos), prepared(photos, data__cache_gb=1.0)
+@pytest.mark.parametrize("crop", [1.0, 0.6])
+def test_what_does_not_fit_is_decoded_on_demand_and_comes_out_the_same(photos: Path, crop: float) -> None:
+    here, there = (prepared(photos, data__cache_gb=gb, data__crop=crop) for gb in (0.0, 1.0))
     assert isinstance(here.images.pixels, OnDemand)
     assert isinstance(there.images.pixels, np.ndarray)
     assert np.array_equal(here.images.pixels[:].numpy(), there.images.pixels)
@@ -149,3 +150,10 @@ def test_a_changed_file_is_other_data(photos: Path, tmp_path: Path) -> None:
     file.write_bytes(content + b"0")
     assert prepared(photos).images.fingerprint != first
     file.write_bytes(content)
+
+
+def test_another_crop_is_other_data(photos: Path) -> None:
+    """On demand nothing is decoded before, so that files and settings are all that tells data apart."""
+    for gb in (0.0, 1.0):
+        found = [prepared(photos, data__cache_gb=gb, data__crop=crop).images.fingerprint for crop in (1.0, 0.6)]
+        assert found[0] != found[1]

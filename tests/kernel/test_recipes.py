@@ -85,7 +85,8 @@ def test_the_recipes_of_semi_vit_are_the_published_ones(name: str) -> None:
     assert f.weight_decay == (0.3 if scratch and not convnext else 0.05)
     assert f.beta2 == (0.95 if scratch and not convnext else 0.999)
     assert (s.weight_decay, s.beta2) == (0.05, 0.999)
-    assert (config.data.size, config.data.labels) == (224, "1%" if name.endswith("_1p") else "10%")
+    assert (config.data.size, config.data.crop, config.data.whole) == (224, 224 / 256, True)
+    assert config.data.labels == ("1%" if name.endswith("_1p") else "10%")
     assert (config.weights is None) == scratch
     if not convnext:
         assert config.backbone.options["pool"] == ("token" if "huge" in name else "mean")

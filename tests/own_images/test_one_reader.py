@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sslkit.finished import load
+from sslkit.finished import test_set as stored_test_set
 from sslkit.prepare import prepare
 from tests.cli.call import folder_of, run, sslkit
 from tests.datasets.test_image_rules import png16
@@ -70,3 +73,30 @@ def test_in_prediction(picture: Image.Image, here: Path) -> None:
     assert len({row["class"] for row in rows}) == 1
     confidence = [float(row["confidence"]) for row in rows]
     assert max(confidence) - min(confidence) < 2e-3
+
+
+def test_a_crop_is_that_of_test_prediction_and_export(here: Path) -> None:
+    photos(here / "photos", 4, 2, 4)
+    common = ["--data", "folder:photos", "--labels", "2/class", "--stages", "finetune", "--size", "24", "--json"]
+    call = run(*common, "--set", "data.crop=0.5", "--set", "backbone.patch=8")
+    assert call.code == 0, call.err
+    folder = folder_of(call, Path("runs"))
+    seen = load(folder)
+    files, pixels, _ = stored_test_set(folder, seen.spec)
+    for name, found in zip(files, pixels, strict=True):
+        with Image.open(Path("photos", name)) as image:
+            w, h, half = *image.size, min(image.size) / 4
+            box = (w / 2 - half, h / 2 - half, w / 2 + half, h / 2 + half)
+            square = image.convert("RGB").resize((24, 24), Image.Resampling.BICUBIC, box)
+        assert np.abs(np.asarray(square).transpose(2, 0, 1) - found.numpy().astype(int)).max() <= 1
+    for arguments, out in ((["--test"], "test.csv"), ([f"photos/{name}" for name in files], "new.csv")):
+        done = sslkit("predict", folder, *arguments, "--out", out)
+        assert done.code == 0, done.err
+    confidences = []
+    for out in ("test.csv", "new.csv"):
+        with Path(out).open(encoding="utf-8", newline="") as stream:
+            confidences.append([row["confidence"] for row in csv.DictReader(stream)])
+    assert confidences[0] == confidences[1]
+    done = sslkit("export", folder, "--format", "torch", "--out", "model.pt2")
+    assert done.code == 0, done.err
+    assert json.loads(Path("model.pt2.json").read_text("utf-8"))["crop"] == 0.5

@@ -81,6 +81,11 @@ def test_timm_gives_the_same_logits(case: str, tmp_path: Path) -> None:
     assert config["num_features"] == network.feature_dim
 
 
+def test_timm_evaluates_with_our_crop() -> None:
+    config = backbone("timm", 32, model="test_vit", patch=8).hub_config(NAMES, MEAN, STD, 32, 0.875)
+    assert config["pretrained_cfg"]["crop_pct"] == 0.875
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "convnext_tiny"])
 def test_as_published_timm_needs_no_arguments(name: str) -> None:
     with torch.device("meta"):
