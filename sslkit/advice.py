@@ -98,6 +98,15 @@ def _right(precision: float | None) -> bool:
     return precision is not None and precision >= RIGHT
 
 
+def early(spec: Spec, row: Mapping[str, Any]) -> str | None:
+    """That a stage ended before its last step; `row` is its result."""
+    total = spec.training["steps"]
+    if row["steps"] == total:
+        return None
+    best = row["best"]["step"]
+    return f"stage {row['stage']} ended at step {row['steps']} of {total}: its validation was best at step {best}"
+
+
 def takes_over(stage: str, guess: Sequence[float], truth: Sequence[float], classes: Sequence[str]) -> str | None:
     """A class that is predicted much more often than it is there.
 

@@ -78,12 +78,10 @@ class Training:
     def __post_init__(self) -> None:
         _within(self, steps=(1, None), batch=(1, 65536), lr=(0, None), weight_decay=(0, None))
         _within(self, warmup=(0, 1), clip=(0, None), accumulate=(1, None), min_lr=(0, None), beta2=(0, 0.999999))
-        _within(self, layer_decay=(0, 1), smoothing=(0, 0.99), mixup=(0, None), cutmix=(0, None))
+        _within(self, layer_decay=(0.01, 1), smoothing=(0, 0.99), mixup=(0, None), cutmix=(0, None))
         _within(self, drop_path=(0, 0.99), erase=(0, 1), decay=(0, 1), epochs=(1e-6, None), images=(1, None))
         if self.epochs is not None and self.images is not None:
             raise ValueError("epochs and images exclude each other: leave one at auto")
-        if self.layer_decay == 0:
-            raise ValueError("layer_decay must be above 0, got 0")
 
 
 @dataclass(frozen=True)
@@ -118,9 +116,10 @@ class Control:
 class Eval:
     decay: float | None = None  # of the averaged network; auto: its memory is 10% of the semi steps
     buffers: Literal["average", "copy"] = "average"  # BatchNorm's statistics in the average
+    patience: int | None = None  # validations (10 a stage) without a better one that end a stage early; auto: never
 
     def __post_init__(self) -> None:
-        _within(self, decay=(0, 1))
+        _within(self, decay=(0, 1), patience=(1, None))
 
 
 @dataclass(frozen=True)
@@ -163,6 +162,8 @@ class Config:
 
     def __post_init__(self) -> None:
         _within(self, seed=(0, 2**31), threads=(1, 1024), time=(1, None))
+        if self.eval.patience and not self.data.val:
+            raise ValueError("eval.patience needs a validation part: add --val 0.2")
         asked = self.stages.replace(" ", "").split(",")
         if not self.stages or [stage for stage in STAGES if stage in asked] != asked:
             raise ValueError(f"stages must be some of {','.join(STAGES)}, in this order, got {self.stages!r}")

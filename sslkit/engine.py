@@ -111,6 +111,8 @@ class Engine:
             self.algorithm.start(self)
         mark = saved = time.perf_counter()
         for index in range(start, self.total):
+            if self._stale():
+                break
             self.step(index, log)
             self.done = index + 1
             due = self.done % EVERY == 0 or self.done == self.total
@@ -168,8 +170,18 @@ class Engine:
         found = {"averaged": self.average.network} | self.algorithm.networks()
         return {n: net for n, net in found.items() if n == "averaged" or net is not self.average.network}
 
+    @property
+    def between(self) -> int:
+        """Steps from one validation to the next."""
+        return max(EVERY, self.total // EVALUATIONS // EVERY * EVERY)
+
     def _validates(self) -> bool:
-        return self.done % max(EVERY, self.total // EVALUATIONS // EVERY * EVERY) == 0 or self.done == self.total
+        return self.done % self.between == 0 or self.done == self.total
+
+    def _stale(self) -> bool:
+        """Whether the averaged network was best on the validation part `patience` validations ago."""
+        patience = self.training.get("patience")
+        return bool(patience and self.best and self.done - self.best["step"] >= patience * self.between)
 
     def _validate(self) -> float:
         found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
@@ -183,7 +195,7 @@ class Engine:
     def _finish(self) -> dict[str, Any]:
         """Evaluate at the last step, write weights and predictions; the result."""
         pixels, label = self.job.evaluation["test"]
-        result: dict[str, Any] = {"seconds": self.seconds, "steps": self.total, "networks": {}}
+        result: dict[str, Any] = {"seconds": self.seconds, "steps": self.done, "networks": {}}
         predictions = {"label": label}
         for name, network in self.networks().items() if self.algorithm.classifies else ():
             predictions[name] = logits(self.algorithm, network, pixels, self.spec)
@@ -193,7 +205,7 @@ class Engine:
             found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
             result["calibration"] = calibrate(found)
         self._write("predictions", predictions, {"classes": self.spec.data["classes"]})
-        self._write("weights", self.job.weights(), {"steps": self.total})
+        self._write("weights", self.job.weights(), {"steps": self.done})
         return result
 
     def _write(self, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:

@@ -117,6 +117,7 @@ def _remarks(run: Path, results: dict[str, Any]) -> list[str]:
     for folder, spec, row in zip(folders, specs, rows, strict=True):
         watch = advice.Watch(spec)
         found += [f"{row['stage']}: {said}" for line in _log(folder / "metrics.jsonl") if (said := watch(line))]
+        found += filter(None, [advice.early(spec, row)])
         with contextlib.suppress(checkpoint.DamagedError):  # what is said is all that they are needed for
             shares = _shares(folder) if row["networks"] else ([0.0], [0.0])
             found += filter(None, [advice.takes_over(row["stage"], *shares, spec.data["classes"])])

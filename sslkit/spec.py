@@ -83,6 +83,7 @@ def specify(
     views = _views(config, registry.load(PARTS[main], algorithm[main].name), training)
     settings = _settings(training, views)
     settings |= {name: True for name in ("grad_checkpoint", "compile", "fsdp") if getattr(config, name)}
+    settings |= {"patience": config.eval.patience} if config.eval.patience and stage != "pretrain" else {}
     data = {
         "fingerprint": images.fingerprint,
         "size": images.size,

@@ -250,7 +250,7 @@ def test_the_short_side_is_scaled_and_the_middle_is_kept(width: int, height: int
 
 @pytest.mark.parametrize(("width", "height"), [(300, 260), (256, 411), (500, 333)])
 def test_a_crop_of_224_in_256_is_the_published_evaluation(width: int, height: int) -> None:
-    """Short side to 256, then the middle 224 from a whole pixel on; ours is resized once, so up to half a pixel apart."""
+    """Short side to 256, then the middle 224 from a whole pixel on: up to half a pixel from ours."""
     noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
     image = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
     scaled = transforms.resize(image, 256, transforms.InterpolationMode.BICUBIC)

@@ -130,6 +130,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.val": (0.2, ALL),
     "data.tune": (True, ALL),
     "data.size": (16, ALL),
+    "data.crop": (0.8, ALL),
     "data.whole": (True, ALL),
     "data.cache_gb": (1.0, NONE),
     "data.workers": (3, NONE),
@@ -172,6 +173,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
 ELSEWHERE = {"data.name", "data.dir", "data.download", "pretrainer.name", "weights", "device", "precision"}
 ELSEWHERE |= {"time"}  # tests/cli/test_time.py
 ELSEWHERE |= {"pretrain.data", "pretrain.dir"}  # tests/cli/test_pretrain.py
+ELSEWHERE |= {"eval.patience"}  # tests/kernel/test_patience.py
 FREE = {"threads", "data.cache_gb", "data.workers", "grad_checkpoint"}  # not in the name of the run either
 ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "strong", "pretrain")}
 
