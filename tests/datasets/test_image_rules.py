@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from torchvision.transforms import functional as transforms
 
 from sslkit.data import image as rules
 from sslkit.data.image import BadImageError, read_rgb, to_pixels
@@ -223,7 +222,7 @@ def test_images_are_turned_as_exif_says(number: int, form: str) -> None:
     assert np.abs(found.astype(int) - upright).mean() < 10
 
 
-# Several frames, sizes, limits.
+# Several frames, limits.
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -233,35 +232,6 @@ def test_of_several_frames_the_first_is_read(form: str) -> None:
         frames[0], form, save_all=True, append_images=frames[1:], **({"lossless": True} if form == "WEBP" else {})
     )
     assert np.abs(found.reshape(-1, 3).astype(int) - (255, 0, 0)).max() <= 1
-
-
-@pytest.mark.parametrize(("width", "height"), [(40, 20), (20, 40), (20, 10), (64, 64), (1, 1)])
-def test_the_short_side_is_scaled_and_the_middle_is_kept(width: int, height: int) -> None:
-    image = np.zeros((height, width, 3), np.uint8)
-    side = min(width, height)
-    top, left = (height - side) // 2, (width - side) // 2
-    image[top : top + side, left : left + side] = (10, 200, 60)
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    found = to_pixels(file.getvalue(), 8, "it")
-    assert found.shape == (3, 8, 8)
-    assert np.abs(found[:, 2:6, 2:6] - np.array([10, 200, 60])[:, None, None]).max() <= 2
-
-
-@pytest.mark.parametrize(("width", "height"), [(300, 260), (256, 411), (500, 333)])
-def test_a_crop_of_224_in_256_is_the_published_evaluation(width: int, height: int) -> None:
-    """Short side to 256, then the middle 224 from a whole pixel on: up to half a pixel from ours."""
-    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
-    image = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
-    scaled = transforms.resize(image, 256, transforms.InterpolationMode.BICUBIC)
-    published = np.asarray(transforms.center_crop(scaled, 224)).transpose(2, 0, 1)
-    found = rules.middle(image, 224, 224 / 256)
-    assert np.abs(found.astype(int) - published).mean() < 2
-    assert np.abs(rules.middle(image, 224).astype(int) - published).mean() > 5
-
-
-def test_a_line_of_pixels_is_an_image() -> None:
-    assert to_pixels(levels(3, 400)[:1].copy(), 8, "it").shape == (3, 8, 8)
 
 
 def test_an_image_beyond_the_limit_is_named_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
