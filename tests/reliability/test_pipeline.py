@@ -42,29 +42,32 @@ def index(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def command(tree: Path, index: Path, root: Path, whole: bool) -> list[str]:
+def command(tree: Path, index: Path, root: Path, how: list[str]) -> list[str]:
     keys = [f"{stage}.steps={steps}" for stage, steps in STEPS.items()]
     keys += ["pretrain.batch=8", "finetune.batch=4", "semi.batch=4", "semi.mu=2", "views.strong=semi_vit_strong"]
-    keys += ["pretrainer.decoder_dim=32", "pretrainer.decoder_depth=1", f"data.whole={str(whole).lower()}"]
     return [
         *("run", "--data", "imagenet", "--data-dir", str(tree), "--labels", f"index:{index}", "--size", "16"),
         *("--backbone", "vit_micro", "--stages", "pretrain,finetune,semi", "--threads", "1", "--precision", "fp32"),
-        *("--no-control", "--runs", str(root), *(word for key in keys for word in ("--set", key))),
+        *("--no-control", "--runs", str(root), *(word for key in keys for word in ("--set", key)), *how),
     ]
 
 
-@pytest.mark.parametrize("whole", [False, True])
+MASKED = ["--set", "pretrainer.decoder_dim=32", "--set", "pretrainer.decoder_depth=1"]
+WHOLE = ["--set", "data.whole=true", "--set", "data.crop=0.875"]
+
+
+@pytest.mark.parametrize("how", [MASKED, MASKED + WHOLE, ["--pretrain", "supervised:digits"]])
 def test_stopped_in_every_stage_it_ends_equal_to_the_bit(
-    whole: bool, tree: Path, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: list[str], tree: Path, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(command(tree, index, tmp_path / "quiet", whole)) == 0
+    assert main(command(tree, index, tmp_path / "quiet", how)) == 0
     root = tmp_path / "stopped"
     for stage, steps in STEPS.items():
         with monkeypatch.context() as patched:
             send(patched, stage, steps // 2, signal.SIGTERM)
-            assert main(command(tree, index, root, whole)) == 130
+            assert main(command(tree, index, root, how)) == 130
         assert checkpoints(root, stage)
-    assert main(command(tree, index, root, whole)) == 0
+    assert main(command(tree, index, root, how)) == 0
     assert_equal(root, tmp_path / "quiet")
     split = json.loads(next(root.glob("*/split.json")).read_text("utf-8"))
     assert sorted(split["labeled"]) == [int(line) for line in index.read_text("utf-8").split()[1:]]
