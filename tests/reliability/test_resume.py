@@ -11,6 +11,7 @@ import torch
 from sslkit import checkpoint
 from sslkit.engine import Engine
 from sslkit.errors import Stopped
+from tests.kernel.test_execution import compiles
 from tests.reliability.jobs import ALGORITHMS, STEPS, job, train
 
 ODD = 7  # after this step, which is no log interval
@@ -30,15 +31,19 @@ OFTEN = [
     ("fixmatch", "wrn_10_1", "sgd"),
 ]
 CASES = [
-    pytest.param(*case, marks=() if case in OFTEN else pytest.mark.slow)
-    for case in product(ALGORITHMS, ["vit_micro", "wrn_10_1"], ["adamw", "sgd"])
+    *(
+        pytest.param(*case, False, marks=() if case in OFTEN else pytest.mark.slow)
+        for case in product(ALGORITHMS, ["vit_micro", "wrn_10_1"], ["adamw", "sgd"])
+    ),
+    pytest.param("ema_teacher", "vit_micro", "adamw", True, marks=[pytest.mark.slow, compiles]),
 ]
 
 
-@pytest.mark.parametrize(("algorithm", "backbone", "optimizer"), CASES)
-def test_going_on_is_exact(algorithm: str, backbone: str, optimizer: str, tmp_path: Path):
+@pytest.mark.parametrize(("algorithm", "backbone", "optimizer", "compiled"), CASES)
+def test_going_on_is_exact(algorithm: str, backbone: str, optimizer: str, compiled: bool, tmp_path: Path):
     torch.set_num_threads(1)
     also = {"semi__optimizer": optimizer, "semi__accumulate": 2, "semi__clip": 1.0}
+    also |= {"compile": True, "semi__skip_rejected": "off"} if compiled else {}
     quiet = train(job(algorithm, backbone, **also), tmp_path / "quiet")
     with pytest.raises(Stopped, match=f"after step {ODD} of {STEPS}"):
         train(job(algorithm, backbone, **also), tmp_path / "stopped", stop=stop_after(ODD))
