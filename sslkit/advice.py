@@ -1,7 +1,7 @@
 """Warnings with advice, for what usually goes wrong: sentences from specifications and measurements, nothing else.
 
 Before training: an average that remembers longer than the run, more threads than cores. While a stage trains: nothing
-passes the threshold for long, or all does. Afterwards: one class takes over, the semi stage gains nothing.
+passes the threshold for long, or all does. Afterwards: one class takes over, the semi stage gains nothing, stages are of different versions.
 """
 
 from __future__ import annotations
@@ -122,6 +122,18 @@ def takes_over(stage: str, guess: Sequence[float], truth: Sequence[float], class
         f"class {classes[c]!r} takes over in stage {stage}: {guess[c]:.0%} of the test images are predicted to be it, "
         f"{truth[c]:.0%} are; {advice}, lower the learning rate, or label more images of the other classes"
     )
+
+
+def mixed(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """That stages were trained by different versions of sslkit or torch: one was found in the store."""
+    by: dict[str, list[str]] = {}
+    for row in rows:
+        which = ", ".join(f"{name} {version}" for name, version in row.get("versions", {}).items())
+        by.setdefault(which or "an unknown one", []).append(row["stage"])
+    if len(by) < 2:
+        return None
+    said = "; ".join(f"{', '.join(stages)} by {which}" for which, stages in by.items())
+    return f"stages were trained by different versions: {said}; --again trains all by this one"
 
 
 def gain(results: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ import torch
 from sslkit import ranks
 from sslkit.config import Config
 from sslkit.errors import UserError
+from sslkit.version import __version__
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,18 @@ def memory() -> float:
     return min(limits)
 
 
+def versions() -> dict[str, str]:
+    """What trains a stage, a stamp for its result."""
+    return {"sslkit": __version__, "torch": str(torch.__version__)}
+
+
 def description() -> dict[str, str]:
     """Versions and hardware, a stamp for the run."""
     import numpy
     import timm
 
-    from sslkit.version import __version__
-
     return {
-        "sslkit": __version__,
-        "torch": str(torch.__version__),
+        **versions(),
         "timm": timm.__version__,
         "numpy": numpy.__version__,
         "python": platform.python_version(),

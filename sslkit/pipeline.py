@@ -18,7 +18,7 @@ from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
 from sslkit.finished import whole
 from sslkit.introduction import introduction
-from sslkit.machine import Machine, with_peak
+from sslkit.machine import Machine, versions, with_peak
 from sslkit.network import PatchEncoder
 from sslkit.plugins import load_plugin
 from sslkit.prepare import Prepared, prepare
@@ -249,7 +249,8 @@ def _train(
                     engine = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say)
                     result = with_peak(stage.spec.device, engine.train)
                 if ranks.leads():
-                    write_json(work / "result.json", result | last_values(work / "metrics.jsonl"))
+                    stamped = result | {"versions": versions()}
+                    write_json(work / "result.json", stamped | last_values(work / "metrics.jsonl"))
                     remove(work.glob("checkpoint-*"))
         found = read_json(store.stages / key / "result.json")
         rows.append({"stage": stage.label, "method": stage.method, "key": key, "new": work is not None, **found})

@@ -121,7 +121,7 @@ def _remarks(run: Path, results: dict[str, Any]) -> list[str]:
         with contextlib.suppress(checkpoint.DamagedError):  # what is said is all that they are needed for
             shares = _shares(folder) if row["networks"] else ([0.0], [0.0])
             found += filter(None, [advice.takes_over(row["stage"], *shares, spec.data["classes"])])
-    return found + list(filter(None, [advice.gain(results)]))
+    return found + list(filter(None, [advice.gain(results), advice.mixed(rows)]))
 
 
 def _shares(folder: Path) -> tuple[list[float], list[float]]:

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from sslkit import pipeline
-from sslkit.advice import Watch, before, gain, takes_over
+from sslkit.advice import Watch, before, gain, mixed, takes_over
 from sslkit.report import results_table
 from sslkit.spec import Spec
 from tests.cli.call import folder_of, run, sslkit
@@ -143,6 +143,27 @@ def test_a_semi_stage_that_gains_nothing_is_explained() -> None:
     assert gain(results(-0.01, 0.5, 0.9, control=False)) is None, "without a control arm its start is compared with"
     alone = {"gains": {}, "stages": [{"stage": "finetune"}]}
     assert gain(alone) is None
+
+
+def test_stages_of_different_versions_are_named() -> None:
+    now, before = {"sslkit": "0.2.0", "torch": "2.14.1"}, {"sslkit": "0.2.0", "torch": "2.13.0"}
+    rows = [{"stage": "finetune", "versions": before}, {"stage": "finetune+", "versions": now}]
+    rows.append({"stage": "semi", "versions": now})
+    said = "finetune by sslkit 0.2.0, torch 2.13.0; finetune+, semi by sslkit 0.2.0, torch 2.14.1"
+    assert said in str(mixed(rows))
+    assert mixed(rows[1:]) is None
+
+
+def test_a_run_that_finds_a_stage_of_another_version_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(pipeline, "versions", lambda: {"sslkit": "0.0.9", "torch": "2.9.0"})
+    assert run("--stages", "finetune", "--json").json["remarks"] == []
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    (said,) = (line for line in run("--json").json["remarks"] if "versions" in line)
+    assert "finetune by sslkit 0.0.9, torch 2.9.0; semi by" in said
 
 
 def test_a_run_says_and_stores_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
