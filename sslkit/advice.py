@@ -1,7 +1,8 @@
 """Warnings with advice, for what usually goes wrong: sentences from specifications and measurements, nothing else.
 
 Before training: an average that remembers longer than the run, more threads than cores. While a stage trains: nothing
-passes the threshold for long, or all does. Afterwards: one class takes over, the semi stage gains nothing, stages are of different versions.
+passes the threshold for long, or all does. Afterwards: it ended early, one class takes over, the semi stage gains
+nothing, stages are of different versions.
 """
 
 from __future__ import annotations
