@@ -16,6 +16,8 @@ BESIDE = {
     "lr": {"lr", "scale_lr", "batch"},
     "decay": {"decay", "steps", "epochs", "images"},
 }
+# and keys of other sections that decide it
+ELSEWHERE = {"lr": "control.lr", "patience": "eval.patience"}
 
 
 def settings(spec: Spec) -> Flat:
@@ -68,9 +70,7 @@ def _explained(key: str, stage: str, asked: Collection[str]) -> bool:
     if section in OWN:
         return key != "labeler.smoothing" or key in asked
     if section == stage:
-        causes = {f"{stage}.{cause}" for cause in BESIDE.get(name, {name})} | (
-            {"control.lr"} if name == "lr" else set()
-        )
+        causes = {f"{stage}.{cause}" for cause in BESIDE.get(name, {name})} | {ELSEWHERE.get(name, "")}
         return bool(causes & {*asked})
     if section == "average":
         return any(k.startswith("eval.") or k == f"{stage}.decay" for k in asked) or bool(

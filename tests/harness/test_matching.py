@@ -86,6 +86,12 @@ def test_what_differs_before_the_compared_stage_is_said() -> None:
     assert "masked: stages before finetune -> pretrain, finetune" in sentences({"4/class": found})
 
 
+def test_patience_may_vary() -> None:
+    arms = {str(n): {"algo": "fixmatch", "eval.patience": n} for n in (1, 3)}
+    found = distinct(survey(of(arms, **{"data.val": 0.3}), Store("runs")), "1")["4/class"]
+    assert found["3"]["semi.patience"] == (1, 3)
+
+
 def test_what_was_not_asked_for_is_refused() -> None:
     made = of({"a": {"algo": "fixmatch"}, "b": {"algo": "fixmatch", "labeler.tau": 0.4}})
     requests = {c: arms | {"b": arms["b"] | {"semi.lr": 0.5}} for c, arms in made.requests.items()}
