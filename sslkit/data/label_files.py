@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,31 @@ import numpy as np
 
 from sslkit.data import Raw
 from sslkit.data.image import Array
-from sslkit.datasets._table import LABEL, PATH, UNLABELLED, class_order, read_columns, refuse_several
+from sslkit.datasets._table import (
+    LABEL,
+    PATH,
+    UNLABELLED,
+    class_order,
+    composed,
+    read_columns,
+    refuse_several,
+)
 from sslkit.errors import UserError
 
+UNUSED = ("split", "group")  # columns that say something of data, but not in a file of labels
 
-def take_labels(text: str, classes: list[str], train: Raw, test: Raw) -> tuple[list[str], Raw, Raw, list[str]]:
+
+def take_labels(
+    text: str, classes: list[str], train: Raw, test: Raw, gone: Sequence[str] = ()
+) -> tuple[list[str], Raw, Raw, list[str]]:
     """Classes and both parts with the labels of `file:FILE.csv`, and a remark; as they are, where `text` names none.
 
     Rows name an image by its path or, where no other has it, by its file name alone, with its suffix or without.
     Images of the training part that no row names have no label; in the test part they keep theirs. Where there are no
     classes yet, they are those of the file.
+
+    Args:
+        gone: names of images that are in no part, because they cannot be read; rows may name them.
 
     Raises:
         UserError: the file cannot be read, rows match no image, an image is named twice, or a class is unknown.
@@ -29,9 +43,11 @@ def take_labels(text: str, classes: list[str], train: Raw, test: Raw) -> tuple[l
     if kind != "file":
         return classes, train, test, []
     names = [raw.name(i, part) for raw, part in ((train, "train"), (test, "test")) for i in range(len(raw.images))]
-    before = np.concatenate([np.full(len(train.images), -1), test.label])
-    classes, label, said = label_by(file, classes, before, names)
-    parts = np.split(label, [len(train.images)])
+    before = np.concatenate([np.full(len(train.images), -1), test.label, np.full(len(gone), -1)])
+    classes, label, said = label_by(file, classes, before, [*names, *gone])
+    parts = np.split(label, [len(train.images), len(names)])
+    lost = int((parts[2] >= 0).sum())
+    said += f", {lost} of them for images that cannot be read" if lost else ""
     named = int((parts[0] >= 0).sum())
     if not named:
         raise UserError(f"{file} names no image of the training part")
@@ -54,24 +70,27 @@ def label_by(file: str, classes: list[str], label: Array, names: Sequence[str]) 
     Raises:
         UserError: as for `take_labels`.
     """
-    columns = read_columns(Path(file), {"path": PATH, "label": LABEL})
+    known = {"path": PATH, "label": LABEL, "split": ("split",), "group": ("group",)}
+    columns = read_columns(Path(file), known, optional=UNUSED)
     place = match_rows(file, columns["path"], names)
     refuse_several(file, columns["path"], columns["label"], classes)
     classes = classes or class_order({*columns["label"]} - {*UNLABELLED})
     label = label.astype(np.int64)
     label[place], what = class_numbers(file, columns["label"], classes)
-    return classes, label, f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}"
+    unused = " and ".join(name for name in UNUSED if name in columns)
+    said = f", its column {unused} is not used (csv:FILE as the data would)" if unused else ""
+    return classes, label, f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}{said}"
 
 
 def match_rows(file: str, rows: list[str], names: Sequence[str]) -> Array:
     """(rows,) int64, the place in `names` of the image that each row names."""
-    by_path = {_composed(name): i for i, name in enumerate(names)}
+    by_path = {composed(name): i for i, name in enumerate(names)}
     by_file: dict[str, int] = {}
     for i, name in enumerate(names):
-        alone = _composed(name.rpartition("/")[2])
+        alone = composed(name.rpartition("/")[2])
         for key in {alone, alone.rpartition(".")[0] or alone}:
             by_file[key] = -1 if key in by_file else i
-    place = np.array([_place(_composed(row.replace("\\", "/")), by_path, by_file) for row in rows], np.int64)
+    place = np.array([_place(composed(row.replace("\\", "/")), by_path, by_file) for row in rows], np.int64)
     lost = [row for row, i in zip(rows, place, strict=True) if i < 0]
     if lost:
         like = f"names are like {names[0]!r}" if names else "there is no image"
@@ -80,11 +99,6 @@ def match_rows(file: str, rows: list[str], names: Sequence[str]) -> Array:
     if len(found) < len(place):
         raise UserError(f"{file} names {names[found[times > 1][0]]!r} more than once")
     return place
-
-
-def _composed(name: str) -> str:
-    """An accent is one with its letter, however the disk has it: macOS takes them apart."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _place(row: str, by_path: dict[str, int], by_file: dict[str, int]) -> int:
@@ -97,7 +111,7 @@ def _place(row: str, by_path: dict[str, int], by_file: dict[str, int]) -> int:
 def class_numbers(file: str, labels: list[str], classes: list[str]) -> tuple[Array, str]:
     """(rows,) int64, and how the labels were read: as names where all are, else as places in `classes`."""
     none = dict.fromkeys(UNLABELLED, -1)
-    names = {name: c for c, name in enumerate(classes)} | none
+    names = none | {name: c for c, name in enumerate(classes)}
     numbers = {str(c): c for c in range(len(classes))} | none
     for known, what in ((names, "class names"), (numbers, "class numbers")):
         if known.keys() >= {*labels}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +31,7 @@ class Parts:
     test: Raw
     remarks: list[str] = field(default_factory=list)  # said before training
     stored: dict[str, Any] = field(default_factory=dict)  # kept with the run, in data.json
+    unread: tuple[str, ...] = ()  # names of images that were left out because they cannot be read
     whole: bool = True  # no image was taken out of the training part, so positions in it still hold
 
     def said(self, *sentences: str, **stored: Any) -> Parts:
@@ -61,7 +64,8 @@ class Parts:
         if len(train) == len(self.train.images):
             raise UserError(f"none of the {len(train)} training images can be read: {reasons[0]}")
         said = f"{len(reasons)} of {len(self.names)} images cannot be read and are left out: {first(reasons)}"
-        return self.without([*train], [*test]).said(said, bad_images=reasons)
+        names = [*(self.train.name(i, "train") for i in train), *(self.test.name(i, "test") for i in test)]
+        return replace(self.without([*train], [*test]), unread=(*names,)).said(said, bad_images=reasons)
 
 
 def arrange(parts: Parts, data: Data) -> Parts:
@@ -82,7 +86,7 @@ def arrange(parts: Parts, data: Data) -> Parts:
 
 
 def _labelled(parts: Parts, labels: str) -> Parts:
-    classes, train, test, said = take_labels(labels, parts.classes, parts.train, parts.test)
+    classes, train, test, said = take_labels(labels, parts.classes, parts.train, parts.test, parts.unread)
     return replace(parts, classes=classes, train=train, test=test).said(*said)
 
 
@@ -123,8 +127,10 @@ def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
 
 
 def about(parts: Parts, own: bool) -> list[str]:
-    """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts."""
-    return list(filter(None, [_counts(parts) if own else "", _lacking(parts), _shared(parts)]))
+    """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts,
+    and the classes that nothing is learned of or that are called nearly the same."""
+    mine = [_counts(parts), _never(parts), _alike(parts.classes)] if own else []
+    return list(filter(None, [*mine, _lacking(parts), _shared(parts)]))
 
 
 def _grouped(parts: Parts, pattern: str) -> Parts:
@@ -143,7 +149,8 @@ def _set_aside(parts: Parts, share: float) -> Parts:
     group, groups = numbered(train.groups if len(train.groups) else names)
     chosen = hold_out(train.label, group, share, by_name(groups))
     if not chosen.any():
-        raise UserError("there is no test part, and no class has an image to spare for one; add labelled images")
+        what = "a group of images" if len(train.groups) else "an image"
+        raise UserError(f"there is no test part, and no class has {what} to spare for one; add labelled images")
     test = train.take(np.flatnonzero(chosen), "train")
     measured = test.label[test.label >= 0]
     kind = f", by {len({*test.groups})} of {len(groups)} groups" if len(train.groups) else ""
@@ -181,6 +188,26 @@ def _lacking(parts: Parts) -> str:
         return ""
     lost = f"{len(missing)} of {len(parts.classes)} classes have no test image and enter no score"
     return f"{lost}: {first(missing)}"
+
+
+def _never(parts: Parts) -> str:
+    """The classes that the training part has no label of."""
+    there = {*parts.train.label.tolist()}
+    missing = [name for c, name in enumerate(parts.classes) if c not in there]
+    if not missing:
+        return ""
+    lost = f"{len(missing)} of {len(parts.classes)} classes have no labelled image to learn from"
+    return f"{lost} and will not be predicted: {first(missing)}"
+
+
+def _alike(classes: Sequence[str]) -> str:
+    """Classes whose names differ in case, spaces and the like alone: one of them is often a slip."""
+    called: dict[str, list[str]] = {}
+    for name in classes:
+        plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold()) or name
+        called.setdefault(plain, []).append(name)
+    pairs = [" and ".join(map(repr, names)) for names in called.values() if len(names) > 1]
+    return f"classes are called nearly the same, {', '.join(pairs[:3])}; are they one?" if pairs else ""
 
 
 def _shared(parts: Parts) -> str:

@@ -42,6 +42,9 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None) ->
     """
     if len(images.classes) < 2:
         raise UserError(f"there is only one class, {images.classes[0]!r}; classification needs two")
+    learned = np.unique(images.label[: images.train])
+    if (learned >= 0).sum() == 1:
+        raise UserError(f"only class {images.classes[learned[-1]]!r} has labelled training images; label another, too")
     train = np.arange(images.train)
     test = np.arange(images.train, len(images.label))
     listed, pooled = check_lists(data, images.label[: images.train])
@@ -121,7 +124,8 @@ def _counts(labels: str, sizes: list[int], classes: list[str], seed: int) -> lis
         raise UserError("data.labels asks for 0 labels; semi-supervised learning needs at least one")
     for name, count, size in zip(classes, counts, sizes, strict=True):
         if count > size:
-            raise UserError(f"data.labels={labels} wants {count} images of class {name!r}, which has {size}")
+            wanted = f"data.labels={labels} wants {count} images of class {name!r}, which has {size}"
+            raise UserError(f"{wanted}; all takes those that there are")
     return counts
 
 

@@ -81,7 +81,19 @@ def _raw(root: Path, files: list[list[str]]) -> Raw:
 
 
 def class_names(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name))
+    """The folders in a folder, sorted.
+
+    Raises:
+        UserError: it cannot be read, or a link in it that may be one leads nowhere: a class would be lost.
+    """
+    try:
+        seen = [entry for entry in os.scandir(folder) if not is_hidden(entry.name)]
+    except OSError as error:
+        raise UserError(f"cannot read folder {folder}: {error.strerror}") from None
+    for entry in seen:
+        if entry.is_symlink() and not os.path.exists(entry.path) and not os.path.splitext(entry.name)[1]:
+            raise UserError(f"{entry.path} is a link that leads nowhere; mend or remove it")
+    return sorted(entry.name for entry in seen if entry.is_dir())
 
 
 def is_hidden(name: str) -> bool:

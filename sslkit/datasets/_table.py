@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -25,12 +26,14 @@ PATH = (
 )
 LABEL = ("label", "class", "class_name", "category", "target")
 GROUP = ("group", "patient", "subject")
-UNLABELLED = ("", "-1")
+UNLABELLED = ("", "-1", "nan", "NaN")  # the last two as pandas writes what is missing among words
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
 
 
 def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Sequence[str] = ()) -> dict[str, list[str]]:
     """The columns of a table, without spaces around the cells; separators are comma, semicolon or tab.
+
+    Accents in the column `label` are composed; paths stay as the disk may have them.
 
     Args:
         known: column -> names that it may have in the first line, in lower case. A line without any of them is
@@ -43,6 +46,8 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
     try:
         with file.expanduser().open(encoding=_encoding(file), newline="") as stream:
             line = stream.readline()
+            if "\0" in line:  # UTF-16 without a mark
+                raise UnicodeError
             stream.seek(0)
             reader = csv.reader(stream, delimiter=max(",;\t", key=line.count))
             rows = ([plain(cell.strip()) for cell in row] for row in reader if any(map(str.strip, row)))
@@ -53,7 +58,7 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
                 if len(row) <= max(place.values()):
                     raise UserError(f"{file}, line {reader.line_num}: too few columns, {len(row)} of {len(first)}")
                 for column, i in place.items():
-                    columns[column].append(row[i])
+                    columns[column].append(composed(row[i]) if column == "label" else row[i])
     except UnicodeError:
         raise UserError(f"{file} is no text in UTF-8; save it again as such (in Excel: CSV UTF-8)") from None
     except (OSError, csv.Error) as error:
@@ -62,6 +67,11 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
     if not any(columns.values()):
         raise UserError(f"{file} holds no row")
     return columns
+
+
+def composed(name: str) -> str:
+    """A class or file is called the same however its accents are written: macOS takes them apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def plain(text: str) -> str:
@@ -89,7 +99,8 @@ def _places(
     for column in known:
         if column in wanted:
             if not free:
-                raise UserError(f"{file} needs the columns {', '.join(known)}; its first line is {','.join(first)!r}")
+                needed = ", ".join(name for name in known if name not in optional)
+                raise UserError(f"{file} needs the columns {needed}; its first line is {','.join(first)!r}")
             place[column] = free.pop(0)
     return place, named
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from sslkit.data import Dataset, Raw
-from sslkit.data.label_files import label_by
+from sslkit.data.label_files import first, label_by
 from sslkit.datasets._folders import class_names, files_below, images_among
 from sslkit.datasets._layout import Layout, innermost, layout_of
-from sslkit.datasets._table import class_order
+from sslkit.datasets._table import class_order, composed
 from sslkit.errors import UserError
 from sslkit.registry import register
 
@@ -49,7 +48,8 @@ class Folder(Dataset):
         return classes, train, test
 
     def _training(self, layout: Layout) -> tuple[list[str], Raw]:
-        folders = {_composed(name): f"{layout.train}/{name}".lstrip("/") for name in layout.classes}
+        named = _named(self.dir / layout.train, layout.classes)
+        folders = {name: f"{layout.train}/{folder}".lstrip("/") for name, folder in named.items()}
         classes = class_order(folders)
         inside = [files_below(self.dir, folders[name], self._left) for name in classes]
         for name, files in zip(classes, inside, strict=True):
@@ -62,13 +62,14 @@ class Folder(Dataset):
         return self._by_table(layout.train, classes, raw) if layout.train and not classes else (classes, raw)
 
     def _test(self, name: str, classes: list[str]) -> Raw:
-        folders = {_composed(folder): f"{name}/{folder}" for folder in class_names(self.dir / name)}
+        named = _named(self.dir / name, class_names(self.dir / name))
+        folders = {c: f"{name}/{folder}" for c, folder in named.items()}
         loose = self._loose(name)
         if not folders:
             return self._by_table(name, classes, self._raw([], loose))[1]
         strange = sorted(folders.keys() - {*classes})
         if strange:
-            raise UserError(f"{self.dir / name} has classes that the training part has not: {', '.join(strange[:3])}")
+            raise UserError(f"{self.dir / name} has classes that the training part has not: {first(strange)}")
         if loose:
             self._say(f"images beside the class folders of {name} are not used: {len(loose)}")
         return self._raw([files_below(self.dir, folders[c], self._left) if c in folders else [] for c in classes], [])
@@ -90,8 +91,8 @@ class Folder(Dataset):
         self.remarks = [*self.remarks, sentence]
 
     def _loose(self, folder: str) -> list[str]:
-        """The images that lie in a folder itself."""
-        files = [entry.name for entry in os.scandir(self.dir / folder) if entry.is_file()]
+        """The images that lie in a folder itself, links that lead nowhere among them, as below class folders."""
+        files = [entry.name for entry in os.scandir(self.dir / folder) if not entry.is_dir()]
         return images_among(files, f"{folder}/" if folder else "", self._left)
 
     def _raw(self, labelled: list[list[str]], more: list[str]) -> Raw:
@@ -100,6 +101,18 @@ class Folder(Dataset):
         return Raw(images, np.concatenate([label, np.full(len(more), -1)]).astype(np.int64), root=self.dir)
 
 
-def _composed(name: str) -> str:
-    """A class is called the same however the disk writes its accents."""
-    return unicodedata.normalize("NFC", name)
+def _named(root: Path, folders: list[str]) -> dict[str, str]:
+    """Class -> folder; a class is called the same however the disk writes its accents.
+
+    Raises:
+        UserError: two folders are then called the same.
+    """
+    found: dict[str, str] = {}
+    for folder in folders:
+        if composed(folder) in found:
+            raise UserError(
+                f"{root} has two folders called {folder!r}, with their accents written in two ways; put their images "
+                "into one"
+            )
+        found[composed(folder)] = folder
+    return found

@@ -122,7 +122,7 @@ REFUSED = {
     "several labels": ("path,label\na,x\nb,y\nc,x|y\n", "row 3 ('c'): 'x|y' is several labels"),
     "several numbers": ("path,label\na,1\nb,2\nc,2 1\n", "row 3 ('c'): '2 1' is several labels"),
     "a short row": ("path,label,split\na,x,train\nb,x\n", "line 3: too few columns, 2 of 3"),
-    "one column": ("path\na\n", "needs the columns path, label, split"),
+    "one column": ("path\na\n", "needs the columns path, label;"),
     "names alone": ("path,label,split\n", "holds no row"),
     "nothing": ("", "needs the columns"),
     "blank": ("\n\n  \n", "needs the columns"),

@@ -164,7 +164,7 @@ def empty(folder: Path) -> None:
 
 BROKEN: dict[str, tuple[Any, str]] = {
     "an empty class": (lambda root: empty(root / "train/dog"), "{root}/train/dog holds no image; remove or fill it"),
-    "another class": (lambda root: (root / "test/cat").rename(root / "test/cats"), "part has not: cats"),
+    "another class": (lambda root: (root / "test/cat").rename(root / "test/cats"), "part has not: 'cats'"),
     "two of a part": (lambda root: pictures(root, ["Test/cat/1.png"]), "has several test folders: 'Test', 'test'"),
     "a link to itself": (
         lambda root: (root / "train/cat/deep").symlink_to(root / "train"),
