@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
     try:
         contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, temporary, metadata={"sslkit": json.dumps(about)})
+        with suppress(OSError):  # safetensors leaves a file to its owner; who may read the folder may read it
+            temporary.chmod(path.parent.stat().st_mode & 0o666)
         replace(temporary, path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
@@ -48,6 +51,20 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tens
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DamagedError(f"checkpoint {path} is missing or damaged ({one_line(error)})") from None
+
+
+def new_file(path: Path) -> None:
+    """Say that a file cannot be made before the work for it is done.
+
+    Raises:
+        UserError: it is there, or its folder is not or cannot be written to.
+    """
+    if path.exists():
+        raise UserError(f"{path} exists and is not overwritten; choose another --out")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"--out {path}: nothing can be written to the folder {path.parent}")
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -228,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
         click.echo(f"{error}; the same command goes on", err=True)
         return 130
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        click.echo("interrupted; the same command goes on from the last checkpoint, or begins anew", err=True)
         return 130
     except OSError as error:
         return fail(f"{error.filename or 'a file'} cannot be used: {one_line(error)}")

@@ -101,9 +101,9 @@ def audit_command(run: str, out: str, n: int, plugins: tuple[str, ...], as_json:
         click.echo(json.dumps(found))
         return
     click.echo(
-        f"{found['suspect_labels']} labels to look at, {found['likely']} of all likely wrong; {found['label_next']} "
-        f"images to label next. Look at {out}/index.html, correct {out}/labels.csv, and train with "
-        f"--labels file:{out}/labels.csv"
+        f"{found['suspect_labels']} labels to look at, {found['likely']} of all likely wrong, by predictions that "
+        f"share {100 * found['shared']:.0f}% of the labels; {found['label_next']} images to label next. Look at "
+        f"{out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
     )
 
 

@@ -102,13 +102,17 @@ def stage_folders(run: Path) -> dict[str, Path]:
     """Label -> folder of the stages of a finished run, in the order of training.
 
     Raises:
-        UserError: no such run, or a plug-in that it used is not loaded.
+        UserError: no such run, one that was moved without its stages, or a plug-in that it used is not loaded.
     """
     if not is_done(run):
         raise UserError(f"{run} is not a finished run")
     about = read_json(run / "run.json")
     check_plugins(about["plugins"])
-    return {label: run.absolute().parent / "stages" / folder for label, folder in about["stages"].items()}
+    folders = {label: run.absolute().parent / "stages" / folder for label, folder in about["stages"].items()}
+    lost = [folder for folder in folders.values() if not folder.is_dir()]
+    if lost:
+        raise UserError(f"no folder {lost[0]}: a run needs the folder stages beside it; move or copy all of --runs")
+    return folders
 
 
 def whole(run: Path, needed: bool = False) -> bool:
@@ -125,13 +129,23 @@ def prepared_data(run: Path, spec: Spec) -> Prepared:
     """The data of a run, read again.
 
     Raises:
-        UserError: it is not what the run was trained on.
+        UserError: it cannot be read, or is not what the run was trained on.
     """
-    prepared = prepare(read_toml(run / "config.toml"), run.absolute().parent / "data")
+    try:
+        prepared = prepare(read_toml(run / "config.toml"), run.absolute().parent / "data")
+    except UserError as error:
+        where = "paths are seen from the folder that it was trained in"
+        raise UserError(f"the data of {run.name} are needed and cannot be read, {error}; {where}") from None
     test = prepared.split.test
     if prepared.images.fingerprint != spec.data["fingerprint"] or stamp(test) != spec.data["test"]:
-        raise UserError(f"the data or the configuration has changed since {run.name}")
+        raise changed(run)
     return prepared
+
+
+def changed(run: Path) -> UserError:
+    """The error for data that are no longer those of a run."""
+    again = "the same `sslkit run` trains on what there is now"
+    return UserError(f"the data or the configuration has changed since {run.name}; {again}")
 
 
 def test_set(run: Path, spec: Spec) -> tuple[list[str], Pixels, Tensor]:

@@ -33,8 +33,7 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
 
 
 def _mae(run: Path, out: Path) -> None:
-    if out.exists():
-        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+    checkpoint.new_file(out)
     if out.suffix not in (".pth", ".safetensors"):
         raise UserError(f"--out {out}: the file of an MAE checkpoint ends in .pth or .safetensors")
     folders = stage_folders(run)

@@ -74,8 +74,7 @@ def export(run: Path, out: Path, form: str, network: str = "averaged", calibrate
     """
     about_file = out.with_name(out.name + ".json")
     for path in (out, about_file):
-        if path.exists():
-            raise UserError(f"{path} exists and is not overwritten; choose another --out")
+        checkpoint.new_file(path)
     if out.suffix != SUFFIX[form]:
         raise UserError(f"--out {out}: the name of a file of format {form} ends in {SUFFIX[form]}")
     if form == "onnx":

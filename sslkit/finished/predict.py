@@ -16,7 +16,7 @@ from torch import Tensor
 from sslkit import checkpoint
 from sslkit.data.image import SUFFIXES, Array, BadImageError, to_pixels
 from sslkit.datasets._folders import files_below
-from sslkit.datasets._table import FORMULA
+from sslkit.datasets._table import FORMULA, composed
 from sslkit.errors import UserError
 from sslkit.evaluation import BATCH, scores
 from sslkit.finished import Predictor, load, test_set
@@ -55,8 +55,7 @@ def predict(
     """
     if test == bool(paths):
         raise UserError("name image files or folders to predict, or --test, not both")
-    if out.exists():
-        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+    checkpoint.new_file(out)
     predictor = load(run, network, calibrated)
     classes: list[str] = predictor.spec.data["classes"]
     if test:
@@ -83,8 +82,8 @@ def _files(path: Path) -> list[Path]:
 
 def _label(file: Path, top: Path, classes: Sequence[str]) -> int:
     """Number of the class that the nearest folder between `top` and the file is called after, else -1."""
-    inside = file.relative_to(top).parts[:-1] if file != top else ()
-    return next((classes.index(name) for name in reversed(inside) if name in classes), -1)
+    inside = map(composed, file.relative_to(top).parts[:-1] if file != top else ())
+    return next((classes.index(name) for name in reversed([*inside]) if name in classes), -1)
 
 
 def _of_files(predictor: Predictor, names: Sequence[str], skip_bad: bool) -> tuple[Tensor, dict[int, str]]:

@@ -95,6 +95,16 @@ def test_planted_wrong_labels_are_found(audited: Audited) -> None:
     assert f"{len(found)} labels to look at" in audited.call.out
 
 
+def test_how_far_the_predictions_can_be_trusted_is_said(audited: Audited) -> None:
+    """By the share of labels that they share, of all that were judged: 160 labelled and 150 in the test."""
+    again = sslkit("audit", audited.folder, "--out", "all", "--n", 400, "--json")
+    doubtful = len(rows(Path("all/suspect_labels.csv")))
+    assert again.json["shared"] == pytest.approx(1 - doubtful / (LABELLED + TESTED))
+    said = f"share {100 * again.json['shared']:.0f}% of "
+    assert said in audited.call.out
+    assert said in " ".join((audited.out / "index.html").read_text("utf-8").split())
+
+
 def test_images_to_label_next_are_of_the_pool_and_have_no_label(audited: Audited) -> None:
     found = rows(audited.out / "label_next.csv")
     labels = {row["path"]: row for row in rows(audited.data / "all.csv")}
@@ -148,7 +158,7 @@ def test_hostile_words_are_no_markup() -> None:
     evil = "<script>alert(1)</script>&\"'"
     card = Card(np.zeros((3, 8, 8), np.uint8), evil, evil, evil, 0.5, {"part": evil})
     parsed = Page()
-    parsed.feed(page(evil, [card], [card]))
+    parsed.feed(page(evil, [card], [card], 0.5))
     assert "script" not in parsed.tags
     assert parsed.text.count(evil) == 1 + 1 + 4 * 2
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +209,25 @@ def test_predicting_does_not_touch_the_run(finished: Finished) -> None:
     sslkit("predict", finished.folder, "x.png")
     sslkit("show", finished.folder)
     assert state() == before
+
+
+def test_an_output_that_cannot_be_is_refused_before_anything_is_predicted(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction, "load", lambda *_: pytest.fail("loaded"))
+    assert_refused(sslkit("predict", finished.folder, "--test", "--out", "gone/p.csv"), "there is no folder gone")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert_refused(sslkit("predict", finished.folder, "--test"), "nothing can be written to the folder .")
+
+
+def test_folders_are_called_as_a_class_however_accents_are_written() -> None:
+    apart = unicodedata.normalize("NFD", "été")
+    assert prediction._label(Path("d", apart, "a.png"), Path("d"), ["b", "été"]) == 1
+
+
+def test_a_run_that_was_copied_without_its_stages_says_what_is_missing(finished: Finished) -> None:
+    shutil.copytree(finished.folder, "alone/run")
+    refused = sslkit("predict", "alone/run", "--test")
+    assert_refused(refused, "alone/stages/", "a run needs the folder stages beside it")
+    shutil.copytree(finished.runs / "stages", "alone/stages")
+    assert sslkit("predict", "alone/run", "--test").code == 0

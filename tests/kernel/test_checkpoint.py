@@ -88,3 +88,10 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
     save_file(OLD, tmp_path / "foreign.safetensors")
     with pytest.raises(checkpoint.DamagedError, match="foreign"):
         checkpoint.load(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o700, 0o600), (0o755, 0o644), (0o775, 0o664)])
+def test_who_may_read_the_folder_may_read_the_file(folder: int, file: int, tmp_path: Path) -> None:
+    tmp_path.chmod(folder)
+    checkpoint.save(tmp_path / "a.safetensors", {"w": torch.ones(2)}, {})
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == file

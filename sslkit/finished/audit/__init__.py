@@ -20,7 +20,7 @@ from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError, one_line
 from sslkit.evaluation import BATCH, autocast
-from sslkit.finished import Predictor, load, prepared_data
+from sslkit.finished import Predictor, changed, load, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
@@ -56,7 +56,8 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
 
     Labels are of the labelled, validation and test part; those of other images stay unseen. The first two files hold
     at most `n` images each. `labels.csv` holds every label and, without one, the images to label next: corrected and
-    filled in it goes back by `--labels file:out/labels.csv`.
+    filled in it goes back by `--labels file:out/labels.csv`. Returns the lengths of the lists, and `shared`, the share
+    of all labels that the predictions share: where it is small, most suspects are errors of the predictions.
 
     Raises:
         UserError: no such run, data that has changed since, `out` is there, `n` below 1.
@@ -68,19 +69,22 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     predictor = load(run)
     prepared = prepared_data(run, predictor.spec)
     if stamp(prepared.split.labeled) != predictor.spec.data["labeled"]:
-        raise UserError(f"the data or the configuration has changed since {run.name}")
+        raise changed(run)
     labeled = look(predictor, prepared.images.subset(prepared.split.labeled))
     doubtful = _suspects(predictor, prepared, labeled)
     rows, wanted = doubtful[:n], _wanted(predictor, prepared, labeled, n)
+    others = _others(prepared, rows)
+    shared = 1 - len(doubtful) / (len(rows) + len(others))
     files = {
         "suspect_labels.csv": _csv(SUSPECT, rows, prepared),
         "label_next.csv": _csv(NEXT, wanted, prepared),
-        "labels.csv": _csv(SUSPECT[:4], [*rows, *wanted, *_others(prepared, rows)], prepared),
-        "index.html": page(run.absolute().name, _cards(rows, prepared), _cards(wanted, prepared)),
+        "labels.csv": _csv(SUSPECT[:4], [*rows, *wanted, *others], prepared),
+        "index.html": page(run.absolute().name, _cards(rows, prepared), _cards(wanted, prepared), shared),
     }
     _write(out, files)
     likely = sum(row.also["likely"] == "yes" for row in doubtful)
-    return {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "out": str(out)}
+    found = {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "shared": shared}
+    return found | {"out": str(out)}
 
 
 @torch.no_grad()

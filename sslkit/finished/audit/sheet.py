@@ -35,8 +35,8 @@ class Card:
     also: dict[str, str]
 
 
-def page(title: str, doubtful: Sequence[Card], wanted: Sequence[Card]) -> str:
-    """The page, with both lists in their order."""
+def page(title: str, doubtful: Sequence[Card], wanted: Sequence[Card], shared: float) -> str:
+    """The page, with both lists in their order; `shared` is the share of all labels that the predictions share."""
     text = html.escape(title)
     return f"""<!doctype html>
 <html lang="en">
@@ -53,7 +53,8 @@ def page(title: str, doubtful: Sequence[Card], wanted: Sequence[Card]) -> str:
 <code>--labels file:labels.csv</code>.</p>
 <h2>Labels that may be wrong: {len(doubtful)}</h2>
 <p>The score is the probability of the suggested class less that of the label, by a prediction that has not seen this
-label. Framed: confident learning counts the image to another class.</p>
+label. Framed: confident learning counts the image to another class. The predictions share
+{100 * shared:.0f}% of all labels: the fewer, the more of these are errors of the predictions.</p>
 <main>
 {"".join(map(_figure, doubtful))}</main>
 <h2>Images to label next: {len(wanted)}</h2>
