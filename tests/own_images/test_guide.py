@@ -52,7 +52,7 @@ def test_from_a_folder_to_an_exported_model(here: Path, monkeypatch: pytest.Monk
 
     first = done(brief(train))
     run = folder_of(first, Path("runs"))
-    assert "6 labelled, 35 in the pool (complement), 12 test, 2 validation" in first.err
+    assert "18 labelled, 19 in the pool (complement), 12 test, 6 validation" in first.err
     assert [row["stage"] for row in first.json["stages"]] == ["finetune", "finetune+", "semi"]
 
     for name, file in PHOTOGRAPHS.items():
