@@ -151,7 +151,11 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     @functools.cache
     def size() -> int:
         asked = flat.get("data.size", "auto")
-        return int(asked) if isinstance(asked, int) else min(decoding.median_size(parts.train), MAX_SIZE)
+        if isinstance(asked, int):
+            return int(asked)
+        median = min(decoding.median_size(parts.train), MAX_SIZE)
+        patch = 4 if median <= SMALL_SIZE else 16  # of a ViT; a size that nobody chose must not fail for it
+        return max(patch, round(median / patch) * patch)
 
     def backbone() -> str:
         network = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= SMALL_SIZE else "vit_small"

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from sslkit import registry
 from sslkit.errors import UserError
+from sslkit.network import Shape
 from sslkit.prepare import Prepared, prepare
 from tests.cli.call import assert_refused, run
 from tests.datasets.make import own, picture, pictures
@@ -138,3 +140,13 @@ def test_more_labels_than_there_are_name_the_way_out(here: Path) -> None:
     picture(here / "d/cat/1.png", 3)
     pictures(here / "d", [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(4)])
     assert_refused(run("--data", "folder:d"), "wants 10 images of class 'cat', which has 3; all takes those that")
+
+
+@pytest.mark.parametrize(("side", "size"), [(3, 4), (8, 8), (9, 8), (43, 44), (64, 64), (91, 96), (300, 224)])
+def test_the_size_that_is_chosen_fits_the_network_that_is_chosen(side: int, size: int, here: Path) -> None:
+    for i in range(8):
+        picture(here / f"d/{'cat' if i % 2 else 'dog'}/{i}.png", i, side)
+    made = prepare({"data": f"folder:{here}/d", "data.labels": "all", "device": "cpu"})
+    assert made.config.data.size == size
+    name = made.config.backbone.name
+    registry.load("backbone", name)(Shape(size, 2))
