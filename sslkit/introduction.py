@@ -25,6 +25,7 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
         *prepared.remarks,
         f"{config.data.name}: {prepared.images.size} px, {len(prepared.images.classes)} classes, {sizes}"
         + (f", {len(s.val)} validation" if len(s.val) else ""),
+        _hidden(prepared),
         prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
         f"{machine.device}, {machine.precision}, {machine.threads} threads",
         f"steps are set for a run of about {duration(config.time)}" if config.time else "",
@@ -42,3 +43,12 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
     if config.data.tune:
         lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
     return [*filter(None, lines), *before(specs, config.data.workers, os.cpu_count() or 1)]
+
+
+def _hidden(prepared: Prepared) -> str:
+    """That labels of one's own data are not used."""
+    data, s, images = prepared.config.data, prepared.split, prepared.images
+    used, known = len(s.labeled) + len(s.val), int((images.label[: images.train] >= 0).sum())
+    if ":" not in data.name or data.tune or used == known:
+        return ""
+    return f"{used} of {known} labels are used ({data.labels}), the others are hidden; --labels all takes them all"

@@ -162,7 +162,10 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         chosen.append(f"backbone {network}, chosen for images of {size()} px")
         return network
 
-    config = resolve(flat, cls, backbone, LARGE if size() > SMALL_SIZE else {})
+    beneath = dict(LARGE) if size() > SMALL_SIZE else {}
+    if cls.argument and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
+        beneath["data.labels"] = "all"
+    config = resolve(flat, cls, backbone, beneath)
     config = replace(config, data=replace(config.data, size=size()))
     parts = arrange(parts.said(*chosen), config.data)
     check_lists(config.data, parts.train.label)  # before the images are decoded, which can take an hour

@@ -22,6 +22,7 @@ from sslkit.store import read_json
 from sslkit.timing import Seconds
 
 RESULT_SCHEMA = 1
+FEW = 100  # validation images from which a temperature can be trusted
 
 
 def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
@@ -98,7 +99,7 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
     results = {
         "schema": RESULT_SCHEMA,
         "run": run.name,
-        "headline": {"network": "averaged", "step": "last", "top1": top1.get(last)},
+        "headline": {"network": "averaged", "step": "last", "top1": top1.get(last), **_sure(run, rows[-1])},
         "gains": {f"{last} - {other}": top1[last] - top1[other] for other in top1 if other not in (last, "pretrain")},
         "pretrain": "trained" if rows[0]["stage"] == "pretrain" else "skipped",
         "stages": rows,
@@ -108,10 +109,28 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
     return results | {"remarks": _remarks(run, results)}
 
 
+def _sure(run: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """How many labelled test images a stage was judged on, and the 95% interval (Wilson 1927) for it."""
+    from scipy.stats import binomtest  # slow to import
+
+    if not row["networks"]:
+        return {}
+    with contextlib.suppress(checkpoint.DamagedError):
+        tensors, _ = checkpoint.load(_folder(run, row) / "predictions.safetensors")
+        n = int((tensors["label"] >= 0).sum())
+        found = binomtest(round(n * row["networks"]["averaged"]["top1"]), n).proportion_ci(method="wilson")
+        return {"images": n, "interval": [found.low, found.high]}
+    return {}
+
+
+def _folder(run: Path, row: dict[str, Any]) -> Path:
+    return run.absolute().parent / "stages" / str(row["key"])
+
+
 def _remarks(run: Path, results: dict[str, Any]) -> list[str]:
     """What is amiss in a run, with advice."""
     rows = results["stages"]
-    folders = [run.absolute().parent / "stages" / row["key"] for row in rows]
+    folders = [_folder(run, row) for row in rows]
     specs = [Spec(**read_json(folder / "spec.json")) for folder in folders]
     found = advice.before(specs, results["config"].get("data.workers"), os.cpu_count() or 1)
     for folder, spec, row in zip(folders, specs, rows, strict=True):
@@ -178,7 +197,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     if results["headline"]["top1"] is not None:
         gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
         points = f" Points: {gains} (one seed: no claim)." if gains else ""
-        found.append(f"Headline: the averaged network at the last step.{points}")
+        found.append(f"Headline: the averaged network at the last step{_interval(results['headline'])}.{points}")
     if "semi" in labels and "finetune+" not in labels:
         found.append("No control: --control trains finetune+, as many steps on the labels only.")
     best = {row["stage"]: row["best"]["step"] for row in results["stages"] if row.get("best")}
@@ -190,6 +209,14 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     return found + [f"Warning: {escape(sentence)}." for sentence in results.get("remarks", ())]
 
 
+def _interval(headline: dict[str, Any]) -> str:
+    if "interval" not in headline:
+        return ""
+    low, high = headline["interval"]
+    share = f"{_percent(headline['top1'], 1)}% of {headline['images']} test images"
+    return f", {share} (95% interval {100 * low:.1f} to {100 * high:.1f})"
+
+
 def _calibrated(row: dict[str, Any]) -> str:
     """What the temperature gives on the test part, which it was not fitted on."""
     found, before = row["calibration"], row["networks"]["averaged"]
@@ -198,7 +225,7 @@ def _calibrated(row: dict[str, Any]) -> str:
     return (
         f"Calibration: temperature {found['temperature']:.2f}, fitted on {found['images']} validation images; on the "
         f"test NLL {before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f} "
-        "(predict and export --calibrated)."
+        f"(predict and export --calibrated).{' So few make a rough guess.' if found['images'] < FEW else ''}"
     )
 
 

@@ -24,7 +24,11 @@ DATA_KEYS = {
 OPTIONS = (
     click.option("--data-dir", metavar="DIR", help="Folder that holds the data set, as for imagenet."),
     click.option("--download", is_flag=True, default=None, help="Fetch what of the data set is not there."),
-    click.option("--labels", metavar="N/class|N|N%|all", help="Labelled images.  [default: 10/class]"),
+    click.option(
+        "--labels",
+        metavar="N/class|N|N%|all",
+        help="Labelled images.  [default: 10/class; of one's own data with unlabelled images, all]",
+    ),
     click.option(
         "--pool", metavar="complement|all", help="Are labelled images in the pool, too?  [default: complement]"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,12 @@ def test_results_of_a_run(finished: Finished) -> None:
         assert row["best"] is None
         assert row["steps"] == 3
     top1 = {name: row["networks"]["averaged"]["top1"] for name, row in rows.items()}
-    assert results["headline"] == {"network": "averaged", "step": "last", "top1": top1["semi"]}
+    headline = results["headline"]
+    assert (headline["network"], headline["step"], headline["top1"]) == ("averaged", "last", top1["semi"])
+    n, p = headline["images"], top1["semi"]
+    assert n == 797
+    for end in headline["interval"]:  # Wilson: ends are those shares that the observed one is 1.96 deviations from
+        assert abs(p - end) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / n), rel=1e-4)
     assert results["gains"]["semi - finetune+"] == pytest.approx(top1["semi"] - top1["finetune+"])
     assert {"coverage", "recall"} <= set(rows["semi"]["pseudo_labels"])
     assert results["pretrain"] == "skipped"

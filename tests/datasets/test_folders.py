@@ -208,9 +208,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = decoding.to_pixels
 
-    def counted(item: Any, size: int, name: str) -> Any:
+    def counted(item: Any, size: int, name: str, crop: float) -> Any:
         names.append(name)
-        return real(item, size, name)
+        return real(item, size, name, crop)
 
     monkeypatch.setattr(decoding, "to_pixels", counted)
     return names

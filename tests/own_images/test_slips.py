@@ -142,6 +142,17 @@ def test_more_labels_than_there_are_name_the_way_out(here: Path) -> None:
     assert_refused(run("--data", "folder:d"), "wants 10 images of class 'cat', which has 3; all takes those that")
 
 
+def test_labels_beside_images_without_one_are_all_taken_and_hidden_ones_are_said(here: Path) -> None:
+    pictures(here / "d", [f"train/{name}/{i}.png" for name in ("cat", "dog") for i in range(12)])
+    pictures(here / "d", [f"test/{name}/{i}.png" for name in ("cat", "dog") for i in range(3)])
+    said = run("--data", "folder:d").err
+    assert "20 of 24 labels are used (10/class), the others are hidden; --labels all takes them all" in said
+    pictures(here / "d", [f"unlabelled/{i}.png" for i in range(9)])
+    made = prepare({"data": f"folder:{here}/d", "device": "cpu"})
+    assert (made.config.data.labels, len(made.split.labeled)) == ("all", 24)
+    assert "are hidden" not in run("--data", "folder:d").err
+
+
 @pytest.mark.parametrize(("side", "size"), [(3, 4), (8, 8), (9, 8), (43, 44), (64, 64), (91, 96), (300, 224)])
 def test_the_size_that_is_chosen_fits_the_network_that_is_chosen(side: int, size: int, here: Path) -> None:
     for i in range(8):
