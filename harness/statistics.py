@@ -5,18 +5,19 @@ All functions take differences a - b of one arm and its reference, a value per s
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 Array = np.ndarray[Any, Any]
 LEVEL = 0.05
 SEEDS = 3  # fewer give values and no claim
 RESAMPLES = 2000
+EXACT, FLIPS = 20, 100_000  # seeds of which all sign flips are counted; how many are drawn for more
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Difference:
     high: float
     n: int
     wins: int
-    p: float | None  # exact sign-flip test; None where it cannot reach the level
+    p: float | None  # sign-flip test; None where it cannot reach the level
     p_adjusted: float | None = None  # after Holm's method over the declared comparisons
 
 
-def t_interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+def t_interval(differences: ArrayLike, level: float = 0.95) -> tuple[Any, Any]:
     """Student's interval for the mean.
+
+    Args:
+        differences: (n,), or (n, K) for K intervals.
 
     Raises:
         ValueError: fewer than two differences.
@@ -41,23 +45,27 @@ def t_interval(differences: Sequence[float], level: float = 0.95) -> tuple[float
     d = np.asarray(differences, float)
     if len(d) < 2:
         raise ValueError(f"an interval needs two differences or more, got {len(d)}")
-    half = stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return float(d.mean() - half), float(d.mean() + half)
+    half = stats.t.ppf(0.5 + level / 2, len(d) - 1) * d.std(0, ddof=1) / np.sqrt(len(d))
+    return d.mean(0) - half, d.mean(0) + half
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided exact p of the mean under all 2^n sign flips (Fisher 1935); n at most 20."""
+    """Two-sided p of the mean under sign flips (Fisher 1935): all 2^n of them up to n = 20, above it `FLIPS` drawn ones."""
     d = np.asarray(differences, float)
-    if not 1 <= len(d) <= 20:
-        raise ValueError(f"all sign flips are for 1 to 20 differences, got {len(d)}")
-    signs = np.array(list(itertools.product((1, -1), repeat=len(d))))
-    flipped = np.abs(signs @ d)
+    if len(d) > EXACT:
+        signs = np.random.default_rng(0).choice((-1.0, 1.0), (FLIPS - 1, len(d)))
+        sums = np.concatenate([[d.sum()], signs @ d])  # what was observed is one of them
+    else:
+        sums = np.zeros(1)
+        for x in d:
+            sums = np.concatenate([sums + x, sums - x])
+    flipped = np.abs(sums)
     return float((flipped >= flipped[0] - 1e-9 * (1 + flipped[0])).mean())
 
 
 def smallest_p(n: int) -> float:
-    """The smallest p that n seeds can reach in the sign-flip test: 2^(1 - n)."""
-    return float(2.0 ** (1 - n))
+    """The smallest p that n seeds can reach in the sign-flip test: 2^(1 - n), or one in `FLIPS`."""
+    return 2.0 ** (1 - n) if n <= EXACT else 1 / FLIPS
 
 
 def seeds_needed(comparisons: int, level: float = LEVEL) -> int:
@@ -96,21 +104,24 @@ def resampled(right_a: Array, right_b: Array, seed: int = 0, resamples: int = RE
     difference = 100.0 * (right_a.astype(float) - right_b.astype(float))  # (S, N)
     draw = np.random.default_rng(seed)
     s, n = difference.shape
-    seeds = draw.multinomial(s, np.full(s, 1 / s), resamples) / s  # (R, S)
-    images = draw.multinomial(n, np.full(n, 1 / n), resamples) / n  # (R, N)
-    means = ((seeds @ difference) * images).sum(1)
+    means = [_again(draw, s) @ difference @ _again(draw, n) for _ in range(resamples)]
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 
 
+def _again(draw: np.random.Generator, n: int) -> Array:
+    """(n,) the share that each of n has in a sample of n with replacement."""
+    return np.bincount(draw.integers(n, size=n), minlength=n) / n
+
+
 def differ(differences: Sequence[float], comparisons: int, level: float = LEVEL) -> Difference:
-    """Mean, interval, wins, and where `level` / `comparisons` can be reached the exact p; none of 0 comparisons."""
+    """Mean, interval, wins, and where `level` / `comparisons` can be reached p; none of 0 comparisons."""
     low, high = t_interval(differences)
     n = len(differences)
-    reachable = bool(comparisons) and n <= 20 and smallest_p(n) <= level / comparisons
+    reachable = bool(comparisons) and smallest_p(n) <= level / comparisons
     p = sign_flip_p(differences) if reachable else None
     wins = sum(d > 0 for d in differences)
-    return Difference(float(np.mean(differences)), low, high, n, wins, p)
+    return Difference(float(np.mean(differences)), float(low), float(high), n, wins, p)
 
 
 def verdict(found: Difference, delta: float = 1.0) -> str:

@@ -61,6 +61,16 @@ def test_sign_flips_are_scipys_permutation_test() -> None:
     assert sign_flip_p(d) == pytest.approx(theirs.pvalue)
 
 
+def test_above_twenty_seeds_flips_are_drawn() -> None:
+    """scipy's test by as many draws; a clear difference has the smallest p, and none is left without a test."""
+    d = stats.zscore(DRAW.normal(0, 1, 30)) + 0.3
+    theirs = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=100_000, rng=1)
+    assert sign_flip_p(d) == pytest.approx(theirs.pvalue, abs=0.005)
+    assert sign_flip_p(d) == sign_flip_p(d)
+    assert sign_flip_p(np.full(30, 1.0)) == smallest_p(30) == 1e-5
+    assert differ([*d], comparisons=10).p is not None
+
+
 def test_the_smallest_p_is_reached_and_not_passed() -> None:
     for n in range(1, 12):
         assert sign_flip_p(np.arange(1.0, n + 1)) == smallest_p(n)
