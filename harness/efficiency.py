@@ -69,8 +69,8 @@ def needed(labels: Array, accuracy: Array, wanted: float) -> float:
 def worth(labels: Array, curve: Array, row: Array) -> tuple[float, float, float]:
     """Labels that a row is worth, and the numbers of labels from which Student's 95% interval does not tell it apart.
 
-    At each number of labels the row is compared with fine-tuning seed by seed, each on its own curve (Fieller 1954 makes
-    the interval of a ratio so). Seeds resampled instead are too sure: with three of them 95% come to 75%.
+    At each number of labels the row is compared with fine-tuning seed by seed, each on its own curve (as Fieller 1954
+    makes the interval of a ratio). Seeds resampled instead are too sure: with three of them 95% come to 75%.
 
     Args:
         labels: (K,) ascending.

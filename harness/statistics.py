@@ -50,7 +50,7 @@ def t_interval(differences: ArrayLike, level: float = 0.95) -> tuple[Any, Any]:
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided p of the mean under sign flips (Fisher 1935): all 2^n of them up to n = 20, above it `FLIPS` drawn ones."""
+    """Two-sided p of the mean under sign flips (Fisher 1935): all 2^n up to n = 20, above it `FLIPS` drawn ones."""
     d = np.asarray(differences, float)
     if len(d) > EXACT:
         signs = np.random.default_rng(0).choice((-1.0, 1.0), (FLIPS - 1, len(d)))
