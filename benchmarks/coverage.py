@@ -4,8 +4,8 @@
 
 Differences of seeds: normal, or skewed (a centred exponential). Seeds and images together: arms whose chance of being
 right depends on the image, the seed and the arm; the truth is the mean over 4,000 other seeds and images. Worth in
-labels: a known curve of fine-tuning and a row between two of its points; a seed shifts both, and each value has noise of
-its own, the more the fewer the labels.
+labels: a known curve of fine-tuning and a row between two of its points; a seed shifts both, and each value has its own
+noise, the more the fewer the labels.
 """
 
 from __future__ import annotations

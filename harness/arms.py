@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sslkit import registry
-from sslkit.config import Flat, flatten
+from sslkit.config import STAGES, Flat, flatten
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
 from sslkit.resolve import SLOTS, named, options
@@ -85,7 +85,7 @@ def plan(
         raise UserError(f"--seeds must be 1 or more, got {seeds}")
     if reference not in (*CONTROLS, *arms):
         raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *arms))}")
-    said, own = list(remarks), {label: named(keys) for label, keys in arms.items()}
+    said, own = list(remarks), {_arm(label): unseeded(named(keys)) for label, keys in arms.items()}
     asked = dict(own)
     groups = {
         ", ".join(map(str, values)) or "all": dict(zip(conditions, values, strict=True))
@@ -96,12 +96,33 @@ def plan(
         whole = {}
         called = {str(value) for value in (*condition.values(), base.get("data.name"))}
         for label, keys in own.items():
-            beneath, without = named(settings({*called, label})), named(settings(called))
+            beneath, without = unseeded(named(settings({*called, label}))), named(settings(called))
             asked[label] = asked[label] | {k: v for k, v in beneath.items() if without.get(k) != v}
             common = {"control.run": True} | beneath | named(base) | condition
             whole[label] = _known(common, keys, own.values()) | keys
         requests[group] = _match(group, whole, {key for keys in asked.values() for key in keys}, said, cache)
     return Comparison(asked, groups, requests, seeds, reference, said)
+
+
+def unseeded(keys: Flat) -> Flat:
+    """The keys, which do not name a seed.
+
+    Raises:
+        UserError: they do, and no run would have it.
+    """
+    if "seed" in keys:
+        raise UserError(
+            f"seed={keys['seed']}: a comparison has the seeds 0, 1, ... of every arm; give --seeds N instead"
+        )
+    return keys
+
+
+def _arm(label: str) -> str:
+    """A name for an arm, which no row of another has."""
+    if not label.strip() or label.partition(",")[0] in CONTROLS or label in STAGES:
+        taken = ", ".join(dict.fromkeys((*CONTROLS, *STAGES)))
+        raise UserError(f"no arm can be called {label!r}: {taken} are other rows, and stages; call it otherwise")
+    return label
 
 
 def _algorithm(keys: Flat, common: Flat) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sslkit.config import Flat
 from sslkit.errors import UserError
-from sslkit.harness.arms import Comparison, plan, product
+from sslkit.harness.arms import Comparison, plan, product, unseeded
 from sslkit.harness.compare import settled
 from sslkit.harness.cost import equal_compute
 from sslkit.harness.studies import CONDITIONS, read_study
@@ -55,7 +55,7 @@ def comparison(words: Words, runs: PathLike, name: str) -> tuple[Comparison, Sur
 
 
 def _planned(words: Words, cache: Path) -> Comparison:
-    base = (read_toml(words.config) if words.config else {}) | words.base
+    base = (read_toml(words.config) if words.config else {}) | unseeded(words.base)
     conditions = {CONDITIONS[name]: values for name, values in words.conditions.items()}
     seeds, reference, remarks = words.seeds, words.reference, list[str]()
     if words.study is None:

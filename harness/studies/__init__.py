@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ class Study:
     def settings(self, called: Collection[str]) -> Flat:
         """Keys of the runs whose condition's values and arm are `called` so."""
         flat = _settings(self.table, called)
-        return layers(flat.pop("recipe", None), None, flat)
+        recipe = flat.pop("recipe", None)
+        return layers(None if recipe is None else str(recipe), None, flat)
 
 
 def _settings(table: dict[str, Any], called: Collection[str]) -> Flat:
@@ -107,29 +108,37 @@ def read_study(name: str, scale: str) -> Study:
     path = known.get(name) or Path(name)
     if path.suffix != ".toml":
         raise unknown("study", name, known, see="sslkit list studies")
-    told = _read(name, path)
+    told, where = _read(name, path), f"study {path}"
+    lost = [key for key, value in told.items() if key not in ("question", "reference") and not isinstance(value, dict)]
+    _known(where, lost, ("question", "reference", "[arms.NAME]", "[quick]", "[small]", "[paper]"))
     arms, size = told.get("arms"), told.get(scale)
-    if not isinstance(arms, dict) or not arms or not all(isinstance(keys, dict) for keys in arms.values()):
-        raise UserError(f"study {path} has no table [arms.NAME]")
-    if not isinstance(size, dict) or not isinstance(size.get("seeds"), int):
+    if not arms or not all(isinstance(keys, dict) for keys in arms.values()):
+        raise UserError(f"{where} has no table [arms.NAME]")
+    if not isinstance(size, dict) or scale == "arms":
         has = ", ".join(s for s in told if isinstance(told[s], dict) and s != "arms") or "none"
-        raise UserError(f"study {path} has no table [{scale}] with seeds = N; its scales: {has}")
-    strange = sorted(size.keys() - {"seeds", "arms", "set", *CONDITIONS})
-    if strange:
-        options = ", ".join(("seeds", "arms", *CONDITIONS, "set"))
-        raise UserError(f"study {path}, [{scale}]: unknown {', '.join(strange)}; known are {options}")
-    gone = [name for name in size.get("arms", ()) if name not in arms]
-    if gone:
-        raise UserError(f"study {path}, [{scale}]: there is no table [arms.{gone[0]}]")
-    arms = {name: arms[name] for name in size.get("arms", arms)}
-    conditions = {key: _values(size[option]) for option, key in CONDITIONS.items() if option in size}
-    table = dict(size.get("set", {}))
-    called = {*arms, *(str(v) for vs in conditions.values() for v in vs)}
+        raise UserError(f"{where} has no table [{scale}]; its scales: {has}")
+    here = f"{where}, [{scale}]"
+    _known(here, size.keys() - {"seeds", "arms", "set", *CONDITIONS}, ("seeds", "arms", *CONDITIONS, "set"))
+    seeds, table = size.get("seeds"), size.get("set", {})
+    if not isinstance(seeds, int) or isinstance(seeds, bool):
+        raise UserError(f"{here}: seeds must be a number of seeds, got {seeds!r}")
+    if not isinstance(table, dict):
+        raise UserError(f"{here}: set must be a table of keys, got {table!r}")
+    taken = _values(here, "arms", size.get("arms", [*arms]))
+    if not all(isinstance(arm, str) and arm in arms for arm in taken):
+        raise UserError(f"{here}: arms = {taken!r} must be names of tables [arms.NAME]: {', '.join(arms)}")
+    conditions = {key: _values(here, option, size[option]) for option, key in CONDITIONS.items() if option in size}
+    called = {*taken, *(str(v) for vs in conditions.values() for v in vs)}
     called |= {entry.name for kind in ("backbone", "dataset") for entry in registry.entries(kind)}
-    _check_names(f"study {path}, [{scale}.set", table, called)
-    return Study(
-        str(told.get("question", "")), str(told.get("reference", "finetune+")), arms, size["seeds"], conditions, table
-    )
+    _check_names(f"{here[:-1]}.set", table, called)
+    question, reference = str(told.get("question", "")), str(told.get("reference", "finetune+"))
+    return Study(question, reference, {arm: arms[arm] for arm in taken}, seeds, conditions, table)
+
+
+def _known(where: str, strange: Iterable[str], known: Sequence[str]) -> None:
+    """What a study has no place for is a mistake of spelling."""
+    if strange := sorted(strange):
+        raise UserError(f"{where}: unknown {', '.join(strange)}; known are {', '.join(known)}")
 
 
 def _read(name: str, path: Path) -> dict[str, Any]:
@@ -141,7 +150,10 @@ def _read(name: str, path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a TOML file: {error}") from None
 
 
-def _values(given: Any) -> list[Any]:
+def _values(where: str, key: str, given: Any) -> list[Any]:
+    """A list as it is, one value as a list of one."""
+    if given == []:
+        raise UserError(f"{where}: {key} is empty")
     return given if isinstance(given, list) else [given]
 
 

@@ -171,6 +171,8 @@ def test_two_processes_give_what_one_gives() -> None:
         (["--labels", "40000/class"], "wants 40000 images"),
         (["--config", "gone.toml"], "gone.toml"),
         (["--set", "time=100"], "arms would differ"),
+        (["--set", "seed=3"], "give --seeds N instead"),
+        (["--vary", "seed=3,4"], "give --seeds N instead"),
     ],
     ids=str,
 )
