@@ -33,7 +33,9 @@ class Comparison:
     machine: Flat = field(default_factory=dict)  # device and precision, decided once for all runs
 
     def request(self, arm: str, condition: str, seed: int) -> Flat:
-        return self.requests[condition][arm] | self.machine | {"seed": seed}
+        keys = self.requests[condition][arm]
+        decided = {key: value for key, value in self.machine.items() if keys.get(key, "auto") == "auto"}
+        return keys | decided | {"seed": seed}
 
     def runs(self) -> list[tuple[str, str, int]]:
         """Arm, condition and seed of every run; neighbours have different seeds, so that they share no stage."""
@@ -88,7 +90,7 @@ def plan(
     said, own = list(remarks), {_arm(label): unseeded(named(keys)) for label, keys in arms.items()}
     asked = dict(own)
     groups = {
-        ", ".join(map(str, values)) or "all": dict(zip(conditions, values, strict=True))
+        _plain(", ".join(map(str, values))) or "all": dict(zip(conditions, values, strict=True))
         for values in itertools.product(*conditions.values())
     }
     requests = {}
@@ -117,12 +119,19 @@ def unseeded(keys: Flat) -> Flat:
     return keys
 
 
+def _plain(name: str) -> str:
+    """A name that tables in all formats have room for."""
+    if not name.isprintable():
+        raise UserError(f"{name!r} has letters that cannot be printed in one line; call it otherwise")
+    return name
+
+
 def _arm(label: str) -> str:
     """A name for an arm, which no row of another has."""
     if not label.strip() or label.partition(",")[0] in CONTROLS or label in STAGES:
         taken = ", ".join(dict.fromkeys((*CONTROLS, *STAGES)))
         raise UserError(f"no arm can be called {label!r}: {taken} are other rows, and stages; call it otherwise")
-    return label
+    return _plain(label)
 
 
 def _algorithm(keys: Flat, common: Flat) -> str:

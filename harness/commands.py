@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from sslkit.errors import UserError
+from sslkit.harness.runs import WIDE, console
 from sslkit.plugins import load_plugin
 
 # format -> end of the names of its files
@@ -24,7 +25,18 @@ form = click.option(
 )
 out = click.option("--out", metavar="FILE", help="Write it to this file, which is replaced, and not to the screen.")
 as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-delta = click.option("--delta", default=1.0, show_default=True, help="Points within which arms are equivalent.")
+
+
+def points(_: click.Context, __: click.Parameter, value: float) -> float:
+    """`--delta`, a number that can be half the width of a zone."""
+    if not 0 <= value < 100:
+        raise UserError(f"--delta must be points of accuracy, from 0 to below 100, got {value:g}")
+    return value
+
+
+delta = click.option(
+    "--delta", default=1.0, show_default=True, callback=points, help="Points within which arms are equivalent."
+)
 
 
 @click.command("compare")
@@ -92,22 +104,25 @@ def compare_command(
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
     for plugin in plugins:
         load_plugin(plugin)
-    varied = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
-    varied |= dict(values(text) for text in vary)
+    varied: dict[str, list[Any]] = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
+    for key, found_values in map(values, vary):
+        if key in varied:
+            raise UserError(f"{key} is varied twice; give all of its values at once")
+        varied[key] = found_values
     groups = {option: split(lists[option]) for option in CONDITIONS if lists[option]}
     base = dict(map(parse_set, sets)) | {"threads": threads}
     words = Words(base, varied, groups, study, scale, seeds, reference, config, equal_compute)
     name = name or words.name
-    console, work = Console(stderr=True), execute
+    said, work = Console(stderr=True), execute
     if cluster:
         from sslkit.harness.cluster import parse
 
         work = parse(cluster)
     made, found = comparison(words, runs, name)
-    introduce(made, found, runs, console, timed=dry_run)
+    introduce(made, found, runs, said, timed=dry_run)
     if not dry_run:
         how = Options(name, study or "", jobs, keep, plugins, work)
-        show(compare(made, found, runs, console, how), "json" if as_json else form, delta, place)
+        show(compare(made, found, runs, said, how), "json" if as_json else form, delta, place)
 
 
 @click.command("table")
@@ -135,7 +150,7 @@ def show(folder: Path, form: str | None, delta: float, out: Path | None, style: 
 
     form = form or next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), "rich")
     if out is None and form == "rich":
-        print_rich(folder, delta, Console(), style)
+        print_rich(folder, delta, console(), style)
         return
     made = in_format(folder, form, delta, style).rstrip("\n")
     if out is None:
@@ -155,7 +170,7 @@ def in_format(folder: Path, form: str, delta: float, style: str | None) -> str:
         return page(folder, delta)
     if form == "rich":
         file = io.StringIO()
-        print_rich(folder, delta, Console(file=file, width=120), style)
+        print_rich(folder, delta, Console(file=file, width=WIDE), style)
         return file.getvalue()
     return str(render(folder, form, delta, style))
 
@@ -196,9 +211,10 @@ def split(text: str | None) -> list[str]:
 
 def values(text: str) -> tuple[str, list[Any]]:
     """`labeler.tau=0.5,0.7` -> ("labeler.tau", [0.5, 0.7])."""
-    from sslkit.resolve import parse_set
+    from sslkit.resolve import named, parse_set
 
     key, equals, rest = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--vary wants KEY=V1,V2, as in --vary labeler.tau=0.5,0.7, got {text!r}")
-    return key.strip(), [parse_set(f"{key}={word}")[1] for word in split(rest)]
+    (full,) = named({key.strip(): ""})
+    return full, [parse_set(f"{key}={word}")[1] for word in split(rest)]

@@ -16,7 +16,7 @@ from sslkit.harness.arms import CONTROLS, Comparison
 from sslkit.harness.cost import costs
 from sslkit.harness.execute import execute
 from sslkit.harness.statistics import SEEDS, detectable, seeds_needed, smallest_p
-from sslkit.harness.survey import Planned, Survey, distinct, sentences
+from sslkit.harness.survey import Planned, Survey, distinct, row_names, sentences
 from sslkit.machine import resolve_machine
 from sslkit.pipeline import stages
 from sslkit.prepare import prepare
@@ -63,6 +63,7 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
     lines = [
         *comparison.remarks,
         *sentences(distinct(found, comparison.reference)),
+        *nothing_to_compare(found, comparison.reference),
         f"{len(found.runs)} runs: {len(comparison.arms)} arms, {len(comparison.conditions)} conditions, "
         f"{comparison.seeds} seeds; {len(found.specs)} stages to train instead of {count}, the others are shared",
         power(comparison.seeds, max(1, len(asked))),
@@ -73,6 +74,20 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
         lines.append(f"{len(new)} stages are not in the store yet: {time} in one process")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def nothing_to_compare(found: Survey, reference: str) -> list[str]:
+    """Arms that are one and the same, and a reference that no condition has."""
+    said = []
+    for condition in dict.fromkeys(run.condition for run in found.runs):
+        same: dict[str, list[str]] = {}
+        for arm, run in found.first(condition).items():
+            same.setdefault([*run.stages.values()][-1], []).append(arm)
+        said += [f"{condition}: {' and '.join(arms)} are one and the same" for arms in same.values() if len(arms) > 1]
+    rows = row_names(found.runs).values()
+    if not any(row == reference or row.startswith(f"{reference}, ") for row in rows):
+        said.append(f"no row is called {reference}, so none is compared with it; --reference names another")
+    return said
 
 
 def power(seeds: int, comparisons: int) -> str:

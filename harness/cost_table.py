@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from sslkit.harness.frame import load
-from sslkit.harness.ledger import read
+from sslkit.harness.frame import Results
 
 NOTE = (
     "TFLOP: counted on a step, times the steps; 'in all' with the stages that the row starts from. "
@@ -16,11 +14,10 @@ NOTE = (
 )
 
 
-def costs(folder: Path) -> pd.DataFrame:
+def costs(results: Results) -> pd.DataFrame:
     """One line a condition and row, as words."""
-    frame, known = load(folder), read(folder)["costs"]
-    lines = []
-    for (condition, row), group in frame.groupby(["condition", "row"], sort=False):
+    known, lines = results.about["costs"], []
+    for (condition, row), group in results.frame.groupby(["condition", "row"], sort=False):
         good = group[group["error"] == ""]
         lines.append(
             {

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.isotonic import isotonic_regression
 
-from sslkit.harness.frame import load
-from sslkit.harness.ledger import read
+from sslkit.harness.frame import Results
 from sslkit.harness.statistics import SEEDS, t_interval
 
 LABELS = "data.labels"
@@ -90,10 +88,9 @@ def worth(labels: Array, curve: Array, row: Array) -> tuple[float, float, float]
     return found, min(found, float(first)), max(found, float(last))
 
 
-def worths(folder: Path) -> list[Worth]:
+def worths(results: Results) -> list[Worth]:
     """Of every row but fine-tuning itself, where conditions differ in the number of labels and in nothing else."""
-    frame, about = load(folder), read(folder)
-    frame = frame[frame["error"] == ""]
+    frame, about = results.good, results.about
     families: dict[str, list[str]] = {}
     for condition, keys in about["comparison"]["conditions"].items():
         families.setdefault(str({k: v for k, v in keys.items() if k != LABELS}), []).append(condition)

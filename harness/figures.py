@@ -7,6 +7,7 @@ same rows, the reference is the text's own colour, dashed.
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 import warnings
 import xml.etree.ElementTree as ET
@@ -187,7 +188,9 @@ def svg(figure: Figure, name: str, label: str) -> str:
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", LINK[1:-5])
-    root = ET.fromstring(file.getvalue())
+    root = ET.fromstring(
+        re.sub(r"[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", file.getvalue())
+    )  # no XML has these
     for key in ("width", "height"):
         root.attrib.pop(key, None)
     for rule in list(root.iter(f"{{{SVG}}}defs"))[:1]:  # matplotlib's own, which would be one for the whole page

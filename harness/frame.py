@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,37 @@ from sslkit.harness.stability import flags, of_error
 from sslkit.harness.survey import Planned, planned, row_names
 from sslkit.store import PathLike, read_json
 
-__all__ = ["MARK", "comparisons", "find", "load", "right"]
+__all__ = ["MARK", "comparisons", "find", "load", "results", "right"]
 
 SCORES = ("top1", "macro_f1", "nll", "ece", "coverage", "precision")
 COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "key", "error")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A comparison that tables are made of, read once."""
+
+    runs: Path  # root of the store
+    about: dict[str, Any]  # as `ledger.read` gives it
+    frame: pd.DataFrame  # as `load` gives it
+
+    @property
+    def reference(self) -> str:
+        return str(self.about["comparison"]["reference"])
+
+    @property
+    def good(self) -> pd.DataFrame:
+        """The lines that have values."""
+        return self.frame[self.frame["error"] == ""]
+
+
+def results(folder: Path) -> Results:
+    """A comparison and its frame.
+
+    Raises:
+        UserError: as `load`.
+    """
+    return Results(folder.parent, read(folder), load(folder))
 
 
 def load(folder: PathLike) -> pd.DataFrame:

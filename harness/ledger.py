@@ -14,6 +14,9 @@ from sslkit.store import Store, is_done, read_json, write_json
 
 MARK = "comparison.json"
 SCHEMA = 2
+KINDS = {
+    "comparison": dict, "runs": list, "study": str, "keep": bool, "differences": dict, "labeled": dict, "costs": dict,
+}  # fmt: skip
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -25,6 +28,8 @@ def read(folder: Path) -> dict[str, Any]:
     about = read_json(folder / MARK)
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
         raise UserError(f"{folder / MARK} is of another version; the same `sslkit compare` makes it anew")
+    if lost := [key for key, kind in KINDS.items() if not isinstance(about.get(key), kind)]:
+        raise UserError(f"{folder / MARK} is damaged: {', '.join(lost)}; the same `sslkit compare` makes it anew")
     return about
 
 

@@ -21,13 +21,13 @@ from sslkit.harness import figures
 from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs
 from sslkit.harness.efficiency import worths
-from sslkit.harness.frame import load
+from sslkit.harness.frame import Results, results
 from sslkit.harness.history import SHARES, history
-from sslkit.harness.ledger import read
 from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.samples import Samples, samples
-from sslkit.harness.tables import answers, sentences, summary
+from sslkit.harness.statistics import Difference
+from sslkit.harness.tables import Answer, answers, sentences, summary
 from sslkit.report import read_results
 from sslkit.store import read_json
 from sslkit.version import __version__
@@ -56,8 +56,8 @@ def page(folder: Path, delta: float = 1.0) -> str:
     Raises:
         UserError: no such comparison, or it is damaged.
     """
-    told, frame = read(folder), load(folder)
-    about = told["comparison"]
+    known = results(folder)
+    about, found = known.about["comparison"], answers(known)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -66,35 +66,34 @@ def page(folder: Path, delta: float = 1.0) -> str:
         "name": folder.name,
         "about": about,
         "version": __version__,
-        "verdicts": sentences(folder, delta),
+        "verdicts": sentences(found, delta),
         "delta": delta,
-        "groups": list(_groups(folder, frame, about["reference"], delta)),
-        "costs": costs(folder),
+        "groups": list(_groups(known, found, delta)),
+        "costs": costs(known),
         "cost_note": COST,
-        "paper": paper(folder) if told["study"] == "semi_vit" else None,
+        "paper": paper(known) if known.about["study"] == "semi_vit" else None,
         "paper_notes": [PAPER, *sources()],
-        "efficiency": list(_efficiency(frame, about, told["labeled"])),
-        "worths": list(map(str, worths(folder))),
-        "samples": _samples(folder, frame),
-        "differences": configurations(folder),
-        **_commands(folder),
+        "efficiency": list(_efficiency(known)),
+        "worths": list(map(str, worths(known))),
+        "samples": _samples(known),
+        "differences": configurations(known),
+        **_commands(known),
     }
     return environment.get_template("page.html").render(shown)
 
 
-def _groups(folder: Path, frame: pd.DataFrame, reference: str, delta: float) -> Iterator[Group]:
-    told, logs = summary(folder, delta), history(frame, folder.parent)
-    rows = [str(row) for row in frame["row"].unique()]
-    paired = differences(folder, frame, reference)
+def _groups(known: Results, found: list[Answer], delta: float) -> Iterator[Group]:
+    told, logs = summary(known, found, delta), history(known.frame, known.runs)
+    rows = [str(row) for row in known.frame["row"].unique()]
     for number, (condition, table) in enumerate(told.groupby("condition", sort=False)):
-        lines, forest = paired[paired["condition"] == condition], None
+        lines, forest = differences([a for a in found if a.condition == condition]), None
         if len(lines):
             title = "Differences by seed, mean and 95% interval"
-            made = figures.paired_differences(lines, rows, reference, title, delta)
-            forest = Markup(figures.svg(made, f"f{number}", f"Differences from {reference}, {condition}"))
+            made = figures.paired_differences(lines, rows, known.reference, title, delta)
+            forest = Markup(figures.svg(made, f"f{number}", f"Differences from {known.reference}, {condition}"))
         mine = logs[logs["condition"] == condition]
         curves = [
-            _curve(group, str(quantity), rows, reference, f"c{number}-{place}")
+            _curve(group, str(quantity), rows, known.reference, f"c{number}-{place}")
             for place, (quantity, group) in enumerate(mine.groupby("quantity", sort=False))
         ]
         yield Group(str(condition), table.drop(columns="condition"), forest, curves)
@@ -106,54 +105,40 @@ def _curve(group: pd.DataFrame, quantity: str, rows: list[str], reference: str, 
     return Markup(figures.svg(made, name, title))
 
 
-def differences(folder: Path, frame: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """What `figures.paired_differences` shows, for every condition."""
-    known = {(a.condition, a.row): a.found for a in answers(folder)}
-    good = frame[frame["error"] == ""]
-    found = []
-    for condition, group in good.groupby("condition", sort=False):
-        by_seed = group.pivot(index="seed", columns="row", values="top1")
-        for row in group["row"].unique():
-            if row == reference or reference not in by_seed:
-                continue
-            values = (by_seed[row] - by_seed[reference]).dropna().tolist()
-            d = known.get((str(condition), str(row)))
-            interval = (d.mean, d.low, d.high) if d else (float("nan"),) * 3
-            if values:
-                found.append((condition, row, values, *interval))
-    return pd.DataFrame(found, columns=["condition", "row", "differences", "mean", "low", "high"])
+def differences(found: list[Answer]) -> pd.DataFrame:
+    """What `figures.paired_differences` shows of the rows that have a seed in common with their reference."""
+    nan = float("nan")
+    few = Difference(mean=nan, low=nan, high=nan, n=0, wins=0, p=None)
+    shown = [(a.row, a.values, a.found or few) for a in found if a.values]
+    lines = [(row, values, d.mean, d.low, d.high) for row, values, d in shown]
+    return pd.DataFrame(lines, columns=["row", "differences", "mean", "low", "high"])
 
 
-def _efficiency(frame: pd.DataFrame, about: dict[str, Any], labeled: dict[str, int]) -> Iterator[Markup]:
-    """A figure for each set of conditions that differ in the number of labels.
-
-    Args:
-        labeled: labelled images of each condition.
-    """
+def _efficiency(known: Results) -> Iterator[Markup]:
+    """A figure for each set of conditions that differ in the number of labels."""
     others = {
         condition: ", ".join(str(value) for key, value in keys.items() if key != LABELS)
-        for condition, keys in about["conditions"].items()
+        for condition, keys in known.about["comparison"]["conditions"].items()
         if LABELS in keys
     }
-    good = frame[(frame["error"] == "") & frame["condition"].isin(others)]
-    good = good.assign(images=good["condition"].map(labeled), others=good["condition"].map(others))
-    rows = [str(row) for row in frame["row"].unique()]
+    good = known.good[known.good["condition"].isin(others)]
+    good = good.assign(images=good["condition"].map(known.about["labeled"]), others=good["condition"].map(others))
+    rows = [str(row) for row in known.frame["row"].unique()]
     for number, (name, group) in enumerate(good.groupby("others", sort=False)):
         if group["images"].nunique() > 1:
             title = f"Accuracy against labels{f', {name}' if name else ''}"
-            made = figures.label_efficiency(group, rows, about["reference"], title)
+            made = figures.label_efficiency(group, rows, known.reference, title)
             yield Markup(figures.svg(made, f"e{number}", title))
 
 
-def _samples(folder: Path, frame: pd.DataFrame) -> tuple[str, int, Samples] | str:
+def _samples(known: Results) -> tuple[str, int, Samples] | str:
     """Condition, seed and samples of the first one of which there are any, or why there are none."""
-    good = frame[frame["error"] == ""]
-    for (condition, seed), group in good.groupby(["condition", "seed"], sort=False):
-        for done in read(folder)["runs"]:
+    for (condition, seed), group in known.good.groupby(["condition", "seed"], sort=False):
+        for done in known.about["runs"]:
             if (done["condition"], done["seed"], bool(done["error"])) == (condition, seed, False):
                 try:
                     keys = dict(zip(group["row"], group["key"], strict=True))
-                    return str(condition), int(seed), samples(folder.parent / done["run"], keys)
+                    return str(condition), int(seed), samples(known.runs / done["run"], keys)
                 except UserError as error:
                     return str(error)
                 except Exception as error:  # a data set's own mistake, or a damaged file, is a sentence
@@ -161,16 +146,16 @@ def _samples(folder: Path, frame: pd.DataFrame) -> tuple[str, int, Samples] | st
     return "no run has succeeded"
 
 
-def configurations(folder: Path) -> list[tuple[list[str], pd.DataFrame]]:
+def configurations(known: Results) -> list[tuple[list[str], pd.DataFrame]]:
     """Conditions with the same differences, and these: a line a key whose value is not the first arm's everywhere.
 
     Columns are the arms; the controls are the same in all of them.
     """
     flat: dict[str, dict[str, dict[str, Any]]] = {}
-    for done in read(folder)["runs"]:
+    for done in known.about["runs"]:
         if not done["error"] and done["arm"] not in flat.setdefault(done["condition"], {}):
             try:
-                config = read_results(folder.parent / done["run"])["config"]
+                config = read_results(known.runs / done["run"])["config"]
             except (UserError, KeyError):
                 continue
             flat[done["condition"]][done["arm"]] = {k: v for k, v in config.items() if k != "seed"}
@@ -196,16 +181,16 @@ def _word(config: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _commands(folder: Path) -> dict[str, Any]:
+def _commands(known: Results) -> dict[str, Any]:
     """How all of it was called for, and how each run is called for alone."""
     asked: dict[str, None] = {}
     runs = []
-    for done in read(folder)["runs"]:
+    for done in known.about["runs"]:
         place = f"{done['condition']}, {done['arm']}, seed {done['seed']}"
         if done["error"]:
             runs.append((place, f"no result: {done['error']}"))
             continue
-        run = folder.parent / done["run"]
+        run = known.runs / done["run"]
         try:
             about = read_json(run / "run.json")
             asked[_call(about["command"])] = None
@@ -213,7 +198,7 @@ def _commands(folder: Path) -> dict[str, Any]:
         except (UserError, KeyError, TypeError) as error:
             runs.append((place, f"unknown: {error}"))
             continue
-        call = ["sslkit", "run", "--config", str(run / "config.toml"), *plugins, "--runs", str(folder.parent)]
+        call = ["sslkit", "run", "--config", str(run / "config.toml"), *plugins, "--runs", str(known.runs)]
         runs.append((place, shlex.join(call)))
     return {"asked": list(asked), "runs": runs}
 

@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sslkit.harness.cost_table import short
-from sslkit.harness.frame import load
-from sslkit.harness.ledger import read
+from sslkit.harness.frame import Results
 from sslkit.harness.survey import Planned
 
 FILE = Path(__file__).parent / "published.toml"
@@ -26,9 +25,9 @@ NOTE = (
 )
 
 
-def paper(folder: Path) -> pd.DataFrame:
+def paper(results: Results) -> pd.DataFrame:
     """The table as words: our rows, then the published ones that were not run here."""
-    about, frame = read(folder), load(folder)
+    about, frame = results.about, results.frame
     told = tomllib.loads(FILE.read_text("utf-8"))
     columns = list(dict.fromkeys(str(keys["labels"]) for keys in _models(about).values()))
     rows = {(row.get("backbone", row["model"]), row.get("start", ""), row["method"]): row for row in told["rows"]}

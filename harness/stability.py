@@ -10,24 +10,23 @@ one class: a class gets more than half of the test images of all others.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sslkit import checkpoint
 from sslkit.errors import UserError
+from sslkit.harness.history import logged
 
 FACTOR, NATS, BEFORE = 3.0, 0.5, 10
 
 
 def flags(stage: Path) -> list[str]:
     """Flags of a finished stage; what of its log is missing or damaged is left out."""
-    lines = _log(stage / "metrics.jsonl")
+    lines = list(logged(stage / "metrics.jsonl"))
     loss = [line["supervised"] for line in lines if isinstance(line.get("supervised"), float)]
     kept = [line["coverage"] for line in lines if isinstance(line.get("coverage"), float)]
     found: list[str] = []
@@ -70,13 +69,3 @@ def one_class(logits: Tensor, label: Tensor) -> bool:
 
 def _last_tenth(values: list[float]) -> list[float]:
     return values[-max(1, len(values) // 10) :]
-
-
-def _log(path: Path) -> list[dict[str, Any]]:
-    found = []
-    with contextlib.suppress(OSError):
-        for text in path.read_text("utf-8", "replace").splitlines():
-            with contextlib.suppress(ValueError):  # a torn line
-                line = json.loads(text)
-                found += [line] if isinstance(line, dict) else []
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -13,50 +14,52 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from sslkit.errors import UserError
 from sslkit.finished.predict import cell
 from sslkit.harness.arms import CONTROLS
 from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs
 from sslkit.harness.efficiency import worths
-from sslkit.harness.frame import load, right
-from sslkit.harness.ledger import read
+from sslkit.harness.frame import Results, results, right
 from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.statistics import SEEDS, Difference, differ, holm, resampled, seeds_needed, smallest_p, verdict
 from sslkit.harness.survey import Planned
 
 NOT_YET = Planned.error
+LATEX = {"±": r"$\pm$", "≥": r"$\geq$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One row beside the reference, under one condition."""
+    """One row beside its reference, under one condition."""
 
     condition: str
     row: str
     reference: str
-    found: Difference | None  # None where there are too few common seeds
-    resampled: tuple[float, float] | None
-    n: int
+    values: list[float]  # differences in points, a seed each, on the common seeds
     comparisons: int  # that are declared; 0 of a control, which is not tested
+    found: Difference | None = None  # None where there are too few common seeds
+    resampled: tuple[float, float] | None = None  # None also where predictions are damaged
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
 
 
-def answers(folder: Path) -> list[Answer]:
-    """Every row against the reference on their common seeds; p values are those of the arms, adjusted over all (Holm).
+def answers(results: Results) -> list[Answer]:
+    """Every row against its reference on their common seeds; p values are those of the arms, adjusted over all (Holm).
 
     The controls, where they are not the reference, have a difference and an interval, and no test: nobody asked.
     """
-    frame = load(folder)
-    reference = read(folder)["comparison"]["reference"]
-    pairs = [
-        (condition, row, row.split(",")[0] not in CONTROLS)
-        for condition, group in frame.groupby("condition", sort=False)
-        for row in group["row"].unique()
-        if row != reference and reference in set(group["row"])
-    ]
-    declared = max(1, sum(asked for *_, asked in pairs))
-    frame = frame[frame["error"] == ""]
-    made = [_answer(frame, folder.parent, c, row, reference, declared if asked else 0) for c, row, asked in pairs]
+    pairs = []
+    for condition, group in results.frame.groupby("condition", sort=False):
+        rows = [str(row) for row in group["row"].unique()]
+        pairs += [(str(condition), row, _reference(row, rows, results.reference)) for row in rows]
+    pairs = [(condition, row, reference) for condition, row, reference in pairs if reference not in ("", row)]
+    asked = [row.partition(",")[0] not in CONTROLS for _, row, _ in pairs]
+    declared = max(1, sum(asked))
+    made = [_answer(results, *pair, declared if test else 0) for pair, test in zip(pairs, asked, strict=True)]
     tested = [i for i, answer in enumerate(made) if answer.found and answer.found.p is not None]
     adjusted = holm([made[i].found.p for i in tested], declared)  # type: ignore[union-attr,misc]
     for i, p in zip(tested, adjusted, strict=True):
@@ -64,22 +67,31 @@ def answers(folder: Path) -> list[Answer]:
     return made
 
 
-def _answer(frame: pd.DataFrame, runs: Path, condition: str, row: str, reference: str, comparisons: int) -> Answer:
-    group = frame[frame["condition"] == condition]
+def _reference(row: str, rows: list[str], reference: str) -> str:
+    """The row that a row is compared with: where arms do not share a control, its own arm's; "" where there is none."""
+    control, _, arm = row.partition(", ")
+    own = f"{reference}, {arm if control in CONTROLS else row}"
+    return reference if reference in rows else own if reference in CONTROLS and own in rows else ""
+
+
+def _answer(results: Results, condition: str, row: str, reference: str, comparisons: int) -> Answer:
+    group = results.good[results.good["condition"] == condition]
     mine, theirs = (group[group["row"] == name] for name in (row, reference))
     both = pd.merge(mine, theirs, on="seed", suffixes=("", "_r")).sort_values("seed")
+    values = (both["top1"] - both["top1_r"]).tolist()
     if len(both) < SEEDS:
-        return Answer(condition, row, reference, None, None, len(both), comparisons)
-    found = differ((both["top1"] - both["top1_r"]).tolist(), comparisons)
-    again = resampled(right(runs, both["key"].tolist()), right(runs, both["key_r"].tolist()))
-    return Answer(condition, row, reference, found, again, len(both), comparisons)
+        return Answer(condition, row, reference, values, comparisons)
+    found, again = differ(values, comparisons), None
+    with contextlib.suppress(UserError):  # damaged predictions take this interval with them, and nothing else
+        again = resampled(right(results.runs, both["key"].tolist()), right(results.runs, both["key_r"].tolist()))
+    return Answer(condition, row, reference, values, comparisons, found, again)
 
 
-def summary(folder: Path, delta: float = 1.0) -> pd.DataFrame:
+def summary(results: Results, found: list[Answer], delta: float = 1.0) -> pd.DataFrame:
     """The table as a frame of words: one line a condition and row."""
-    frame, known = load(folder), {(a.condition, a.row): a for a in answers(folder)}
+    known = {(a.condition, a.row): a for a in found}
     lines = []
-    for (condition, row), group in frame.groupby(["condition", "row"], sort=False):
+    for (condition, row), group in results.frame.groupby(["condition", "row"], sort=False):
         good = group[group["error"] == ""]
         line = {
             "condition": condition,
@@ -119,24 +131,28 @@ def _against(answer: Answer | None, delta: float) -> dict[str, str]:
     empty = dict.fromkeys(("difference", "95% interval", "seeds and images", "wins", "p", "says"), "")
     if answer is None:
         return empty
-    if answer.found is None or answer.resampled is None:
+    if answer.found is None:
         return empty | {"says": f"{answer.n} seeds: values only"}
     d = answer.found
     few = f"≥ {smallest_p(d.n):.2g} ({seeds_needed(answer.comparisons)} seeds needed)" if answer.comparisons else ""
     return {
         "difference": f"{d.mean:+.1f}",
-        "95% interval": f"{d.low:+.1f} to {d.high:+.1f}",
-        "seeds and images": "{:+.1f} to {:+.1f}".format(*answer.resampled),
+        "95% interval": _interval(d.low, d.high),
+        "seeds and images": _interval(*answer.resampled) if answer.resampled else "predictions are damaged",
         "wins": f"{d.wins} of {d.n}",
         "p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
         "says": verdict(d, delta),
     }
 
 
-def sentences(folder: Path, delta: float = 1.0) -> list[str]:
+def _interval(low: float, high: float) -> str:
+    return f"{low:+.1f} to {high:+.1f}"
+
+
+def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
     """A verdict for each row."""
     said = []
-    for a in answers(folder):
+    for a in found:
         if a.found is None:
             said.append(f"{a.condition}: {a.row} - {a.reference}: {a.n} common seeds, too few for a statement.")
             continue
@@ -154,23 +170,31 @@ def render(folder: Path, form: str, delta: float = 1.0, style: str | None = None
     Args:
         style: "paper" is the paper's table alone; None also gives it, beneath the others, for the study semi_vit.
     """
-    about, frame = read(folder), summary(folder, delta)
-    papers = [("as in the paper", paper(folder))] if style or about["study"] == "semi_vit" else []
-    if form == "json":
-        return json.dumps(_everything(folder, delta, papers[0][1] if papers else None), indent=1)
+    known = results(folder)
+    papers = [("as in the paper", paper(known))] if style or known.about["study"] == "semi_vit" else []
     if form == "csv":
-        return _csv(papers[0][1] if style else load(folder))
+        return _csv(papers[0][1] if style else known.frame)
+    found = answers(known)
+    frame, told, worth, cost = summary(known, found, delta), sentences(found, delta), worths(known), costs(known)
+    if form == "json":
+        shown = {name: known.about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
+        shown |= {"summary": _records(frame), "verdicts": told, "worth": list(map(str, worth))}
+        shown |= {"stability and cost": _records(cost)}
+        shown |= {"paper": _records(papers[0][1]), "sources": sources()} if papers else {}
+        shown |= {"rows": _records(known.frame)}
+        finite = json.loads(json.dumps(shown), parse_constant=str)  # a part's option may be infinite; JSON has no word
+        return json.dumps(finite, indent=1)
     note = (
-        f"Differences from {about['comparison']['reference']} in points, averaged network at the last step; "
-        "intervals of 95% over seeds (t), and over seeds and images (resampled); p by exact sign flips, Holm."
+        f"Differences from {known.reference} in points, averaged network at the last step; intervals of 95% over seeds "
+        "(t), and over seeds and images (resampled); p by sign flips, Holm."
     )
-    said = [note, *sentences(folder, delta), *map(str, worths(folder)), COST]
-    tables = [("", frame), ("stability and cost", costs(folder)), *papers]
+    said = [note, *told, *map(str, worth), COST]
+    tables = [("", frame), ("stability and cost", cost), *papers]
     if style:
         said, tables = [], papers
     said += [PAPER, *sources()] if papers else []
     if form == "latex":
-        return "\n".join(str(shown.to_latex(index=False, escape=True)) for _, shown in tables)
+        return "\n".join([r"% \usepackage{booktabs}", *(_latex(shown) for _, shown in tables)])
     if form == "markdown":
         return "\n\n".join([*(_markdown(shown) for _, shown in tables), "\n".join(f"* {line}" for line in said)])
     groups = [] if style else [_group(str(name), group) for name, group in frame.groupby("condition", sort=False)]
@@ -178,18 +202,17 @@ def render(folder: Path, form: str, delta: float = 1.0, style: str | None = None
     return [*groups, *(_table(name, shown) for name, shown in narrow), *said]
 
 
-def _everything(folder: Path, delta: float, papers: pd.DataFrame | None) -> dict[str, Any]:
-    about = read(folder)
-    shown = {name: about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
-    shown |= {"summary": summary(folder, delta).to_dict("records"), "verdicts": sentences(folder, delta)}
-    shown |= {"worth": list(map(str, worths(folder))), "stability and cost": costs(folder).to_dict("records")}
-    shown |= {"paper": papers.to_dict("records"), "sources": sources()} if papers is not None else {}
-    return shown | {"rows": _records(load(folder))}
-
-
 def _csv(frame: pd.DataFrame) -> str:
     """With names that no spreadsheet takes for a formula."""
     return str(frame.map(lambda value: cell(value) if isinstance(value, str) else value).to_csv(index=False))
+
+
+def _latex(frame: pd.DataFrame) -> str:
+    """With letters that LaTeX has no glyph for in its usual encoding as commands."""
+    text = str(frame.to_latex(index=False, escape=True))
+    for letter, command in LATEX.items():
+        text = text.replace(letter, command)
+    return text
 
 
 def _markdown(frame: pd.DataFrame) -> str:
@@ -200,7 +223,7 @@ def _markdown(frame: pd.DataFrame) -> str:
 def _table(title: str, frame: pd.DataFrame) -> Table:
     shown = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in frame:
-        shown.add_column(escape(str(name)))
+        shown.add_column(escape(str(name)), overflow="fold")
     for line in frame.itertuples(index=False):
         shown.add_row(*(escape(str(value)) for value in line))
     return shown
@@ -211,7 +234,8 @@ def _group(condition: str, frame: pd.DataFrame) -> Table:
     shown = Table(title=escape(condition), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     names = ["row", "n", "top-1 %", "kept %", "right %", "difference", "95% interval", "wins", "says"]
     for name in names + ["failed"] * ("failed" in frame):
-        shown.add_column(name, justify="left" if name in ("row", "says", "failed") else "right")
+        words = name in ("row", "says", "failed")
+        shown.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     for line in frame.to_dict("records"):
         shown.add_row(*(escape(str(line[str(column.header)])) for column in shown.columns))
     return shown

@@ -137,6 +137,43 @@ def test_a_failed_run_is_a_cell_with_its_reason() -> None:
     assert shown["fixmatch x threshold"]["n"] == 2
 
 
+def test_arms_with_controls_of_their_own_are_compared_with_these() -> None:
+    made = compare("--algo", "fixmatch", "--vary", "finetune.steps=2,3", "--seeds", 3)
+    assert made.code == 0, made.err
+    shown = {line["row"]: line for line in sslkit("table", "--format", "json").json["summary"]}
+    top1 = load(folder()).pivot(index="seed", columns="row", values="top1")
+    for arm in ("fixmatch x finetune.steps=2", "fixmatch x finetune.steps=3"):
+        apart = (top1[arm] - top1[f"finetune+, {arm}"]).mean()
+        assert shown[arm]["difference"] == f"{apart:+.1f}"
+        assert shown[f"finetune+, {arm}"]["difference"] == ""
+        assert shown[f"finetune, {arm}"]["p"] == ""
+    page = sslkit("table", "--format", "html")
+    assert page.code == 0, page.err
+
+
+def test_precision_may_vary() -> None:
+    """It is not that of the machine in all arms then."""
+    keys = {"backbone.name": "vit_micro", "device": "cpu"}
+    arms = product(keys, {"precision": ["fp32", "bf16"]}, [])
+    made = settled(plan(keys, arms, {}, 1), "runs", "compare")
+    assert [made.request(arm, "all", 0)["precision"] for arm in made.arms] == ["fp32", "bf16"]
+
+
+def test_what_cannot_be_compared_is_said_before() -> None:
+    made = compare("--algo", "fixmatch", "--vary", "control.run=true,false", "--seeds", 1, "--dry-run")
+    assert "fixmatch x control.run=True and fixmatch x control.run=False are one and the same" in made.err
+    made = compare("--algo", "fixmatch", "--set", "control.run=false", "--seeds", 1, "--dry-run")
+    assert "no row is called finetune+" in made.err
+    assert "no row is called" not in compare("--algo", "fixmatch", "--seeds", 1, "--dry-run").err
+
+
+def test_names_are_whole_in_a_narrow_window_and_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    made = compare("--algo", "fixmatch", "--seeds", 1)
+    assert all(f" {row} " in made.out for row in ("finetune", "finetune+", "fixmatch"))
+    assert "…" not in made.out
+
+
 def test_a_dry_run_trains_nothing() -> None:
     made = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run")
     assert made.code == 0, made.err
@@ -171,6 +208,10 @@ def test_two_processes_give_what_one_gives() -> None:
         (["--labels", "40000/class"], "wants 40000 images"),
         (["--config", "gone.toml"], "gone.toml"),
         (["--set", "time=100"], "arms would differ"),
+        (["--delta", "-1"], "--delta must be points"),
+        (["--delta", "nan"], "--delta must be points"),
+        (["--algo", "fixmatch", "--vary", "algo=flexmatch"], "algo.name is varied twice"),
+        (["--vary", "labeler.tau=0.5", "--vary", "labeler.tau=0.7"], "labeler.tau is varied twice"),
         (["--set", "seed=3"], "give --seeds N instead"),
         (["--vary", "seed=3,4"], "give --seeds N instead"),
     ],
@@ -181,11 +222,34 @@ def test_mistakes(arguments: list[str], words: str) -> None:
     assert not Path("runs").exists()
 
 
+def test_damaged_predictions_take_one_interval_with_them() -> None:
+    compare("--algo", "fixmatch,flexmatch", "--seeds", 3)
+    key = next(run for run in read_json(folder() / "comparison.json")["runs"] if run["arm"] == "fixmatch")
+    Path("runs", "stages", key["stages"]["semi"], "predictions.safetensors").write_bytes(b"torn")
+    shown = {line["row"]: line for line in sslkit("table", "--format", "json").json["summary"]}
+    assert shown["fixmatch"]["seeds and images"] == "predictions are damaged"
+    assert " to " in shown["fixmatch"]["95% interval"]
+    assert " to " in shown["flexmatch"]["seeds and images"]
+    assert sslkit("table", "--format", "html").code == 0
+
+
+def test_latex_has_letters_of_its_usual_encoding() -> None:
+    compare("--algo", "fixmatch", "--vary", "labeler.tau=0.5,0.7", "--seeds", 3)
+    text = sslkit("table", "--format", "latex").out
+    assert "$\\pm$" in text
+    assert "$\\geq$ 0.25" in text
+    assert text.isascii()
+
+
 def test_tables_that_are_not_there() -> None:
     assert_refused(sslkit("table"), "no comparison")
     compare("--algo", "fixmatch", "--seeds", 1)
     assert_refused(sslkit("table", "other"), "no comparison 'other'", folder().name)
     about = read_json(folder() / "comparison.json")
+    for key, value in (("labeled", None), ("costs", None), ("runs", {})):
+        (folder() / "comparison.json").write_text(json.dumps(about | {key: value}))
+        assert_refused(sslkit("table"), f"comparison.json is damaged: {key}")
+    (folder() / "comparison.json").write_text(json.dumps(about))
     for key in about["runs"][0]["stages"].values():
         Path("runs", "stages", key, "result.json").write_text("{")
     assert_refused(sslkit("table"), "damaged")

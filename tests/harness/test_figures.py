@@ -123,6 +123,11 @@ def test_hostile_names_are_text() -> None:
         assert not [node for node in root.iter() if "script" in node.tag]
 
 
+def test_letters_that_xml_does_not_know_are_replaced() -> None:
+    figure = curves(log(["a\x1b[31mred\0"]), ["a\x1b[31mred\0"], "", "title")
+    assert "a\ufffd[31mred\ufffd" in "".join(ET.fromstring(svg(figure, "n", "label")).itertext())
+
+
 @pytest.mark.filterwarnings("error")
 def test_figures_share_a_page() -> None:
     known: set[str] = set()

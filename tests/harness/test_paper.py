@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sslkit.harness import load
+from sslkit.harness.frame import results
 from sslkit.harness.paper import FILE, paper
 from tests.cli.call import Call, sslkit
 from tests.harness.test_compare import SMALL, elsewhere, folder  # noqa: F401
@@ -55,7 +56,7 @@ def test_the_papers_table_of_what_was_run_here() -> None:
     made = sslkit("compare", *STUDY, *SMALL, "--equal-compute")
     assert made.code == 0, made.err
     (place,) = Path("runs").glob("semi_vit-*")
-    frame, table = load(place), paper(place)
+    frame, table = load(place), paper(results(place))
     assert list(table.columns[:6]) == ["Model", "Params", "Method", "4/class", "10/class", "all"]
     ours = table[table["Model"] == "vit_micro, digits"].set_index("Method")
     assert set(ours.index) == {"finetune", "finetune+", "Semi-ViT", "finetune+, equal compute"}

@@ -129,6 +129,11 @@ def test_a_study_of_ones_own() -> None:
         (('"semi.clip" = 1.0', "seed = 3"), ["--study", "mine.toml"], "seed=3: a comparison has the seeds"),
         (('arms."soft 0.5"', 'arms."finetune+"'), ["--study", "mine.toml"], "no arm can be called 'finetune+'"),
         (('arms."soft 0.5"', 'arms."finetune, soft"'), ["--study", "mine.toml"], "no arm can be called"),
+        (
+            ('arms."soft 0.5"', 'arms."so\\nft"'),
+            ["--study", "mine.toml"],
+            "'so\\nft' has letters that cannot be printed",
+        ),
         (('arms."soft 0.5"', "arms.semi"), ["--study", "mine.toml"], "no arm can be called 'semi'"),
         (("labels =", "label ="), ["--study", "mine.toml"], "unknown label"),
         (('"plain"', '"plane"'), ["--study", "mine.toml"], "is none of finetune, finetune+, plain"),
