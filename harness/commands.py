@@ -97,6 +97,7 @@ def compare_command(
     from sslkit.harness.execute import execute
     from sslkit.harness.request import Words, comparison
     from sslkit.harness.studies import CONDITIONS
+    from sslkit.prepare import read_once
     from sslkit.resolve import parse_set
 
     place = writable(out)
@@ -118,8 +119,9 @@ def compare_command(
         from sslkit.harness.cluster import parse
 
         work = parse(cluster)
-    made, found = comparison(words, runs, name)
-    introduce(made, found, runs, said, timed=dry_run)
+    with read_once():
+        made, found = comparison(words, runs, name)
+        introduce(made, found, runs, said, timed=dry_run)
     if not dry_run:
         how = Options(name, study or "", jobs, keep, plugins, work)
         show(compare(made, found, runs, said, how), "json" if as_json else form, delta, place)

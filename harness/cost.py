@@ -28,7 +28,7 @@ from sslkit.errors import UserError
 from sslkit.harness.arms import OWN, Comparison
 from sslkit.harness.survey import Planned, Survey, row_names
 from sslkit.log import Log
-from sslkit.prepare import prepare
+from sslkit.prepare import prepare, read_once
 from sslkit.progress import images_a_step
 from sslkit.spec import Spec
 from sslkit.stage import build
@@ -57,8 +57,9 @@ def costs(comparison: Comparison, found: Survey, cache: Path) -> dict[str, dict[
         if run.seed:
             continue
         rows, spent = made.setdefault(run.condition, {}), {"": 0.0}
-        for label, cost in _stages(comparison, found, run, cache, known, spent):
-            rows[names[run.condition, run.arm, label]] = asdict(cost)
+        with read_once():
+            for label, cost in _stages(comparison, found, run, cache, known, spent):
+                rows[names[run.condition, run.arm, label]] = asdict(cost)
     return made
 
 

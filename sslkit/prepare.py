@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sslkit import registry
 from sslkit.config import Config, Data
@@ -30,6 +32,31 @@ TUNING_SEED = 100  # the first one
 BAD_IMAGE = typing.get_type_hints(Data)["on_bad_image"]
 
 Look = Callable[[Parts, str, Path | None], Parts]
+T = TypeVar("T")
+_kept: ContextVar[dict[str, tuple[object, Any]] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Within, what was read last is not read again: a comparison asks for the same images many times."""
+    kept = _kept.get()
+    token = _kept.set({} if kept is None else kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def _once(what: str, key: object, make: Callable[[], T]) -> T:
+    """What `make` gives; within `read_once` what it gave for the last key, if this is the same."""
+    kept = _kept.get()
+    if kept is None:
+        return make()
+    if what not in kept or kept[what][0] != key:
+        kept.pop(what, None)  # before the next one takes its memory
+        kept[what] = key, make()
+    found: T = kept[what][1]
+    return found
 
 
 def skip_bad(parts: Parts, rule: str, cache: Path | None) -> Parts:
@@ -77,7 +104,8 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
         found = gather(request, cache)
         data, parts = found.config.data, found.parts
         assert data.size is not None, "gathered"
-        images = decoding.decode(
+        decode = functools.partial(
+            decoding.decode,
             parts.classes,
             parts.train,
             parts.test,
@@ -88,6 +116,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
             whole=data.whole,
             workers=data.workers,
         )
+        images = _once("images", (data, cache), decode)
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
     places = split(images, data, found.config.seed, found.groups)
@@ -142,10 +171,9 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
             kind = "folder" if Path(name).is_dir() else "csv"
             raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
         raise
-    dataset: Dataset = cls(**argument("dataset", name, cls), **_place(flat, name, cls))
-    classes, train, test = dataset.read()
+    place = argument("dataset", name, cls) | _place(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
-    parts = look(Parts(classes, train, test, list(dataset.remarks)), rule, cache)
+    parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
     chosen: list[str] = []
 
     @functools.cache
@@ -167,12 +195,25 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         beneath["data.labels"] = "all"
     config = resolve(flat, cls, backbone, beneath)
     config = replace(config, data=replace(config.data, size=size()))
-    parts = arrange(parts.said(*chosen), config.data)
-    check_lists(config.data, parts.train.label)  # before the images are decoded, which can take an hour
-    parts = without_equal(parts, config.data, cache)
-    parts = parts.said(*about(parts, own=bool(cls.argument)))
+    read = parts.said(*chosen)
+    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cls, cache))
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
     return Gathered(config, parts, groups)
+
+
+def _read(cls: type, place: Mapping[str, Any]) -> Parts:
+    """A data set as it reads itself."""
+    dataset: Dataset = cls(**place)
+    classes, train, test = dataset.read()
+    return Parts(classes, train, test, list(dataset.remarks))
+
+
+def _arranged(parts: Parts, data: Data, cls: type, cache: Path | None) -> Parts:
+    """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
+    parts = arrange(parts, data)
+    check_lists(data, parts.train.label)
+    parts = without_equal(parts, data, cache)
+    return parts.said(*about(parts, own=bool(getattr(cls, "argument", None))))
 
 
 def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:

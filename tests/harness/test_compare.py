@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sslkit.data import decoding
 from sslkit.engine import Engine
 from sslkit.harness import load
 from sslkit.harness.arms import plan, product
 from sslkit.harness.compare import settled
-from sslkit.prepare import prepare
-from sslkit.store import read_json
+from sslkit.harness.survey import survey
+from sslkit.prepare import prepare, read_once
+from sslkit.store import Store, read_json
 from tests.cli.call import Call, assert_refused, sslkit
 
 SMALL = ["--backbone", "vit_micro", "--set", "precision=fp32", "--set", "device=cpu"]
@@ -157,6 +159,22 @@ def test_precision_may_vary() -> None:
     arms = product(keys, {"precision": ["fp32", "bf16"]}, [])
     made = settled(plan(keys, arms, {}, 1), "runs", "compare")
     assert [made.request(arm, "all", 0)["precision"] for arm in made.arms] == ["fp32", "bf16"]
+
+
+def test_a_plan_reads_its_images_once_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is the same as where they are read for every run."""
+    keys = {"backbone.name": "vit_micro", "device": "cpu"}
+    arms = product(keys, {"algo.name": ["fixmatch", "flexmatch"]}, [])
+    made = settled(plan(keys, arms, {"data.labels": ["4/class", "10/class"]}, 3), "runs", "compare")
+    again = survey(made, Store("runs"))
+    decoded: list[int] = []
+    original = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *a, **k: decoded.append(1) or original(*a, **k))
+    with read_once():
+        assert survey(made, Store("runs")) == again
+    assert len(decoded) == 2
+    prepare(made.request("fixmatch", "4/class", 0))
+    assert len(decoded) == 3, "and outside they are read again"
 
 
 def test_what_cannot_be_compared_is_said_before() -> None:
