@@ -31,6 +31,7 @@ class Difference:
     wins: int
     p: float | None  # sign-flip test; None where it cannot reach the level
     p_adjusted: float | None = None  # after Holm's method over the declared comparisons
+    apart: bool = True  # does Student's interval at 1 - 5% / comparisons (Bonferroni) exclude 0?
 
 
 def t_interval(differences: ArrayLike, level: float = 0.95) -> tuple[Any, Any]:
@@ -121,15 +122,18 @@ def differ(differences: Sequence[float], comparisons: int, level: float = LEVEL)
     reachable = bool(comparisons) and smallest_p(n) <= level / comparisons
     p = sign_flip_p(differences) if reachable else None
     wins = sum(d > 0 for d in differences)
-    return Difference(float(np.mean(differences)), float(low), float(high), n, wins, p)
+    wide = t_interval(differences, 1 - level / max(1, comparisons))
+    apart = bool(wide[0] > 0 or wide[1] < 0)
+    return Difference(float(np.mean(differences)), float(low), float(high), n, wins, p, apart=apart)
 
 
 def verdict(found: Difference, delta: float = 1.0) -> str:
     """shown, opposite, equivalent within delta, or not shown: what the 95% interval lies above, below or within.
 
-    Above and below also need an adjusted p of at most `LEVEL`, where one can be had.
+    Above and below must also hold over all declared comparisons: by an adjusted p of at most `LEVEL` where one can be
+    had, else by Bonferroni's interval.
     """
-    told_apart = found.p_adjusted is None or found.p_adjusted <= LEVEL
+    told_apart = found.apart if found.p_adjusted is None else found.p_adjusted <= LEVEL
     if told_apart and found.low > 0:
         return "shown"
     if told_apart and found.high < 0:

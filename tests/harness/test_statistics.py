@@ -149,3 +149,14 @@ def test_an_interval_beside_0_is_not_enough_where_the_test_disagrees() -> None:
     assert verdict(Difference(0.3, 0.05, 0.5, 8, 6, 0.03, 0.14)) == "equivalent within ±1"
     assert verdict(Difference(2.0, 0.5, 3.5, 8, 7, 0.03, 0.14)) == "not shown"
     assert verdict(Difference(2.0, 0.5, 3.5, 8, 8, 0.008, 0.04)) == "shown"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_among_many_comparisons_a_claim_needs_a_wider_interval(sign: int) -> None:
+    """By hand: mean 2, sd 1.5, n = 5; half widths are t(4) sd / sqrt(5), 1.86 at 95%, 3.09 at 99%."""
+    d = [sign * (2 + 1.5 * z) for z in (-1, -1, 0, 1, 1)]
+    alone, among = differ(d, comparisons=1), differ(d, comparisons=5)
+    assert (alone.low, alone.high) == (among.low, among.high)
+    assert (alone.p, among.p) == (None, None)
+    assert verdict(alone) == ("shown" if sign > 0 else "opposite")
+    assert verdict(among) == "not shown"
