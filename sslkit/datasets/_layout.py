@@ -17,6 +17,9 @@ KINDS = {  # by name, in small letters without spaces, hyphens and underlines
     "validation": r"val(id(ation)?)?|dev",
     "unlabelled": r"unlabell?ed|unsupervised|nolabels?",
 }
+# Configuration for images of one's own: FixMatch's threshold and weight. Semi-ViT's (0.6 and 5) are for networks that
+# are good before the semi stage; one that is not is sure of wrong labels.
+CAUTIOUS = {"labeler.tau": 0.95, "algo.lambda_u": 1.0}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import TEST, Dataset, Raw
-from sslkit.datasets._layout import kind_of
+from sslkit.datasets._layout import CAUTIOUS, kind_of
 from sslkit.datasets._table import GROUP, LABEL, PATH, UNLABELLED, class_order, read_columns, refuse_several
 from sslkit.errors import UserError
 from sslkit.registry import register
@@ -24,6 +24,7 @@ class Csv(Dataset):
     """
 
     argument = "file"
+    defaults = CAUTIOUS
 
     def __init__(self, *, file: str) -> None:
         self.file = Path(file).expanduser()

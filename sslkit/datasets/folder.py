@@ -11,7 +11,7 @@ import numpy as np
 from sslkit.data import Dataset, Raw
 from sslkit.data.label_files import first, label_by
 from sslkit.datasets._folders import class_names, files_below, images_among
-from sslkit.datasets._layout import Layout, innermost, layout_of
+from sslkit.datasets._layout import CAUTIOUS, Layout, innermost, layout_of
 from sslkit.datasets._table import class_order, composed
 from sslkit.errors import UserError
 from sslkit.registry import register
@@ -28,6 +28,7 @@ class Folder(Dataset):
     """
 
     argument = "dir"
+    defaults = CAUTIOUS
 
     def __init__(self, *, dir: str) -> None:
         self.dir = Path(dir).expanduser()

@@ -153,6 +153,19 @@ def test_labels_beside_images_without_one_are_all_taken_and_hidden_ones_are_said
     assert "are hidden" not in run("--data", "folder:d").err
 
 
+@pytest.mark.parametrize("algo", ["ema_teacher", "fixmatch", "supervised"])
+def test_ones_own_images_are_labelled_with_caution(algo: str, here: Path) -> None:
+    pictures(here / "d", [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(12)])
+    Path("d.csv").write_text("".join(f"d/{n}/{i}.png,{n}\n" for n in ("cat", "dog") for i in range(12)), "utf-8")
+    for data in ("folder:d", "csv:d.csv"):
+        config = prepare({"data": data, "algo": algo, "device": "cpu"}).config
+        assert config.algo.options.get("lambda_u", 1.0) == 1.0
+        assert (config.labeler.options["tau"] if config.labeler else 0.95) == 0.95
+        asked = prepare({"data": data, "device": "cpu", "labeler.tau": 0.6, "algo.lambda_u": 5}).config
+        assert asked.labeler is not None
+        assert (asked.labeler.options["tau"], asked.algo.options["lambda_u"]) == (0.6, 5)
+
+
 @pytest.mark.parametrize(("side", "size"), [(3, 4), (8, 8), (9, 8), (43, 44), (64, 64), (91, 96), (300, 224)])
 def test_the_size_that_is_chosen_fits_the_network_that_is_chosen(side: int, size: int, here: Path) -> None:
     for i in range(8):
