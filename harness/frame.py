@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sslkit import checkpoint
+from sslkit.advice import trained_by
 from sslkit.errors import UserError, one_line
 from sslkit.harness.ledger import MARK, read
 from sslkit.harness.stability import flags, of_error
@@ -19,7 +20,7 @@ from sslkit.store import PathLike, read_json
 __all__ = ["MARK", "comparisons", "find", "load", "results", "right"]
 
 SCORES = ("top1", "macro_f1", "nll", "ece", "coverage", "precision")
-COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "key", "error")
+COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "versions", "key", "error")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
         "seconds": result["seconds"],
         "memory": result.get("memory"),
         "flags": ", ".join(flags(stage)),
+        "versions": trained_by(result),
         "key": stage.name,
         "error": "",
     }

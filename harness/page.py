@@ -27,7 +27,7 @@ from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.samples import Samples, samples
 from sslkit.harness.statistics import Difference
-from sslkit.harness.tables import Answer, answers, sentences, summary
+from sslkit.harness.tables import Answer, answers, mixed, sentences, summary
 from sslkit.report import read_results
 from sslkit.store import read_json
 from sslkit.version import __version__
@@ -66,7 +66,7 @@ def page(folder: Path, delta: float = 1.0) -> str:
         "name": folder.name,
         "about": about,
         "version": __version__,
-        "verdicts": sentences(found, delta),
+        "verdicts": [*sentences(found, delta), *mixed(known)],
         "delta": delta,
         "groups": list(_groups(known, found, delta)),
         "costs": costs(known),

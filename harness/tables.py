@@ -188,7 +188,7 @@ def render(folder: Path, form: str, delta: float = 1.0, style: str | None = None
         f"Differences from {known.reference} in points, averaged network at the last step; intervals of 95% over seeds "
         "(t), and over seeds and images (resampled); p by sign flips, Holm."
     )
-    said = [note, *told, *map(str, worth), COST]
+    said = [note, *told, *map(str, worth), *mixed(known), COST]
     tables = [("", frame), ("stability and cost", cost), *papers]
     if style:
         said, tables = [], papers
@@ -200,6 +200,12 @@ def render(folder: Path, form: str, delta: float = 1.0, style: str | None = None
     groups = [] if style else [_group(str(name), group) for name, group in frame.groupby("condition", sort=False)]
     narrow = [(name, shown.drop(columns=["worst seed", "images"], errors="ignore")) for name, shown in tables if name]
     return [*groups, *(_table(name, shown) for name, shown in narrow), *said]
+
+
+def mixed(known: Results) -> list[str]:
+    """That stages were trained by different versions of sslkit or torch; the frame says which."""
+    found = sorted(known.good["versions"].unique())
+    return [f"Stages were trained by different versions: {'; '.join(found)}."] if len(found) > 1 else []
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -129,12 +129,16 @@ def mixed(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """That stages were trained by different versions of sslkit or torch: one was found in the store."""
     by: dict[str, list[str]] = {}
     for row in rows:
-        which = ", ".join(f"{name} {version}" for name, version in row.get("versions", {}).items())
-        by.setdefault(which or "an unknown one", []).append(row["stage"])
+        by.setdefault(trained_by(row), []).append(row["stage"])
     if len(by) < 2:
         return None
     said = "; ".join(f"{', '.join(stages)} by {which}" for which, stages in by.items())
     return f"stages were trained by different versions: {said}; --again trains all by this one"
+
+
+def trained_by(result: Mapping[str, Any]) -> str:
+    """The versions that a stage's result is stamped with."""
+    return ", ".join(f"{name} {version}" for name, version in result.get("versions", {}).items()) or "an unknown one"
 
 
 def gain(results: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslkit import checkpoint
+from sslkit import checkpoint, pipeline
 from sslkit.engine import Engine
 from sslkit.errors import Stopped
 from sslkit.harness import load
@@ -60,10 +60,13 @@ def test_an_interrupted_comparison_has_a_table(monkeypatch: pytest.MonkeyPatch) 
     assert summary["fixmatch"]["n"] == 1
     assert set(frame.loc[frame["error"] != "", "error"]) == {"not run yet"}
     trained = counted(monkeypatch)
+    monkeypatch.setattr(pipeline, "versions", lambda: {"sslkit": "9.0"})
     made = compare("--algo", "fixmatch", "--seeds", 3)
     assert made.code == 0, made.err
     assert len(trained) == 5, "nothing that was finished is trained again"
     assert not (load(folder())["error"] != "").any()
+    assert "Stages were trained by different versions: sslkit 0." in " ".join(made.out.split())
+    assert {"sslkit 9.0"} < {*load(folder())["versions"]}
 
 
 def test_a_table_of_nothing_yet_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
