@@ -13,6 +13,7 @@ from typing import Any
 from rich import box
 from rich.markup import escape
 from rich.table import Table
+from torch import Tensor
 
 from sslkit import advice, checkpoint
 from sslkit.errors import UserError
@@ -23,6 +24,7 @@ from sslkit.timing import Seconds
 
 RESULT_SCHEMA = 1
 FEW = 100  # validation images from which a temperature can be trusted
+Judged = tuple[Tensor, Tensor]  # (n,) int64 predicted classes and labels, of the labelled test images
 
 
 def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
@@ -96,59 +98,63 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
     """The results of a run, as they are stored."""
     top1 = {row["stage"]: row["networks"]["averaged"]["top1"] for row in rows if row["networks"]}
     last = rows[-1]["stage"]
+    judged = [_judged(_folder(run, row)) if row["networks"] else None for row in rows]
     results = {
         "schema": RESULT_SCHEMA,
         "run": run.name,
-        "headline": {"network": "averaged", "step": "last", "top1": top1.get(last), **_sure(run, rows[-1])},
+        "headline": {"network": "averaged", "step": "last", "top1": top1.get(last), **_sure(rows[-1], judged[-1])},
         "gains": {f"{last} - {other}": top1[last] - top1[other] for other in top1 if other not in (last, "pretrain")},
         "pretrain": "trained" if rows[0]["stage"] == "pretrain" else "skipped",
         "stages": rows,
         "machine": machine,
         "config": config,
     }
-    return results | {"remarks": _remarks(run, results)}
+    return results | {"remarks": _remarks(run, results, judged)}
 
 
-def _sure(run: Path, row: dict[str, Any]) -> dict[str, Any]:
+def _sure(row: dict[str, Any], judged: Judged | None) -> dict[str, Any]:
     """How many labelled test images a stage was judged on, and the 95% interval (Wilson 1927) for it."""
     from scipy.stats import binomtest  # slow to import
 
-    if not row["networks"]:
+    if judged is None:
         return {}
-    with contextlib.suppress(checkpoint.DamagedError):
-        tensors, _ = checkpoint.load(_folder(run, row) / "predictions.safetensors")
-        n = int((tensors["label"] >= 0).sum())
-        found = binomtest(round(n * row["networks"]["averaged"]["top1"]), n).proportion_ci(method="wilson")
-        return {"images": n, "interval": [found.low, found.high]}
-    return {}
+    n = len(judged[1])
+    found = binomtest(round(n * row["networks"]["averaged"]["top1"]), n).proportion_ci(method="wilson")
+    return {"images": n, "interval": [found.low, found.high]}
 
 
 def _folder(run: Path, row: dict[str, Any]) -> Path:
     return run.absolute().parent / "stages" / str(row["key"])
 
 
-def _remarks(run: Path, results: dict[str, Any]) -> list[str]:
+def _remarks(run: Path, results: dict[str, Any], judged: Sequence[Judged | None]) -> list[str]:
     """What is amiss in a run, with advice."""
     rows = results["stages"]
     folders = [_folder(run, row) for row in rows]
     specs = [Spec(**read_json(folder / "spec.json")) for folder in folders]
     found = advice.before(specs, results["config"].get("data.workers"), os.cpu_count() or 1)
-    for folder, spec, row in zip(folders, specs, rows, strict=True):
+    for folder, spec, row, seen in zip(folders, specs, rows, judged, strict=True):
         watch = advice.Watch(spec)
         found += [f"{row['stage']}: {said}" for line in _log(folder / "metrics.jsonl") if (said := watch(line))]
         found += filter(None, [advice.early(spec, row)])
-        with contextlib.suppress(checkpoint.DamagedError):  # what is said is all that they are needed for
-            shares = _shares(folder) if row["networks"] else ([0.0], [0.0])
-            found += filter(None, [advice.takes_over(row["stage"], *shares, spec.data["classes"])])
+        if seen is not None:
+            classes = spec.data["classes"]
+            found += filter(None, [advice.takes_over(row["stage"], *_shares(seen, len(classes)), classes)])
     return found + list(filter(None, [advice.gain(results), advice.mixed(rows)]))
 
 
-def _shares(folder: Path) -> tuple[list[float], list[float]]:
-    """Share of each class among the averaged network's predictions for the labelled test images, and among labels."""
-    tensors, _ = checkpoint.load(folder / "predictions.safetensors")
-    known = tensors["label"] >= 0
-    guess, label, classes = tensors["averaged"].argmax(1)[known], tensors["label"][known], tensors["averaged"].shape[1]
-    predicted, true = ((values.bincount(minlength=classes) / len(values)).tolist() for values in (guess, label))
+def _judged(folder: Path) -> Judged | None:
+    """The averaged network's predictions for the labelled test images, and their labels; None where damaged."""
+    with contextlib.suppress(checkpoint.DamagedError):  # what is said is all that they are needed for
+        tensors, _ = checkpoint.load(folder / "predictions.safetensors")
+        known = tensors["label"] >= 0
+        return tensors["averaged"].argmax(1)[known], tensors["label"][known]
+    return None
+
+
+def _shares(judged: Judged, classes: int) -> tuple[list[float], list[float]]:
+    """Share of each class among the predictions, and among the labels."""
+    predicted, true = ((values.bincount(minlength=classes) / len(values)).tolist() for values in judged)
     return predicted, true
 
 

@@ -182,22 +182,20 @@ def _range(counts: Array) -> str:
 
 def _lacking(parts: Parts) -> str:
     """The classes that the test part has no image of."""
-    there = {*parts.test.label.tolist()}
-    missing = [name for c, name in enumerate(parts.classes) if c not in there]
-    if not missing:
-        return ""
-    lost = f"{len(missing)} of {len(parts.classes)} classes have no test image and enter no score"
-    return f"{lost}: {first(missing)}"
+    return _missing(parts.classes, parts.test.label, "have no test image and enter no score")
 
 
 def _never(parts: Parts) -> str:
     """The classes that the training part has no label of."""
-    there = {*parts.train.label.tolist()}
-    missing = [name for c, name in enumerate(parts.classes) if c not in there]
-    if not missing:
-        return ""
-    lost = f"{len(missing)} of {len(parts.classes)} classes have no labelled image to learn from"
-    return f"{lost} and will not be predicted: {first(missing)}"
+    what = "have no labelled image to learn from and will not be predicted"
+    return _missing(parts.classes, parts.train.label, what)
+
+
+def _missing(classes: Sequence[str], label: Array, what: str) -> str:
+    """The classes that are not among the labels, and what follows from that; nothing where all are."""
+    there = {*label.tolist()}
+    missing = [name for c, name in enumerate(classes) if c not in there]
+    return f"{len(missing)} of {len(classes)} classes {what}: {first(missing)}" if missing else ""
 
 
 def _alike(classes: Sequence[str]) -> str:
