@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from typing import Any
 
@@ -109,6 +110,8 @@ def open_image(item: Any, name: str) -> Image.Image:
     """
     if isinstance(item, np.ndarray):
         return Image.fromarray(item)
+    if not isinstance(item, bytes) and os.path.exists(item) and not os.path.isfile(item):
+        raise BadImageError(f"{name} is no file")  # a pipe would be waited for
     try:
         image = Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
     except UnidentifiedImageError:

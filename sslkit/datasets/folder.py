@@ -56,6 +56,7 @@ class Folder(Dataset):
         for name, files in zip(classes, inside, strict=True):
             if not files:
                 raise UserError(f"{self.dir / folders[name]} holds no image; remove or fill it")
+        self._nested(folders)
         heaps = [files_below(self.dir, name, self._left) for name in layout.unlabelled]
         raw = self._raw(inside, sum(heaps, self._loose(layout.train)))
         if not len(raw.images):
@@ -87,6 +88,13 @@ class Folder(Dataset):
         classes, label, said = label_by(str(self.dir / tables[0]), classes, raw.label, list(raw.images))
         self._say(f"{said}, {int((label >= 0).sum())} labelled in {part}")
         return classes, Raw(raw.images, label, root=self.dir)
+
+    def _nested(self, folders: dict[str, str]) -> None:
+        """Says so where the classes may lie a level deeper, as in 2023/cat and 2024/cat."""
+        inner = Counter(name for folder in folders.values() for name in class_names(self.dir / folder))
+        shared = sorted(name for name, number in inner.items() if number > 1)
+        if shared:
+            self._say(f"several classes hold folders called {first(shared)}; these are no classes, the outer folders are")
 
     def _say(self, sentence: str) -> None:
         self.remarks = [*self.remarks, sentence]

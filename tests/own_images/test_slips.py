@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,21 @@ def test_the_size_that_is_chosen_fits_the_network_that_is_chosen(side: int, size
     assert made.config.data.size == size
     name = made.config.backbone.name
     registry.load("backbone", name)(Shape(size, 2))
+
+
+def test_a_pipe_that_is_called_as_an_image_is_named_and_not_waited_for(here: Path) -> None:
+    pictures(here / "d", [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(4)])
+    os.mkfifo(here / "d/cat/pipe.png")
+    with pytest.raises(UserError, match=r"pipe\.png is no file"):
+        asked(here / "d")
+    made = asked(here / "d", on_bad_image="skip")
+    assert any("1 of 9 images cannot be read" in remark for remark in made.remarks)
+
+
+def test_classes_that_may_lie_a_level_deeper_are_said(here: Path) -> None:
+    pictures(here / "d", [f"{year}/{name}/{i}.png" for year in (2023, 2024) for name in ("cat", "dog") for i in range(4)])
+    made = asked(here / "d")
+    assert list(made.images.classes) == ["2023", "2024"]
+    assert any("several classes hold folders called 'cat', 'dog'" in remark for remark in made.remarks)
+    pictures(here / "e", ["cat/old/1.png", "cat/2.png", "dog/new/1.png", "dog/2.png"])
+    assert not any("hold folders called" in remark for remark in asked(here / "e").remarks)
