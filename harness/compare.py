@@ -18,6 +18,7 @@ from sslkit.harness.execute import execute
 from sslkit.harness.statistics import SEEDS, detectable, seeds_needed, smallest_p
 from sslkit.harness.survey import Planned, Survey, distinct, row_names, sentences
 from sslkit.machine import resolve_machine
+from sslkit.output import say
 from sslkit.pipeline import stages
 from sslkit.prepare import prepare
 from sslkit.report import duration
@@ -73,7 +74,7 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
         time = duration(_seconds(comparison, new, store.data))
         lines.append(f"{len(new)} stages are not in the store yet: {time} in one process")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def nothing_to_compare(found: Survey, reference: str) -> list[str]:
@@ -141,8 +142,7 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
             bar.advance(task)
             if done.error:
                 failed.append(done)
-                words = f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}"
-                bar.console.print(words, markup=False, soft_wrap=True)
+                say(bar.console, f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}")
 
         todo = [run for run in entries if run.error or how.keep]
         bar.advance(task, len(entries) - len(todo))
@@ -151,7 +151,7 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
         raise UserError(f"no run succeeded; the first one: {failed[0].error}")
     dropped = ledger.drop(store, folder, found)
     if dropped:
-        console.print(f"dropped the weights of {dropped} stages that nothing starts from; --keep keeps them")
+        say(console, f"dropped the weights of {dropped} stages that nothing starts from; --keep keeps them")
     return folder
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sslkit.cli.options import as_json
 from sslkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 WIDE = 200  # letters in a line of what goes to a file
 
 store = click.option("--runs", "root", default="runs", show_default=True, metavar="DIR", help="Where results are.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
 
 
 class Listing(click.Group):

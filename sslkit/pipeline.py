@@ -20,6 +20,7 @@ from sslkit.finished import whole
 from sslkit.introduction import introduction
 from sslkit.machine import Machine, versions, with_peak
 from sslkit.network import PatchEncoder
+from sslkit.output import say
 from sslkit.plugins import load_plugin
 from sslkit.prepare import Prepared, prepare
 from sslkit.progress import Bar, Interrupt
@@ -149,7 +150,7 @@ def run(
         prepared = ranks.leader_first(lambda: prepare(asked, store.data))
         folder, suffix, finished = ranks.led(lambda: _folder(store, prepared, name, again))
         if finished and (whole(folder) or not keep):
-            _say(console, f"{folder} is finished; --again repeats it")
+            say(console, f"{folder} is finished; --again repeats it")
             return Run(folder, ranks.led(lambda: read_results(folder)))
         machine = ranks.led(lambda: _plan(store, folder, suffix, prepared, console, began))
         machine.use()
@@ -169,7 +170,7 @@ def run(
 def _conclude(store: Store, folder: Path, results: dict[str, Any], console: Console) -> None:
     """Store what came out, and say whether a repetition agrees."""
     if "repeats" in results:
-        _say(console, results["repeats"])
+        say(console, results["repeats"])
     with store.alone():
         if not is_done(folder):
             write_json(folder / "results.json", results)
@@ -204,7 +205,7 @@ def _plan(store: Store, folder: Path, suffix: str, prepared: Prepared, console: 
     if weights and todo[0].spec in new:  # before anything is written: the file may not fit
         console.print(load_weights(build_network(todo[0].spec), weights).table())
     for line in introduction(prepared, machine, [stage.spec for stage in todo]):
-        _say(console, line)
+        say(console, line)
     table = plan_table([(s.label, s.spec, seconds.get(s.spec.key)) for s in todo])
     if machine.processes > 1:
         del table.columns[-2:]  # shares and times, which are not known
@@ -231,12 +232,12 @@ def _train(
 ) -> list[dict[str, Any]]:
     """Train the stages that are missing, and those of which the weights are `wanted` and missing; all their results."""
     rows = []
-    say = partial(_say, console)
+    tell = partial(say, console)
     for stage in todo:
         if ranks.anyone(stop()):
             raise Stopped(f"stopped before {stage.label}")
         key = stage.spec.key + suffix
-        waiting = partial(say, f"another process trains {stage.label}; waiting for it")
+        waiting = partial(tell, f"another process trains {stage.label}; waiting for it")
         with ranks.lead(store.working(key, waiting, stage.label in wanted)) as work:
             if work is not None:
                 parent = next((store.stages / (s.spec.key + suffix) for s in todo if s.label == stage.parent), None)
@@ -246,7 +247,7 @@ def _train(
                     first = None if stage.parent else first_weights(prepared.config)
                     around = prepared.of(stage.label).images, prepared.of(stage.label).split, parent
                     job = build(stage.spec, *around, ranks.count(), first)
-                    engine = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=say)
+                    engine = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=tell)
                     result = with_peak(stage.spec.device, engine.train)
                 if ranks.leads():
                     stamped = result | {"versions": versions()}
@@ -265,8 +266,3 @@ def _starts(store: Store, todo: list[Stage], suffix: str) -> set[str | None]:
         if folder is None or (stage.label in found and without_weights(folder)):
             found.add(stage.parent)
     return found
-
-
-def _say(console: Console, sentence: str) -> None:
-    """A sentence as it is: names in it are no markup, and lines are not cut."""
-    console.print(sentence, markup=False, highlight=False, soft_wrap=True)

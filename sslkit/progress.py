@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from sslkit.advice import Watch
+from sslkit.output import say
 from sslkit.spec import Spec
 
 
@@ -52,7 +53,7 @@ class Bar:
         self.progress.update(self.task, completed=done, values=" · ".join(shown))
         warning = self.watch(line)
         if warning:
-            self.progress.console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+            say(self.progress.console, f"warning: {warning}")
 
     def __enter__(self) -> Bar:
         self.progress.start()

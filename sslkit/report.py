@@ -13,6 +13,7 @@ from typing import Any
 from rich import box
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from sslkit import advice, checkpoint
@@ -158,7 +159,7 @@ def _shares(judged: Judged, classes: int) -> tuple[list[float], list[float]]:
     return predicted, true
 
 
-def results_table(results: dict[str, Any]) -> list[Table | str]:
+def results_table(results: dict[str, Any]) -> list[Table | Text]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
     top5 = any("top5" in n for row in rows for n in row["networks"].values())
@@ -171,7 +172,7 @@ def results_table(results: dict[str, Any]) -> list[Table | str]:
     for row in rows:
         for i, cells in enumerate(_cells(row, top5)):
             table.add_row(*cells, style="bold" if i == 0 else None)
-    return [table, *_sentences(results)]
+    return [table, *map(Text, _sentences(results))]
 
 
 def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
@@ -212,7 +213,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
         found.append(f"best/val: the averaged network at the step that was best on the validation part ({steps}).")
     if results["stages"][-1].get("calibration"):
         found.append(_calibrated(results["stages"][-1]))
-    return found + [f"Warning: {escape(sentence)}." for sentence in results.get("remarks", ())]
+    return found + [f"Warning: {sentence}." for sentence in results.get("remarks", ())]
 
 
 def _interval(headline: dict[str, Any]) -> str:

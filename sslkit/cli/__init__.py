@@ -10,16 +10,14 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
-from sslkit.cli.data_options import DATA_KEYS, data_options
 from sslkit.cli.group import Commands
+from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins
 from sslkit.errors import Stopped, UserError, one_line
+from sslkit.output import say, show
 from sslkit.plugins import load_plugin
 from sslkit.version import __version__
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
-plugins = click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
 store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
 
 # flag -> configuration key
@@ -83,7 +81,7 @@ def cli() -> None:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set semi.lr=1e-3.")
 @click.option("--recipe", metavar="NAME", help="Published settings beneath --config; see `sslkit list recipes`.")
 @click.option("--config", metavar="FILE.toml", help="Configuration beneath the options.")
-@plugins
+@plugin_files
 @click.option("--name", help="Beginning of the run folder's name.")
 @store
 @click.option("--again", is_flag=True, help="Repeat a finished run beside the first, and compare the weights.")
@@ -148,9 +146,8 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     from sslkit.report import results_table
 
     console = Console()
-    for part in results_table(results):
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
-    console.print(f"in {escape(str(folder))}", highlight=False, soft_wrap=True)
+    show(console, results_table(results))
+    say(console, f"in {folder}")
 
 
 @cli.command("show")
@@ -182,7 +179,6 @@ def show_views_command(
     sets: tuple[str, ...],
     n: int,
     out: str,
-    plugins: tuple[str, ...],
 ) -> None:
     """Draw images with their weak and strong views; of a finished RUN also pseudo-labels and mixed images."""
     from sslkit.resolve import parse_set
@@ -191,8 +187,6 @@ def show_views_command(
     request = dict(map(parse_set, sets)) | {k: v for k, v in (("data", data), ("seed", seed)) if v is not None}
     if run and request:
         raise UserError("a RUN has its own configuration; drop --data, --seed and --set")
-    for plugin in plugins:
-        load_plugin(plugin)
     show_views(request, Path(run) if run else None, Path(out), n)
     click.echo(out)
 
@@ -202,12 +196,10 @@ def show_views_command(
 @click.option("--check", is_flag=True, help="Load every part and show what fails.")
 @plugins
 @as_json
-def list_command(kind: str | None, check: bool, plugins: tuple[str, ...], as_json: bool) -> None:
+def list_command(kind: str | None, check: bool, as_json: bool) -> None:
     """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets; or recipes, studies."""
     from sslkit.cli.listing import list_parts, list_recipes, list_studies
 
-    for plugin in plugins:
-        load_plugin(plugin)
     if kind in ("recipe", "recipes"):
         list_recipes(as_json)
     elif kind in ("study", "studies"):

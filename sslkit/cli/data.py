@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.text import Text
 
-from sslkit.cli.data_options import DATA_KEYS, data_options
-from sslkit.plugins import load_plugin
+from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins
+from sslkit.output import show
 
 
 @click.command("data")
@@ -18,11 +17,9 @@ from sslkit.plugins import load_plugin
 @data_options
 @click.option("--seed", type=int, help="Of the labelled images.  [default: 0]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set data.test=0.3.")
-@click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
-def data_command(
-    data: str, seed: int | None, sets: tuple[str, ...], plugins: tuple[str, ...], as_json: bool, **flags: Any
-) -> None:
+@plugins
+@as_json
+def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Look at data before training: classes, counts, sizes, bad files, duplicates. Every image is decoded once.
 
     DIR is a folder of images or of parquet files, or a CSV file; else the name of a data set, as for `sslkit run`.
@@ -30,8 +27,6 @@ def data_command(
     from sslkit.data.report import data_report, named_data, tables
     from sslkit.resolve import parse_set
 
-    for plugin in plugins:
-        load_plugin(plugin)
     request = dict(map(parse_set, sets)) | {DATA_KEYS[k]: v for k, v in flags.items() if v is not None}
     request |= {"data.name": named_data(data)} | ({} if seed is None else {"seed": seed})
     with Console(stderr=True).status("looking at every image"):
@@ -39,6 +34,4 @@ def data_command(
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    console = Console()
-    for part in tables(found):
-        console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
+    show(Console(), tables(found))

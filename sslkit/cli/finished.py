@@ -9,10 +9,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sslkit.plugins import load_plugin
+from sslkit.cli.options import as_json, plugins
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
-plugins = click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
 network = click.option(
     "--network",
     default="averaged",
@@ -45,7 +43,6 @@ def predict_command(
     paths: tuple[str, ...],
     out: str,
     on_bad_image: str,
-    plugins: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -55,8 +52,6 @@ def predict_command(
     """
     from sslkit.finished.predict import predict
 
-    for plugin in plugins:
-        load_plugin(plugin)
     skip = on_bad_image == "skip"
     found = predict(Path(run), [Path(p) for p in paths], out=Path(out), skip_bad=skip, **options)
     for reason in found.get("skipped", ()):
@@ -90,12 +85,10 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
 @plugins
 @as_json
-def audit_command(run: str, out: str, n: int, plugins: tuple[str, ...], as_json: bool) -> None:
+def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
     """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
     from sslkit.finished.audit import audit
 
-    for plugin in plugins:
-        load_plugin(plugin)
     found = audit(Path(run), Path(out), n)
     if as_json:
         click.echo(json.dumps(found))
@@ -121,13 +114,11 @@ def audit_command(run: str, out: str, n: int, plugins: tuple[str, ...], as_json:
 @network
 @calibrated
 @plugins
-def export_command(run: str, form: str, out: str, network: str, calibrated: bool, plugins: tuple[str, ...]) -> None:
+def export_command(run: str, form: str, out: str, network: str, calibrated: bool) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError
     from sslkit.finished import export, graph
 
-    for plugin in plugins:
-        load_plugin(plugin)
     if form in ("timm", "mae"):
         if calibrated:
             raise UserError(f"format {form} holds weights and no temperature; drop --calibrated")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sslkit import cli
+from sslkit.cli import options
 from sslkit.engine import Engine
 from tests.reliability.small import assert_equal, checkpoints, small
 
@@ -89,7 +90,7 @@ def test_a_run_keeps_no_signal_handler_of_its_own(root: Path):
 def test_sigterm_before_training_ends_as_ctrl_c_does(monkeypatch, capsys):
     """A scheduler's stop while data is read: one line and 130, not a silent death."""
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(cli, "load_plugin", lambda file: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(options, "load_plugin", lambda file: os.kill(os.getpid(), signal.SIGTERM))
     monkeypatch.setattr("sys.argv", ["sslkit", "list", "--plugin", "any.py"])
     try:
         with pytest.raises(SystemExit) as ended:

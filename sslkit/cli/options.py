@@ -1,4 +1,4 @@
-"""The options that say which images there are: the same for `sslkit run` and `sslkit data`."""
+"""Options that several commands have. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,24 @@ from typing import Any, TypeVar
 
 import click
 
+from sslkit.plugins import load_plugin
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
+
+
+def _plugin_option(**how: Any) -> Callable[[F], F]:
+    return click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.", **how)
+
+
+def _load(_: click.Context, __: click.Parameter, files: tuple[str, ...]) -> None:
+    for file in files:
+        load_plugin(file)
+
+
+plugins = _plugin_option(callback=_load, expose_value=False)  # loaded before the command begins
+plugin_files = _plugin_option()  # for a command that hands them on
 
 # option -> configuration key
 DATA_KEYS = {
@@ -21,7 +38,7 @@ DATA_KEYS = {
     "on_bad_image": "data.on_bad_image",
     "duplicates": "data.duplicates",
 }
-OPTIONS = (
+DATA_OPTIONS = (
     click.option("--data-dir", metavar="DIR", help="Folder that holds the data set, as for imagenet."),
     click.option("--download", is_flag=True, default=None, help="Fetch what of the data set is not there."),
     click.option(
@@ -43,7 +60,7 @@ OPTIONS = (
 
 
 def data_options(command: F) -> F:
-    """The command with these options, in their order."""
-    for option in reversed(OPTIONS):
+    """The command with the options that say which images there are, in their order."""
+    for option in reversed(DATA_OPTIONS):
         command = option(command)
     return command
