@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from sslkit.cli.options import plugin_files
 from sslkit.errors import UserError
-from sslkit.harness.runs import WIDE, console
+from sslkit.harness.runs import console
 from sslkit.plugins import load_plugin
 
 # format -> end of the names of its files
@@ -56,7 +57,7 @@ delta = click.option(
 @click.option("--config", metavar="FILE.toml", help="Configuration beneath the options, for all arms.")
 @click.option("--threads", type=int, default=1, show_default=True, help="Of each run, on a CPU.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each a process.")
-@click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.")
+@plugin_files
 @click.option("--name", help="Beginning of the comparison's name.  [default: the study's, or compare]")
 @click.option(
     "--cluster", metavar="slurm|local,KEY=VALUE", help="As jobs of a cluster, by submitit: slurm,partition=gpu."
@@ -93,6 +94,7 @@ def compare_command(
     **lists: str | None,
 ) -> None:
     """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
+    from sslkit.harness.cluster import parse
     from sslkit.harness.compare import Options, compare, introduce
     from sslkit.harness.execute import execute
     from sslkit.harness.request import Words, comparison
@@ -105,20 +107,11 @@ def compare_command(
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
     for plugin in plugins:
         load_plugin(plugin)
-    varied: dict[str, list[Any]] = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
-    for key, found_values in map(values, vary):
-        if key in varied:
-            raise UserError(f"{key} is varied twice; give all of its values at once")
-        varied[key] = found_values
     groups = {option: split(lists[option]) for option in CONDITIONS if lists[option]}
     base = dict(map(parse_set, sets)) | {"threads": threads}
-    words = Words(base, varied, groups, study, scale, seeds, reference, config, equal_compute)
+    words = Words(base, varied(lists, vary), groups, study, scale, seeds, reference, config, equal_compute)
     name = name or words.name
-    said, work = Console(stderr=True), execute
-    if cluster:
-        from sslkit.harness.cluster import parse
-
-        work = parse(cluster)
+    said, work = Console(stderr=True), parse(cluster) if cluster else execute
     with read_once():
         made, found = comparison(words, runs, name)
         introduce(made, found, runs, said, timed=dry_run)
@@ -149,40 +142,18 @@ def table_command(
 def show(folder: Path, form: str | None, delta: float, out: Path | None, style: str | None = None) -> None:
     """Print a comparison in one of the formats, or write it to a file and print the file's name."""
     from sslkit.checkpoint import write_text
+    from sslkit.harness.formats import print_rich, text
 
     form = form or next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), "rich")
     if out is None and form == "rich":
-        print_rich(folder, delta, console(), style)
+        print_rich(folder, delta, style, console())
         return
-    made = in_format(folder, form, delta, style).rstrip("\n")
+    made = text(folder, form, delta, style).rstrip("\n")
     if out is None:
         click.echo(made)
         return
     write_text(out, made + "\n")
     click.echo(out)
-
-
-def in_format(folder: Path, form: str, delta: float, style: str | None) -> str:
-    """What the file of a format holds."""
-    from sslkit.harness.tables import render
-
-    if form == "html":
-        from sslkit.harness.page import page
-
-        return page(folder, delta)
-    if form == "rich":
-        file = io.StringIO()
-        print_rich(folder, delta, Console(file=file, width=WIDE), style)
-        return file.getvalue()
-    return str(render(folder, form, delta, style))
-
-
-def print_rich(folder: Path, delta: float, console: Console, style: str | None) -> None:
-    from sslkit.harness.tables import render
-
-    for part in render(folder, "rich", delta, style):
-        console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
-    console.print(f"in {folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 def writable(out: str | None) -> Path | None:
@@ -209,6 +180,24 @@ def split(text: str | None) -> list[str]:
     if not all(words) or len(set(words)) < len(words):
         raise UserError(f"{text!r} must be different names with commas between")
     return words
+
+
+def varied(lists: Mapping[str, str | None], vary: Sequence[str]) -> dict[str, list[Any]]:
+    """Key -> the values that make arms.
+
+    Args:
+        lists: option -> its names, of those that choose parts and others.
+        vary: texts of `--vary`.
+
+    Raises:
+        UserError: a key stands twice.
+    """
+    found: dict[str, list[Any]] = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
+    for key, chosen in map(values, vary):
+        if key in found:
+            raise UserError(f"{key} is varied twice; give all of its values at once")
+        found[key] = chosen
+    return found
 
 
 def values(text: str) -> tuple[str, list[Any]]:

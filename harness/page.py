@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from sslkit.errors import UserError, one_line
 from sslkit.harness import figures
+from sslkit.harness.answers import Answer, answers, sentences
 from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs
 from sslkit.harness.efficiency import worths
@@ -27,7 +28,7 @@ from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.samples import Samples, samples
 from sslkit.harness.statistics import Difference
-from sslkit.harness.tables import Answer, answers, mixed, sentences, summary
+from sslkit.harness.tables import mixed, summary
 from sslkit.report import read_results
 from sslkit.store import read_json
 from sslkit.version import __version__

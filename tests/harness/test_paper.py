@@ -113,3 +113,4 @@ def test_hostile_names_are_harmless(form: str) -> None:
         assert "=1+1 \\| [red]x[/red] &lt;b>" in made.out
     else:
         assert "[red]x[/red]" in made.out
+        assert "\\[" not in made.out

@@ -1,0 +1,144 @@
+"""A comparison in each of the formats of `sslkit table`."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from sslkit.finished.predict import cell
+from sslkit.harness.answers import answers, sentences
+from sslkit.harness.cost_table import NOTE as COST
+from sslkit.harness.cost_table import costs
+from sslkit.harness.efficiency import worths
+from sslkit.harness.frame import Results, results
+from sslkit.harness.page import page
+from sslkit.harness.paper import NOTE as PAPER
+from sslkit.harness.paper import paper, sources
+from sslkit.harness.runs import WIDE
+from sslkit.harness.tables import mixed, summary
+from sslkit.output import say, show
+
+LATEX = {"±": r"$\pm$", "≥": r"$\geq$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+Titled = tuple[str, pd.DataFrame]  # "" is the title of the main table
+
+
+def text(folder: Path, form: str, delta: float = 1.0, style: str | None = None) -> str:
+    """What the file of a format holds.
+
+    Args:
+        form: "rich" (as on the screen), "markdown", "latex", "csv", "json" or "html".
+        delta: points within which arms are equivalent.
+        style: "paper" is the paper's table alone; None also gives it, beneath the others, for the study semi_vit.
+
+    Raises:
+        UserError: no such comparison, or it is damaged.
+    """
+    if form == "html":
+        return page(folder, delta)
+    if form == "rich":
+        file = io.StringIO()
+        print_rich(folder, delta, style, Console(file=file, width=WIDE))
+        return file.getvalue()
+    known = results(folder)
+    if form == "csv":
+        return _csv(paper(known) if style else known.frame)
+    if form == "json":
+        return _json(known, delta, style)
+    tables, said = _shown(known, delta, style)
+    return _latex(tables) if form == "latex" else _markdown(tables, said)
+
+
+def print_rich(folder: Path, delta: float, style: str | None, console: Console) -> None:
+    """Print the tables and the sentences beneath them; arguments and errors are those of `text`."""
+    tables, said = _shown(results(folder), delta, style)
+    for title, frame in tables:
+        if title:
+            show(console, [_table(title, frame.drop(columns=["worst seed", "images"], errors="ignore"))])
+        else:
+            show(console, [_group(str(name), group) for name, group in frame.groupby("condition", sort=False)])
+    show(console, map(Text, said))
+    say(console, f"in {folder}")
+
+
+def _shown(known: Results, delta: float, style: str | None) -> tuple[list[Titled], list[str]]:
+    """The tables, and the sentences beneath them."""
+    papers = _papers(known, style)
+    beneath = [PAPER, *sources()] if papers else []
+    if style:
+        return papers, beneath
+    found = answers(known)
+    note = (
+        f"Differences from {known.reference} in points, averaged network at the last step; intervals of 95% over seeds "
+        "(t), and over seeds and images (resampled); p by sign flips, Holm."
+    )
+    tables = [("", summary(known, found, delta)), ("stability and cost", costs(known)), *papers]
+    return tables, [note, *sentences(found, delta), *map(str, worths(known)), *mixed(known), COST, *beneath]
+
+
+def _papers(known: Results, style: str | None) -> list[Titled]:
+    """The paper's table, where it is asked for or its study was run."""
+    return [("as in the paper", paper(known))] if style or known.about["study"] == "semi_vit" else []
+
+
+def _json(known: Results, delta: float, style: str | None) -> str:
+    found, papers = answers(known), _papers(known, style)
+    shown = {name: known.about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
+    shown |= {"summary": _records(summary(known, found, delta)), "verdicts": sentences(found, delta)}
+    shown |= {"worth": list(map(str, worths(known))), "stability and cost": _records(costs(known))}
+    shown |= {"paper": _records(papers[0][1]), "sources": sources()} if papers else {}
+    shown |= {"rows": _records(known.frame)}
+    finite = json.loads(json.dumps(shown), parse_constant=str)  # a part's option may be infinite; JSON has no word
+    return json.dumps(finite, indent=1)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """With names that no spreadsheet takes for a formula."""
+    return str(frame.map(lambda value: cell(value) if isinstance(value, str) else value).to_csv(index=False))
+
+
+def _latex(tables: list[Titled]) -> str:
+    """With letters that LaTeX has no glyph for in its usual encoding as commands."""
+    made = "\n".join(str(frame.to_latex(index=False, escape=True)) for _, frame in tables)
+    for letter, command in LATEX.items():
+        made = made.replace(letter, command)
+    return "% \\usepackage{booktabs}\n" + made
+
+
+def _markdown(tables: list[Titled], said: list[str]) -> str:
+    plain = (frame.map(lambda value: str(value).replace("|", "\\|").replace("<", "&lt;")) for _, frame in tables)
+    made = [str(frame.to_markdown(index=False, disable_numparse=True)) for frame in plain]
+    return "\n\n".join([*made, "\n".join(f"* {line}" for line in said)])
+
+
+def _table(title: str, frame: pd.DataFrame) -> Table:
+    shown = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in frame:
+        shown.add_column(escape(str(name)), overflow="fold")
+    for line in frame.itertuples(index=False):
+        shown.add_row(*(escape(str(value)) for value in line))
+    return shown
+
+
+def _group(condition: str, frame: pd.DataFrame) -> Table:
+    """The rows of one condition, without the columns that a line of 100 characters has no room for."""
+    shown = Table(title=escape(condition), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    names = ["row", "n", "top-1 %", "kept %", "right %", "difference", "95% interval", "wins", "says"]
+    for name in names + ["failed"] * ("failed" in frame):
+        words = name in ("row", "says", "failed")
+        shown.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for line in frame.to_dict("records"):
+        shown.add_row(*(escape(str(line[str(column.header)])) for column in shown.columns))
+    return shown
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{k: None if pd.isna(v) else v for k, v in record.items()} for record in frame.to_dict("records")]
