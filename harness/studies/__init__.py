@@ -111,28 +111,35 @@ def read_study(name: str, scale: str) -> Study:
     told, where = _read(name, path), f"study {path}"
     lost = [key for key, value in told.items() if key not in ("question", "reference") and not isinstance(value, dict)]
     _known(where, lost, ("question", "reference", "[arms.NAME]", "[quick]", "[small]", "[paper]"))
-    arms, size = told.get("arms"), told.get(scale)
+    arms, here = told.get("arms"), f"{where}, [{scale}]"
     if not arms or not all(isinstance(keys, dict) for keys in arms.values()):
         raise UserError(f"{where} has no table [arms.NAME]")
-    if not isinstance(size, dict) or scale == "arms":
-        has = ", ".join(s for s in told if isinstance(told[s], dict) and s != "arms") or "none"
-        raise UserError(f"{where} has no table [{scale}]; its scales: {has}")
-    here = f"{where}, [{scale}]"
-    _known(here, size.keys() - {"seeds", "arms", "set", *CONDITIONS}, ("seeds", "arms", *CONDITIONS, "set"))
-    seeds, table = size.get("seeds"), size.get("set", {})
-    if not isinstance(seeds, int) or isinstance(seeds, bool):
-        raise UserError(f"{here}: seeds must be a number of seeds, got {seeds!r}")
-    if not isinstance(table, dict):
-        raise UserError(f"{here}: set must be a table of keys, got {table!r}")
+    size = _size(where, told, scale)
     taken = _values(here, "arms", size.get("arms", [*arms]))
     if not all(isinstance(arm, str) and arm in arms for arm in taken):
         raise UserError(f"{here}: arms = {taken!r} must be names of tables [arms.NAME]: {', '.join(arms)}")
     conditions = {key: _values(here, option, size[option]) for option, key in CONDITIONS.items() if option in size}
+    table = size.get("set", {})
     called = {*taken, *(str(v) for vs in conditions.values() for v in vs)}
     called |= {entry.name for kind in ("backbone", "dataset") for entry in registry.entries(kind)}
     _check_names(f"{here[:-1]}.set", table, called)
     question, reference = str(told.get("question", "")), str(told.get("reference", "finetune+"))
-    return Study(question, reference, {arm: arms[arm] for arm in taken}, seeds, conditions, table)
+    return Study(question, reference, {arm: arms[arm] for arm in taken}, size["seeds"], conditions, table)
+
+
+def _size(where: str, told: dict[str, Any], scale: str) -> dict[str, Any]:
+    """The table [SCALE], which has a number of seeds."""
+    size, here = told.get(scale), f"{where}, [{scale}]"
+    if not isinstance(size, dict) or scale == "arms":
+        has = ", ".join(s for s in told if isinstance(told[s], dict) and s != "arms") or "none"
+        raise UserError(f"{where} has no table [{scale}]; its scales: {has}")
+    _known(here, size.keys() - {"seeds", "arms", "set", *CONDITIONS}, ("seeds", "arms", *CONDITIONS, "set"))
+    seeds = size.get("seeds")
+    if not isinstance(seeds, int) or isinstance(seeds, bool):
+        raise UserError(f"{here}: seeds must be a number of seeds, got {seeds!r}")
+    if not isinstance(size.get("set", {}), dict):
+        raise UserError(f"{here}: set must be a table of keys, got {size['set']!r}")
+    return size
 
 
 def _known(where: str, strange: Iterable[str], known: Sequence[str]) -> None:
