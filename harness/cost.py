@@ -35,6 +35,7 @@ from sslkit.stage import build
 
 FEW = 2  # labelled images of a counted step
 EQUAL = "finetune+, equal compute"
+_known: dict[str, tuple[int, float] | None] = {}  # kind of work -> as `_counted`: `--equal-compute` asks twice
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,6 @@ class Cost:
 
 def costs(comparison: Comparison, found: Survey, cache: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Condition -> row -> `Cost` of its stage; without rows whose step fails."""
-    known: dict[str, tuple[int, float] | None] = {}
     names = row_names(found.runs)
     made: dict[str, dict[str, dict[str, Any]]] = {}
     for run in found.runs:
@@ -58,27 +58,23 @@ def costs(comparison: Comparison, found: Survey, cache: Path) -> dict[str, dict[
             continue
         rows, spent = made.setdefault(run.condition, {}), {"": 0.0}
         with read_once():
-            for label, cost in _stages(comparison, found, run, cache, known, spent):
+            for label, cost in _stages(comparison, found, run, cache, spent):
                 rows[names[run.condition, run.arm, label]] = asdict(cost)
     return made
 
 
 def _stages(
-    comparison: Comparison,
-    found: Survey,
-    run: Planned,
-    cache: Path,
-    known: dict[str, tuple[int, float] | None],
-    spent: dict[str, float],
+    comparison: Comparison, found: Survey, run: Planned, cache: Path, spent: dict[str, float]
 ) -> Iterator[tuple[str, Cost]]:
     """Costs of a run's stages; `spent` is filled with FLOPs until the end of each, by key."""
     for label, key in run.stages.items():
         spec = found.specs[key]
-        work = json.dumps([spec.parts, _small(spec).training, sorted(map(str, spec.views.items())), spec.data["size"]])
-        if work not in known:
+        shape = spec.data["size"], len(spec.data["classes"])
+        work = json.dumps([spec.parts, _small(spec).training, sorted(map(str, spec.views.items())), shape])
+        if work not in _known:
             prepared = prepare(comparison.request(run.arm, run.condition, run.seed), cache)
-            known[work] = _counted(spec, prepared.images, prepared.split)
-        one = known[work]
+            _known[work] = _counted(spec, prepared.images, prepared.split)
+        one = _known[work]
         before = spent.get(spec.parent)
         if one is None or before is None:
             continue

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sslkit.harness import cost as cost_module
 from sslkit.harness.arms import plan
 from sslkit.harness.compare import settled
 from sslkit.harness.cost import EQUAL, costs, equal_compute
@@ -63,11 +64,12 @@ def test_a_step_that_fails_has_no_cost() -> None:
     assert set(costs(made, found, Path("cache"))["all"]) == {"finetune", "finetune+"}
 
 
-def test_equal_compute_is_finetune_plus_for_longer() -> None:
+def test_equal_compute_is_finetune_plus_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     made, found = of({"fixmatch": {"algo": "fixmatch"}, "none": {"algo": "ema_teacher", "mixer": "none"}})
     before = costs(made, found, Path("cache"))["all"]
     more = equal_compute(made, found, Path("cache"))
     again = survey(more, Store("runs"))
+    monkeypatch.setattr(cost_module, "_counted", lambda *_: pytest.fail("counted twice"))
     rows = costs(more, again, Path("cache"))["all"]
     assert set(rows) == {"finetune", "finetune+", "fixmatch", "none", EQUAL}
     cost = {row: rows[row]["flops"] * rows[row]["steps"] for row in rows}
