@@ -21,8 +21,9 @@ from sklearn.datasets import load_sample_images
 from torchvision.io import ImageReadMode, decode_jpeg  # type: ignore[import-untyped]
 
 from sslkit.augment.boxes import BOX_DRAWS
-from sslkit.data.image import planes, read_rgb
+from sslkit.data.image import Square, planes, read_rgb
 from sslkit.data.on_demand import Crop, OnDemand
+from sslkit.data.stored import Stored
 
 COUNT, SIZE = 256, 224
 
@@ -33,7 +34,8 @@ def main(workers: int) -> None:
     """Print a table in markdown."""
     torch.set_num_threads(1)
     files = photographs()
-    pixels = OnDemand(files.__getitem__, ["photo"] * COUNT, np.arange(COUNT), SIZE, True, ThreadPoolExecutor(workers))
+    stored = Stored(files.__getitem__, ["photo"] * COUNT, Square(SIZE))
+    pixels = OnDemand(stored, np.arange(COUNT), True, ThreadPoolExecutor(workers))
     crops = [Crop(torch.rand(COUNT, BOX_DRAWS), 0.08, "bicubic") for _ in range(2)]
     same = all(np.array_equal(planes(read_rgb(file, "photo")), torchvision_rgb(file).numpy()) for file in files[:16])
     everything = slice(None)

@@ -44,6 +44,10 @@ class Raw:
         image = self.images[i]
         return str(image) if isinstance(image, str | os.PathLike) else f"{part} image {i}"
 
+    def all_names(self, part: str) -> list[str]:
+        """The names of all images of this part."""
+        return [self.name(i, part) for i in range(len(self.images))]
+
     def take(self, index: Array, part: str) -> Raw:
         """The images with the given numbers, under the names that they have in this part."""
         chosen = index.tolist()

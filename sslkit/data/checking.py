@@ -6,21 +6,18 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from sslkit.checkpoint import write_text
 from sslkit.data import Raw
-from sslkit.data.decoding import identity
 from sslkit.data.image import BadImageError, read_rgb
+from sslkit.data.stored import identity
+from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 from sslkit.version import __version__
-
-T = TypeVar("T")
-BLOCK = 64  # images that a thread has at once
 
 
 def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]:
@@ -46,16 +43,6 @@ def _bad(raw: Raw, part: str) -> dict[str, str]:
         return ""
 
     return {str(i): said for i, said in enumerate(in_threads(reason, range(len(raw.images)))) if said}
-
-
-def in_threads(function: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
-    """The function's values in order; threads take a block of numbers each."""
-
-    def some(start: int) -> list[T]:
-        return [function(i) for i in numbers[start : start + BLOCK]]
-
-    with ThreadPoolExecutor() as pool:
-        return [value for block in pool.map(some, range(0, len(numbers), BLOCK)) for value in block]
 
 
 def remembered(cache: Path | None, kind: str, raws: Sequence[Raw], make: Callable[[], Any]) -> Any:

@@ -7,7 +7,6 @@ import hashlib
 import math
 import os
 import statistics
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from sslkit.data import Images, Raw
-from sslkit.data.image import Array, open_image, to_pixels
+from sslkit.data.image import Array, Square, open_image
 from sslkit.data.on_demand import OnDemand
+from sslkit.data.stored import Stored
+from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
-from sslkit.version import __version__
-
-BLOCK = 64  # images that a thread decodes at once
 
 
 def median_size(raw: Raw) -> int:
@@ -59,48 +57,45 @@ def decode(
         UserError: an image is missing or broken, or all of them need more memory than there is.
     """
     count = len(train.images)
-    names = [raw.name(i, part) for raw, part in ((train, "train"), (test, "test")) for i in range(len(raw.images))]
 
     def source(i: int) -> Any:
         return train.source(i) if i < count else test.source(i - count)
 
+    stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], Square(size, crop))
     encoded = not isinstance(source(0), np.ndarray)
     pixels: Array | OnDemand
-    if whole or (encoded and len(names) * 3 * size * size > limit):
-        pool = ThreadPoolExecutor(workers or os.cpu_count())
-        pixels = OnDemand(source, names, np.arange(len(names)), size, crop, whole, pool)
-        digest = _of_files(source, names, size, crop)
+    if whole or (encoded and stored.nbytes > limit):
+        pixels = OnDemand(stored, np.arange(len(stored)), whole, ThreadPoolExecutor(workers or os.cpu_count()))
+        digest = stored.digest()
     else:
-        kept = cache if encoded else None
-        pixels = _cached(source, names, size, crop, kept) if kept else _decode(source, names, size, crop)
+        pixels = _cached(stored, cache) if cache and encoded else _decode(stored)
         digest = hashlib.sha256(pixels.data)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest.update(label.tobytes() + "\0".join(classes).encode())
-    return Images(pixels, label, count, classes, digest.hexdigest(), names)
+    return Images(pixels, label, count, classes, digest.hexdigest(), stored.names)
 
 
-def _decode(source: Callable[[int], Any], names: Sequence[str], size: int, crop: float) -> Array:
+def _decode(stored: Stored) -> Array:
+    size = stored.square.size
     try:
-        pixels = np.empty((len(names), 3, size, size), np.uint8)
+        pixels = np.empty((len(stored), 3, size, size), np.uint8)
     except MemoryError:
-        needed = f"{len(names) * 3 * size * size / 1e9:.1f} GB of memory"
-        raise UserError(f"{len(names)} images of {size} px need {needed}, which is not there; lower --size") from None
+        needed = f"{stored.nbytes / 1e9:.1f} GB of memory"
+        raise UserError(f"{len(stored)} images of {size} px need {needed}, which is not there; lower --size") from None
 
-    def fill(start: int) -> None:
-        for i in range(start, min(start + BLOCK, len(names))):
-            pixels[i] = to_pixels(source(i), size, names[i], crop)
+    def fill(i: int) -> None:
+        pixels[i] = stored.pixels(i)
 
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(fill, range(0, len(names), BLOCK)))
+    in_threads(fill, range(len(stored)))
     return pixels
 
 
-def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, crop: float, cache: Path) -> Array:
-    path = cache / f"{_of_files(source, names, size, crop).hexdigest()[:16]}.npy"
+def _cached(stored: Stored, cache: Path) -> Array:
+    path = cache / f"{stored.digest().hexdigest()[:16]}.npy"
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found: Array = np.load(path)
         return found
-    pixels = _decode(source, names, size, crop)
+    pixels = _decode(stored)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -110,21 +105,3 @@ def _cached(source: Callable[[int], Any], names: Sequence[str], size: int, crop:
     except OSError:  # no room: decoded again the next time
         temporary.unlink(missing_ok=True)
     return pixels
-
-
-def _of_files(source: Callable[[int], Any], names: Sequence[str], size: int, crop: float) -> hashlib._Hash:
-    digest = hashlib.sha256(f"{__version__} {size} {crop}".encode())
-    for i in range(len(names)):
-        digest.update(identity(source(i)))
-    return digest
-
-
-def identity(source: Any) -> bytes:
-    """32 bytes that tell an image from another: of its content, of a file by path, size and time of change."""
-    if isinstance(source, str | os.PathLike):
-        try:
-            about = os.stat(source)
-        except OSError as error:
-            raise UserError(f"no image file {source}: {error.strerror}") from None
-        source = f"{os.path.abspath(source)}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
-    return hashlib.sha256(source).digest()

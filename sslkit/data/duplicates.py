@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from sslkit.data import Raw
-from sslkit.data.checking import in_threads, remembered
+from sslkit.data.checking import remembered
 from sslkit.data.image import Array
+from sslkit.data.threads import in_threads
 
 TAIL = 1024  # bytes at the end of a file, which tell files of one size apart: its beginning is often the same
 WAVE = np.cos(np.pi / 32 * (np.arange(32) + 0.5) * np.arange(8)[:, None])  # (8, 32), the lowest frequencies

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,28 @@ class BadImageError(UserError):
     """An image that cannot be read; the message names it."""
 
 
-def to_pixels(item: Any, size: int, name: str, crop: float = 1.0) -> Array:
+@dataclass(frozen=True)
+class Square:
+    """What is made of an image: its middle square, scaled."""
+
+    size: int  # side in pixels
+    crop: float = 1.0  # side before it is scaled, as a share of the image's short side
+
+
+def to_pixels(item: Any, square: Square, name: str) -> Array:
     """One image as (3, size, size) uint8: its `middle`.
 
     Raises:
         BadImageError: it cannot be decoded; says its name.
     """
-    return middle(read_rgb(item, name), size, crop)
+    return middle(read_rgb(item, name), square)
 
 
-def middle(image: Image.Image, size: int, crop: float = 1.0) -> Array:
-    """(3, size, size) uint8 of an RGB image: the middle square, of `crop` times the short side, scaled (bicubic)."""
-    if image.size != (size, size) or crop < 1:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC, bleed=(1 - crop) / 2)
+def middle(image: Image.Image, square: Square) -> Array:
+    """(3, size, size) uint8 of an RGB image: its middle square, scaled (bicubic)."""
+    sides = (square.size, square.size)
+    if image.size != sides or square.crop < 1:
+        image = ImageOps.fit(image, sides, Image.Resampling.BICUBIC, bleed=(1 - square.crop) / 2)
     return planes(image)
 
 

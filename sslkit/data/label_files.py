@@ -42,7 +42,7 @@ def take_labels(
     kind, _, file = text.partition(":")
     if kind != "file":
         return classes, train, test, []
-    names = [raw.name(i, part) for raw, part in ((train, "train"), (test, "test")) for i in range(len(raw.images))]
+    names = [*train.all_names("train"), *test.all_names("test")]
     before = np.concatenate([np.full(len(train.images), -1), test.label, np.full(len(gone), -1)])
     classes, label, said = label_by(file, classes, before, [*names, *gone])
     parts = np.split(label, [len(train.images), len(names)])

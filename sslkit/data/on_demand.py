@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from sslkit.augment.boxes import crop_boxes
-from sslkit.data.image import Array, middle, planes, read_rgb
+from sslkit.data.image import Array, middle, planes
+from sslkit.data.stored import Stored
 
 BLOCK = 8  # images that a worker decodes at once
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -53,37 +54,25 @@ class OnDemand:
     the interpreter while it decodes and resizes.
 
     Args:
-        source: what image i of the data set is opened from; `names` are for the messages.
-        index: (N,) int64, which images of the data set these are.
-        size: S.
-        crop: side of their middle square, as a share of the short side.
+        stored: the images of the data set.
+        index: (N,) int64, which of them these are.
         whole: random crops are cut out of whole images, not out of their middle square.
         workers: threads.
     """
 
-    def __init__(
-        self,
-        source: Callable[[int], Any],
-        names: Sequence[str],
-        index: Array,
-        size: int,
-        crop: float,
-        whole: bool,
-        workers: ThreadPoolExecutor,
-    ) -> None:
-        self.source, self.names, self.index = source, names, index
-        self.size, self.crop, self.whole, self.workers = size, crop, whole, workers
+    def __init__(self, stored: Stored, index: Array, whole: bool, workers: ThreadPoolExecutor) -> None:
+        self.stored, self.index, self.whole, self.workers = stored, index, whole, workers
 
     def __len__(self) -> int:
         return len(self.index)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return len(self.index), 3, self.size, self.size
+        return len(self.index), 3, self.stored.square.size, self.stored.square.size
 
     def subset(self, index: Array) -> OnDemand:
         """Those at the given places."""
-        return OnDemand(self.source, self.names, self.index[index], self.size, self.crop, self.whole, self.workers)
+        return OnDemand(self.stored, self.index[index], self.whole, self.workers)
 
     def __getitem__(self, place: Tensor | slice) -> Tensor:
         """(n, 3, S, S) on the host: the middle squares of the images at the given places."""
@@ -96,17 +85,17 @@ class OnDemand:
         return Reading([self.workers.submit(self._block, index, slice(i, i + BLOCK), crops) for i in starts])
 
     def _block(self, index: Array, rows: slice, crops: Sequence[Crop | None]) -> Block:
-        images = [read_rgb(self.source(i), self.names[i]) for i in index[rows].tolist()]
+        images = [self.stored.rgb(i) for i in index[rows].tolist()]
         return [np.stack(self._cut(images, rows, crop)) for crop in crops]
 
     def _cut(self, images: Sequence[Image.Image], rows: slice, crop: Crop | None) -> list[Array]:
         if crop is None:
-            return [middle(image, self.size, self.crop) for image in images]
+            return [middle(image, self.stored.square) for image in images]
         width, height = torch.tensor([image.size for image in images]).T
         boxes = crop_boxes(crop.u[rows], height, width, crop.smallest)
         low, right = (boxes.left, boxes.top), (boxes.left + boxes.width, boxes.top + boxes.height)
         corners = torch.stack([*low, *right], 1).tolist()
-        to, how = (self.size, self.size), FILTERS[crop.interpolation]
+        to, how = self.shape[2:], FILTERS[crop.interpolation]
         cut = (image.crop(tuple(box)) for image, box in zip(images, corners, strict=True))  # nothing beyond is seen
         return [planes(image.resize(to, how)) for image in cut]
 

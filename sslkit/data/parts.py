@@ -40,9 +40,7 @@ class Parts:
     @property
     def names(self) -> list[str]:
         """Of all images, those of the training part first."""
-        return [
-            raw.name(i, p) for raw, p in ((self.train, "train"), (self.test, "test")) for i in range(len(raw.images))
-        ]
+        return [*self.train.all_names("train"), *self.test.all_names("test")]
 
     def without(self, train: Sequence[int], test: Sequence[int]) -> Parts:
         """All but the images with these numbers in their part."""
@@ -145,8 +143,7 @@ def _set_aside(parts: Parts, share: float) -> Parts:
     train, spare = parts.train, len(parts.test.images)
     if not (train.label >= 0).any():
         raise UserError("no image has a label; add --labels file:FILE.csv with the columns path and label")
-    names = [train.name(i, "train") for i in range(len(train.images))]
-    group, groups = numbered(train.groups if len(train.groups) else names)
+    group, groups = numbered(train.groups if len(train.groups) else train.all_names("train"))
     chosen = hold_out(train.label, group, share, by_name(groups))
     if not chosen.any():
         what = "a group of images" if len(train.groups) else "an image"
@@ -160,7 +157,7 @@ def _set_aside(parts: Parts, share: float) -> Parts:
     )
     left = f"{spare} test images without a label are not used; classify them with sslkit predict" if spare else ""
     parts = replace(parts, train=train.take(np.flatnonzero(~chosen), "train"), test=test, whole=False)
-    return parts.said(left, said, set_aside=[test.name(i, "test") for i in range(len(test.images))])
+    return parts.said(left, said, set_aside=test.all_names("test"))
 
 
 def _counts(parts: Parts) -> str:

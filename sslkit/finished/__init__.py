@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sslkit import checkpoint
 from sslkit.contracts import Algorithm
+from sslkit.data.image import Square
 from sslkit.data.on_demand import Pixels
 from sslkit.errors import UserError, unknown
 from sslkit.evaluation import logits
@@ -35,9 +36,9 @@ class Predictor:
     temperature: float  # what logits are divided by; 1 where the network is taken as it is
 
     @property
-    def crop(self) -> float:
-        """Side of the middle square of an image that it sees, as a share of the short side."""
-        return float(self.spec.data.get("crop", 1))
+    def square(self) -> Square:
+        """What of an image it sees."""
+        return Square(int(self.spec.data["size"]), float(self.spec.data.get("crop", 1)))
 
     def probabilities(self, pixels: Pixels) -> Tensor:
         """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""

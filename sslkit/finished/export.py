@@ -28,8 +28,8 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
         _mae(run, out)
         return
     predictor = load(run, network)
-    data = predictor.spec.data
-    weights.export(predictor.network, out, data["classes"], data["mean"], data["std"], data["size"], predictor.crop)
+    data, square = predictor.spec.data, predictor.square
+    weights.export(predictor.network, out, data["classes"], data["mean"], data["std"], square.size, square.crop)
 
 
 def _mae(run: Path, out: Path) -> None:

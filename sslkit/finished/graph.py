@@ -145,7 +145,7 @@ def _about(run: Path, predictor: Predictor, form: str, network: str) -> dict[str
         "network": network,
         "classes": classes,
         "size": size,
-        "crop": predictor.crop,
+        "crop": predictor.square.crop,
         "input": {"name": "images", "dtype": "uint8", "shape": ["batch", 3, size, size]},
         "output": {"name": "probabilities", "dtype": "float32", "shape": ["batch", len(classes)]},
         "preprocessing": PREPROCESSING,

@@ -94,13 +94,12 @@ def _of_files(predictor: Predictor, names: Sequence[str], skip_bad: bool) -> tup
     Raises:
         BadImageError: an image cannot be read, unless these are skipped; or none can.
     """
-    size, crop = predictor.spec.data["size"], predictor.crop
     found: list[Tensor] = []
     skipped: dict[int, str] = {}
 
     def read(name: str) -> Array | BadImageError:
         try:
-            return to_pixels(name, size, name, crop)
+            return to_pixels(name, predictor.square, name)
         except BadImageError as error:
             return error
 

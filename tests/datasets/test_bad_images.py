@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslkit.data import Raw, checking, decoding
+from sslkit.data import Raw, checking
 from sslkit.data.checking import bad_images
+from sslkit.data.image import Square, to_pixels
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import read_json
@@ -135,7 +136,7 @@ def test_an_image_is_bad_here_where_decoding_refuses_it(pets: Path) -> None:
     refused = set()
     for i in range(len(train.images)):
         try:
-            decoding.to_pixels(train.source(i), 8, train.name(i, "train"))
+            to_pixels(train.source(i), Square(8), train.name(i, "train"))
         except UserError:
             refused.add(i)
     assert refused == {*bad_images(train, "train")}

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torchvision.datasets as published
 
-from sslkit.data import Images, Raw, decoding
+from sslkit.data import Images, Raw, stored
 from sslkit.data.decoding import decode
+from sslkit.data.image import Square
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
 from tests.datasets.make import decoded, own, picture, pictures, read
@@ -206,13 +207,13 @@ def test_a_name_that_is_not_utf8_is_refused(here: Path) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that are decoded, in no order."""
     names: list[str] = []
-    real = decoding.to_pixels
+    real = stored.to_pixels
 
-    def counted(item: Any, size: int, name: str, crop: float) -> Any:
+    def counted(item: Any, square: Square, name: str) -> Any:
         names.append(name)
-        return real(item, size, name, crop)
+        return real(item, square, name)
 
-    monkeypatch.setattr(decoding, "to_pixels", counted)
+    monkeypatch.setattr(stored, "to_pixels", counted)
     return names
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sslkit.data import image as rules
-from sslkit.data.image import BadImageError, read_rgb, to_pixels
+from sslkit.data.image import BadImageError, Square, read_rgb, to_pixels
 
 Array = np.ndarray[Any, Any]
 
@@ -260,7 +260,7 @@ def test_a_truncated_file_is_named(form: str, share: float, tmp_path: Path) -> N
     data = file.read_bytes()
     file.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(BadImageError) as caught:
-        to_pixels(file, 8, "a [red] b.img")
+        to_pixels(file, Square(8), "a [red] b.img")
     assert str(caught.value).startswith("a [red] b.img ")
     assert "\n" not in str(caught.value)
 
@@ -276,4 +276,4 @@ def test_files_are_closed(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
-        to_pixels(tmp_path / "a.gif", 8, "a.gif")
+        to_pixels(tmp_path / "a.gif", Square(8), "a.gif")

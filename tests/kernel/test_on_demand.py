@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,9 @@ def test_parts_are_read_in_turn(photos: Path) -> None:
 
 def test_an_image_is_decoded_once_for_all_its_views(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, seen = prepared(photos, data__whole=True), []
-    real = made.images.pixels.source  # type: ignore[union-attr]
-    monkeypatch.setattr(made.images.pixels, "source", lambda i: seen.append(i) or real(i))
+    real = made.images.pixels.stored  # type: ignore[union-attr]
+    counted = replace(real, source=lambda i: seen.append(i) or real.source(i))
+    monkeypatch.setattr(made.images.pixels, "stored", counted)
     loader = loaded(made, Policy(crop=0.2))
     loader.batch(0, 0)
     for reading in loader._ahead.values():

@@ -1,0 +1,66 @@
+"""The images of a data set as they are stored: what each is opened from, and what tells it from others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from sslkit.data.image import Array, Square, read_rgb, to_pixels
+from sslkit.errors import UserError
+from sslkit.version import __version__
+
+
+@dataclass(frozen=True)
+class Stored:
+    """N images, and the square that is made of each."""
+
+    source: Callable[[int], Any]  # what image i is opened from: an array, bytes, or the path of a file
+    names: Sequence[str]  # (N,) for the messages
+    square: Square
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all squares, decoded."""
+        return len(self) * 3 * self.square.size**2
+
+    def rgb(self, i: int) -> Image.Image:
+        """Image i, whole; as `read_rgb`."""
+        return read_rgb(self.source(i), self.names[i])
+
+    def pixels(self, i: int) -> Array:
+        """The square of image i, (3, size, size) uint8; as `to_pixels`."""
+        return to_pixels(self.source(i), self.square, self.names[i])
+
+    def digest(self) -> hashlib._Hash:
+        """Of the square and of what tells every image apart, without decoding any.
+
+        Raises:
+            UserError: a file is gone.
+        """
+        digest = hashlib.sha256(f"{__version__} {self.square.size} {self.square.crop}".encode())
+        for i in range(len(self)):
+            digest.update(identity(self.source(i)))
+        return digest
+
+
+def identity(source: Any) -> bytes:
+    """32 bytes that tell an image from another: of its content, of a file by path, size and time of change.
+
+    Raises:
+        UserError: the file is gone.
+    """
+    if isinstance(source, str | os.PathLike):
+        try:
+            about = os.stat(source)
+        except OSError as error:
+            raise UserError(f"no image file {source}: {error.strerror}") from None
+        source = f"{os.path.abspath(source)}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
+    return hashlib.sha256(source).digest()
