@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from sslkit.advice import before
+from sslkit.data import is_own
 from sslkit.data.on_demand import OnDemand
 from sslkit.machine import Machine, unusable_gpu
 from sslkit.prepare import Prepared
@@ -49,6 +50,6 @@ def _hidden(prepared: Prepared) -> str:
     """That labels of one's own data are not used."""
     data, s, images = prepared.config.data, prepared.split, prepared.images
     used, known = len(s.labeled) + len(s.val), int((images.label[: images.train] >= 0).sum())
-    if ":" not in data.name or data.tune or used == known:
+    if not is_own(data.name) or data.tune or used == known:
         return ""
     return f"{used} of {known} labels are used ({data.labels}), the others are hidden; --labels all takes them all"

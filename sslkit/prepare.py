@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sslkit import registry
 from sslkit.config import Config, Data
-from sslkit.data import Dataset, Images, decoding, normalizing
+from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
@@ -120,8 +120,8 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
     places = split(images, data, found.config.seed, found.groups)
-    own = registry.load("dataset", str(data.name)).argument or data.stats == "measured"
-    remarks = [*parts.remarks, normalizing.said(found.config, images)] if own else parts.remarks
+    tells = is_own(data.name) or data.stats == "measured"
+    remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     made = Prepared(in_steps(found.config, places), images, places, remarks, parts.stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
 
@@ -191,12 +191,12 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         return network
 
     beneath = dict(LARGE) if size() > SMALL_SIZE else {}
-    if cls.argument and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
+    if is_own(name) and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
         beneath["data.labels"] = "all"
     config = resolve(flat, cls, backbone, beneath)
     config = replace(config, data=replace(config.data, size=size()))
     read = parts.said(*chosen)
-    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cls, cache))
+    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
     return Gathered(config, parts, groups)
 
@@ -208,12 +208,12 @@ def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     return Parts(classes, train, test, list(dataset.remarks))
 
 
-def _arranged(parts: Parts, data: Data, cls: type, cache: Path | None) -> Parts:
+def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
     """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
     parts = arrange(parts, data)
     check_lists(data, parts.train.label)
     parts = without_equal(parts, data, cache)
-    return parts.said(*about(parts, own=bool(getattr(cls, "argument", None))))
+    return parts.said(*about(parts, own=is_own(data.name)))
 
 
 def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sslkit import checkpoint, registry
+from sslkit.checkpoint import under
 from sslkit.config import Config
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
@@ -69,10 +70,9 @@ def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]
     tensors, _ = checkpoint.load(parent / "weights.safetensors")
     learned = read_json(parent / "spec.json")["data"]["fingerprint"]
     for prefix, network in networks.items():
-        theirs = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         own = {n: t for n, t in network.state_dict().items() if learned != fingerprint and HEAD.fullmatch(bare(n))}
         try:
-            network.load_state_dict(theirs | own)
+            network.load_state_dict(under(prefix, tensors) | own)
         except RuntimeError as error:
             hint = "a head must be called head, fc or classifier, to be replaced"
             raise UserError(f"the weights of {parent} do not fit: {one_line(error)}; {hint}") from None

@@ -82,6 +82,11 @@ class Dataset(ABC):
         """
 
 
+def is_own(name: str) -> bool:
+    """Whether a data set's name says where the user's own data is, as `folder:DIR`; else it is a published one."""
+    return ":" in name
+
+
 @dataclass(frozen=True)
 class Images:
     """The images of a data set: training part first, then the test part."""
