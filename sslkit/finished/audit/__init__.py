@@ -16,6 +16,7 @@ import torch
 
 from sslkit import checkpoint
 from sslkit.augment.render import normalise
+from sslkit.contracts import Algorithm
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError, one_line
@@ -90,17 +91,19 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
 @torch.no_grad()
 def look(predictor: Predictor, pixels: Pixels) -> Seen:
     """Probabilities and features of images, without augmentation."""
-    spec = predictor.spec
+    spec, network, algorithm = predictor.spec, predictor.network, predictor.algorithm
+    plain = type(algorithm).predict is Algorithm.predict  # then one forward gives both
     mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
     parts = [slice(start, start + BATCH) for start in range(0, len(pixels), BATCH)]
     p, features = [], []
     with autocast(spec):
         for read in in_turn(pixels, parts):
             x = normalise(read.to(spec.device), mean, std)
-            p.append(predictor.algorithm.predict(predictor.network, x).double().softmax(1).cpu().numpy())
-            features.append(predictor.network(x).features.double().cpu().numpy())
-    width = predictor.network.feature_dim
-    empty = Seen(np.empty((0, len(spec.data["classes"]))), np.empty((0, width)))
+            output = network(x)
+            logits = output.logits if plain else algorithm.predict(network, x)
+            p.append(logits.double().softmax(1).cpu().numpy())
+            features.append(output.features.double().cpu().numpy())
+    empty = Seen(np.empty((0, len(spec.data["classes"]))), np.empty((0, network.feature_dim)))
     return Seen(np.concatenate(p), np.concatenate(features)) if p else empty
 
 
