@@ -141,7 +141,7 @@ def table_command(
 
 def show(folder: Path, form: str | None, delta: float, out: Path | None, style: str | None = None) -> None:
     """Print a comparison in one of the formats, or write it to a file and print the file's name."""
-    from sslkit.checkpoint import write_text
+    from sslkit.files import write_text
     from sslkit.harness.formats import print_rich, text
 
     form = form or next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), "rich")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from sslkit.checkpoint import write_text
 from sslkit.config import Config, flatten
 from sslkit.errors import UserError
+from sslkit.files import write_text
 from sslkit.machine import Machine, description, resolve_machine
 from sslkit.plugins import plugin_hashes
 from sslkit.prepare import Prepared

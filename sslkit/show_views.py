@@ -18,6 +18,7 @@ from sslkit.contracts import Mixed, Mixer, PseudoLabels
 from sslkit.data.normalizing import normalization
 from sslkit.errors import UserError
 from sslkit.evaluation import autocast
+from sslkit.files import new_file
 from sslkit.finished import last_stage
 from sslkit.loader import Loader, Source
 from sslkit.prepare import prepare
@@ -48,8 +49,7 @@ def show_views(request: Mapping[str, Any], run: Path | None, out: Path, n: int) 
     Raises:
         UserError: `out` exists or is no picture, no such run, anything in the request that cannot be.
     """
-    if out.exists():
-        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+    new_file(out)
     if out.suffix.lower() not in SUFFIXES:
         raise UserError(f"--out {out}: the name of a picture ends in {', '.join(SUFFIXES)}")
     if n < 1:

@@ -16,8 +16,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sslkit.checkpoint import write_text
 from sslkit.errors import UserError, one_line
+from sslkit.files import write_text
 
 PathLike = str | os.PathLike[str]
 WEIGHTS = "weights.safetensors"

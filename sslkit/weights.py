@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import pickle
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -29,6 +27,7 @@ from torch import Tensor
 
 from sslkit import checkpoint
 from sslkit.errors import UserError, one_line, unknown
+from sslkit.files import filling, new_folder, write_text
 from sslkit.network import Classifier
 
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -283,18 +282,10 @@ def export(
         UserError: the network is not one that timm can make, or the folder is not empty or cannot be written.
     """
     folder, describe = Path(folder), getattr(network, "hub_config", None)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is not overwritten; choose another folder")
+    new_folder(folder)
     if describe is None:
         raise UserError(f"timm has no {type(network).__name__}, so that it cannot read its weights")
     config = describe(list(classes), mean, std, size, crop)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
+    with filling(folder) as temporary:
         checkpoint.save(temporary / "model.safetensors", network.get_submodule("model").state_dict(), config)
-        checkpoint.write_text(temporary / "config.json", json.dumps(config, indent=2) + "\n")
-        temporary.rename(folder)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {one_line(error)}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_text(temporary / "config.json", json.dumps(config, indent=2) + "\n")

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from sslkit.checkpoint import write_text
 from sslkit.data import Raw
 from sslkit.data.image import BadImageError, read_rgb
 from sslkit.data.stored import identity
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
+from sslkit.files import write_text
 from sslkit.version import __version__
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sslkit import checkpoint, weights
-from sslkit.errors import UserError, one_line
+from sslkit.errors import UserError
+from sslkit.files import new_file, replacing
 from sslkit.finished import load, stage_folders
 
 
@@ -33,7 +33,7 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
 
 
 def _mae(run: Path, out: Path) -> None:
-    checkpoint.new_file(out)
+    new_file(out)
     if out.suffix not in (".pth", ".safetensors"):
         raise UserError(f"--out {out}: the file of an MAE checkpoint ends in .pth or .safetensors")
     folders = stage_folders(run)
@@ -41,17 +41,11 @@ def _mae(run: Path, out: Path) -> None:
         raise UserError(f"{run} has no stage pretrain")
     tensors, _ = checkpoint.load(folders["pretrain"] / "weights.safetensors")
     named = mae_names(tensors)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        if out.suffix == ".pth":
+    if out.suffix == ".pth":
+        with replacing(out) as temporary:
             torch.save({"model": named}, temporary)
-            temporary.replace(out)
-        else:
-            checkpoint.save(out, named, {})
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {one_line(error)}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    else:
+        checkpoint.save(out, named, {})
 
 
 def mae_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

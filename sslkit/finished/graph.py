@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sslkit import checkpoint
 from sslkit.errors import UserError, one_line
+from sslkit.files import new_file, replacing, write_text
 from sslkit.finished import Predictor, load, test_set
 
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
@@ -74,7 +73,7 @@ def export(run: Path, out: Path, form: str, network: str = "averaged", calibrate
     """
     about_file = out.with_name(out.name + ".json")
     for path in (out, about_file):
-        checkpoint.new_file(path)
+        new_file(path)
     if out.suffix != SUFFIX[form]:
         raise UserError(f"--out {out}: the name of a file of format {form} ends in {SUFFIX[form]}")
     if form == "onnx":
@@ -83,20 +82,17 @@ def export(run: Path, out: Path, form: str, network: str = "averaged", calibrate
     _, pixels, _ = test_set(run, predictor.spec)
     module = Deployed(predictor).cpu().eval()
     about = _about(run, predictor, form, network)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    write, read = (_write_onnx, _read_onnx) if form == "onnx" else (_write_torch, _read_torch)
     try:
-        write, read = (_write_onnx, _read_onnx) if form == "onnx" else (_write_torch, _read_torch)
-        with _explained(form, run):
-            write(module, pixels[:1].repeat(TRACED, 1, 1, 1), temporary, about)
-            runs = read(temporary)
-        about["check"] = check(module, runs, pixels[:CHECKED], out)
-        checkpoint.write_text(about_file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-        checkpoint.replace(temporary, out)
-    except OSError as error:
+        with replacing(out) as temporary:
+            with _explained(form, run):
+                write(module, pixels[:1].repeat(TRACED, 1, 1, 1), temporary, about)
+                runs = read(temporary)
+            about["check"] = check(module, runs, pixels[:CHECKED], out)
+            write_text(about_file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    except UserError:
         about_file.unlink(missing_ok=True)
-        raise UserError(f"cannot write {out}: {one_line(error)}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise
     return about
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslkit import checkpoint
 from sslkit.data.image import SUFFIXES, Array, BadImageError, to_pixels
 from sslkit.datasets._folders import files_below
 from sslkit.datasets._table import FORMULA, composed
 from sslkit.errors import UserError
 from sslkit.evaluation import BATCH, scores
+from sslkit.files import new_file, write_text
 from sslkit.finished import Predictor, load, test_set
 
 ERRORS = 10  # that are listed
@@ -55,7 +55,7 @@ def predict(
     """
     if test == bool(paths):
         raise UserError("name image files or folders to predict, or --test, not both")
-    checkpoint.new_file(out)
+    new_file(out)
     predictor = load(run, network, calibrated)
     classes: list[str] = predictor.spec.data["classes"]
     if test:
@@ -68,7 +68,7 @@ def predict(
         p, skipped = _of_files(predictor, [str(file) for file, _ in files], skip_bad)
         kept = [pair for i, pair in enumerate(files) if i not in skipped]
         names, label = [str(file) for file, _ in kept], torch.tensor([number for _, number in kept])
-    checkpoint.write_text(out, _table(names, p, label, classes, all_classes))
+    write_text(out, _table(names, p, label, classes, all_classes))
     found: dict[str, Any] = {"images": len(names), "out": str(out)} | _judged(names, p, label, classes)
     return found | {"skipped": list(skipped.values())} if skipped else found
 

@@ -257,7 +257,7 @@ def test_files_that_cannot_be(store: Path, tmp_path: Path, monkeypatch: pytest.M
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sslkit.checkpoint.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     assert_refused(sslkit("table", "--runs", store, "--out", tmp_path / "t.csv"), "No space left")
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 

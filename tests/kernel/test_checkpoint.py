@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sslkit import checkpoint
+from sslkit import checkpoint, files
 from sslkit.errors import UserError
 
 OLD, NEW = {"w": torch.ones(3)}, {"w": torch.zeros(3)}
@@ -63,10 +63,10 @@ def test_failing_write_leaves_the_old_file(broken: str, tmp_path: Path, monkeypa
 
 def test_text_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.json"
-    checkpoint.write_text(path, "old")
+    files.write_text(path, "old")
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(UserError, match="No space left"):
-        checkpoint.write_text(path, "new")
+        files.write_text(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 

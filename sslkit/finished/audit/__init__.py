@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sslkit import checkpoint
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
-from sslkit.errors import UserError, one_line
+from sslkit.errors import UserError
 from sslkit.evaluation import BATCH, autocast
+from sslkit.files import filling, new_folder, write_text
 from sslkit.finished import Predictor, changed, load, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
@@ -63,8 +61,7 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     Raises:
         UserError: no such run, data that has changed since, `out` is there, `n` below 1.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+    new_folder(out)
     if n < 1:
         raise UserError(f"--n must be 1 or more, got {n}")
     predictor = load(run)
@@ -82,7 +79,9 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
         "labels.csv": _csv(SUSPECT[:4], [*rows, *wanted, *others], prepared),
         "index.html": page(run.absolute().name, _cards(rows, prepared), _cards(wanted, prepared), shared),
     }
-    _write(out, files)
+    with filling(out) as folder:
+        for name, text in files.items():
+            write_text(folder / name, text)
     likely = sum(row.also["likely"] == "yes" for row in doubtful)
     found = {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "shared": shared}
     return found | {"out": str(out)}
@@ -177,17 +176,3 @@ def _cards(rows: Sequence[Row], prepared: Prepared) -> list[Card]:
         Card(picture.numpy(), prepared.images.names[row.place], row.label, row.suggested, row.score, row.also)
         for picture, row in zip(pictures, rows, strict=True)
     ]
-
-
-def _write(out: Path, files: dict[str, str]) -> None:
-    """All files, or none."""
-    temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        for name, text in files.items():
-            checkpoint.write_text(temporary / name, text)
-        temporary.rename(out)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {one_line(error)}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
