@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sslkit.finished.predict import cell
+from sslkit.data.csv_files import cell
 from sslkit.harness.answers import answers, sentences
 from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs

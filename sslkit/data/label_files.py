@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.image import Array
-from sslkit.datasets._table import (
+from sslkit.data.csv_files import (
     LABEL,
     PATH,
     UNLABELLED,
@@ -19,6 +18,7 @@ from sslkit.datasets._table import (
     read_columns,
     refuse_several,
 )
+from sslkit.data.image import Array
 from sslkit.errors import UserError
 
 UNUSED = ("split", "group")  # columns that say something of data, but not in a file of labels

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import TEST, Dataset, Raw
+from sslkit.data.csv_files import GROUP, LABEL, PATH, UNLABELLED, class_order, read_columns, refuse_several
 from sslkit.datasets._layout import CAUTIOUS, kind_of
-from sslkit.datasets._table import GROUP, LABEL, PATH, UNLABELLED, class_order, read_columns, refuse_several
 from sslkit.errors import UserError
 from sslkit.registry import register
 

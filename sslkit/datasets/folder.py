@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Dataset, Raw
+from sslkit.data.csv_files import class_order, composed
 from sslkit.data.label_files import first, label_by
 from sslkit.datasets._folders import class_names, files_below, images_among
 from sslkit.datasets._layout import CAUTIOUS, Layout, innermost, layout_of
-from sslkit.datasets._table import class_order, composed
 from sslkit.errors import UserError
 from sslkit.registry import register
 

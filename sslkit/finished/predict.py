@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslkit.data.csv_files import composed, csv_text
 from sslkit.data.image import SUFFIXES, Array, BadImageError, to_pixels
 from sslkit.datasets._folders import files_below
-from sslkit.datasets._table import FORMULA, composed
 from sslkit.errors import UserError
 from sslkit.evaluation import BATCH, scores
 from sslkit.files import new_file, write_text
@@ -141,19 +139,11 @@ def _judged(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[st
 
 
 def _table(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[str], all_classes: bool) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     known = bool((label >= 0).any())
-    header = ["file", *(["label"] if known else []), "class", "confidence"]
-    writer.writerow(header + ([cell(name) for name in classes] if all_classes else []))
+    rows = [["file", *(["label"] if known else []), "class", "confidence", *(classes if all_classes else [])]]
     confidence, guess = p.max(1)
     for i, name in enumerate(names):
-        said = [cell(classes[int(label[i])]) if label[i] >= 0 else ""] if known else []
-        row = [cell(name), *said, cell(classes[int(guess[i])]), f"{confidence[i]:.4f}"]
-        writer.writerow(row + [f"{x:.4f}" for x in p[i]] if all_classes else row)
-    return text.getvalue()
-
-
-def cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in FORMULA else text
+        said = [classes[int(label[i])] if label[i] >= 0 else ""] if known else []
+        each = [f"{x:.4f}" for x in p[i]] if all_classes else []
+        rows.append([name, *said, classes[int(guess[i])], f"{confidence[i]:.4f}", *each])
+    return csv_text(rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm
+from sslkit.data.csv_files import csv_text
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError
@@ -23,7 +22,6 @@ from sslkit.finished import Predictor, changed, load, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
-from sslkit.finished.predict import cell
 from sslkit.prepare import Prepared
 from sslkit.spec import stamp
 
@@ -159,14 +157,12 @@ def _others(prepared: Prepared, rows: Sequence[Row]) -> list[Row]:
 
 
 def _csv(columns: Iterable[str], rows: Sequence[Row], prepared: Prepared) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    lines = [[*columns]]
     for row in rows:
         said = {"file": prepared.images.names[row.place], "label": row.label, "suggested": row.suggested, **row.also}
         said |= {"score": f"{row.score:.4f}" if row.suggested else ""}
-        writer.writerow([cell(said[column]) for column in columns])
-    return text.getvalue()
+        lines.append([said[column] for column in columns])
+    return csv_text(lines)
 
 
 def _cards(rows: Sequence[Row], prepared: Prepared) -> list[Card]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,8 +75,20 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def csv_text(rows: Iterable[Iterable[str]]) -> str:
+    """Rows as a CSV file holds them; `read_columns` gives the cells back."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(cell, row) for row in rows)
+    return text.getvalue()
+
+
+def cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in FORMULA else text
+
+
 def plain(text: str) -> str:
-    """Without the apostrophe that a table of ours puts before what a spreadsheet would take for a formula."""
+    """Without the apostrophe that `cell` puts before it."""
     return text[1:] if text[:1] == "'" and text[1:2] in FORMULA else text
 
 
