@@ -59,14 +59,19 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
     prepared = replace(prepared, config=budget.timed(prepared.config, machine))
     config = prepared.config
     found = [_pretrain(prepared, machine)] if _pretrains(config) else []
-    around = prepared.images, prepared.split, machine
     labels_only = {"algo": Part("supervised")}
 
     def add(label: str, method: str, parts: Mapping[str, Part], training: Training, parent: Stage | None) -> None:
-        name = "finetune" if label == "finetune" else "semi"
-        first = "" if parent else content_hash(first_weights(config))
-        spec = _shared(
-            specify(config, name, parts, training, parent.spec.key if parent else "", *around, first), machine
+        spec = specify(
+            config,
+            "finetune" if label == "finetune" else "semi",
+            parts,
+            training,
+            parent.spec.key if parent else "",
+            prepared.images,
+            prepared.split,
+            machine,
+            weights="" if parent else content_hash(first_weights(config)),
         )
         found.append(Stage(label, method, spec, parent.label if parent else None))
 
@@ -95,15 +100,9 @@ def _pretrain(prepared: Prepared, machine: Machine) -> Stage:
     config, own = prepared.config, prepared.of("pretrain")
     chosen = config.pretrainer or Part("supervised")
     parts = {"pretrainer" if config.pretrainer else "algo": chosen}
-    around = own.images, own.split, machine
-    spec = specify(own.config, "pretrain", parts, config.pretrain, "", *around, content_hash(first_weights(config)))
-    return Stage("pretrain", chosen.name, _shared(spec, machine))
-
-
-def _shared(spec: Spec, machine: Machine) -> Spec:
-    """With the number of processes, where there are several: it decides what a micro-batch is."""
-    several = {"processes": machine.processes} if machine.processes > 1 else {}
-    return replace(spec, training=spec.training | several)
+    first = content_hash(first_weights(config))
+    spec = specify(own.config, "pretrain", parts, config.pretrain, "", own.images, own.split, machine, first)
+    return Stage("pretrain", chosen.name, spec)
 
 
 def run(
@@ -244,9 +243,9 @@ def _train(
                 if ranks.leads():
                     write_json(work / "spec.json", asdict(stage.spec))
                 with enough_memory(stage.spec), Bar(stage.label, stage.spec, console) as bar:
+                    own = prepared.of(stage.label)
                     first = None if stage.parent else first_weights(prepared.config)
-                    around = prepared.of(stage.label).images, prepared.of(stage.label).split, parent
-                    job = build(stage.spec, *around, ranks.count(), first)
+                    job = build(stage.spec, own.images, own.split, parent, ranks.count(), first)
                     engine = Engine(job, work, save_every=save_every, report=bar, stop=stop, say=tell)
                     result = with_peak(stage.spec.device, engine.train)
                 if ranks.leads():

@@ -84,6 +84,7 @@ def specify(
     settings = _settings(training, views)
     settings |= {name: True for name in ("grad_checkpoint", "compile", "fsdp") if getattr(config, name)}
     settings |= {"patience": config.eval.patience} if config.eval.patience and stage != "pretrain" else {}
+    settings |= {"processes": machine.processes} if machine.processes > 1 else {}  # they decide what a micro-batch is
     data = {
         "fingerprint": images.fingerprint,
         "size": images.size,
@@ -100,18 +101,19 @@ def specify(
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:
         described["backbone"]["weights"] = weights
+    decay = config.decay if training.decay is None else training.decay
     return Spec(
-        stage,
-        parent,
-        described,
-        settings,
-        views,
-        {"decay": config.decay if training.decay is None else training.decay, "buffers": config.eval.buffers},
-        data,
-        config.seed,
-        machine.device,
-        machine.precision,
-        machine.threads,
+        stage=stage,
+        parent=parent,
+        parts=described,
+        training=settings,
+        views=views,
+        average={"decay": decay, "buffers": config.eval.buffers},
+        data=data,
+        seed=config.seed,
+        device=machine.device,
+        precision=machine.precision,
+        threads=machine.threads,
     )
 
 

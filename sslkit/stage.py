@@ -121,13 +121,39 @@ def build(
     """
     algorithm, average = build_algorithm(spec, parent, weights)
     equip(spec, algorithm, average)
-    device = torch.device(spec.device)
-    label = torch.from_numpy(images.label)
+    device, label = torch.device(spec.device), torch.from_numpy(images.label)
+    sources = _sources(spec, images, split, world)
+    views = {
+        stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
+    }
     parts = spec.training["accumulate"] * world
+    mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
+    targets = Targets(len(images.classes), *(spec.training[name] for name in ("smoothing", "mixup", "cutmix")))
+    pooled = "unlabeled" in spec.views
+    return Job(
+        spec=spec,
+        algorithm=algorithm,
+        average=average,
+        loader=Loader(sources, views, spec.draws, parts, mean, std, targets),
+        truth=label[torch.from_numpy(split.pool)].to(device) if pooled else None,
+        pool=sources["unlabeled"].pixels if pooled else None,
+        evaluation={
+            name: (images.subset(i), label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)
+        },
+    )
+
+
+def _sources(spec: Spec, images: Images, split: Split, world: int) -> dict[str, Source]:
+    """Stream -> its images, of which "labeled" alone has labels.
+
+    Raises:
+        UserError: a batch does not divide, the pool is empty.
+    """
+    device, parts = torch.device(spec.device), spec.training["accumulate"] * world
     indices = {"labeled": split.labeled, "unlabeled": split.pool, "all": np.union1d(split.labeled, split.pool)}
     sources = {}
     for stream in spec.views:
-        index = torch.from_numpy(indices[stream])
+        index = indices[stream]
         batch = spec.training["batch"] * (spec.training["mu"] if stream == "unlabeled" else 1)
         if batch % parts:
             raise UserError(
@@ -137,24 +163,9 @@ def build(
             )
         if not len(index):
             raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
-        known = label[index].to(device) if stream == "labeled" else None
-        sources[stream] = Source(_placed(images.subset(indices[stream]), device), index, known, batch)
-    views = {
-        stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
-    }
-    mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
-    targets = Targets(len(images.classes), *(spec.training[name] for name in ("smoothing", "mixup", "cutmix")))
-    loader = Loader(sources, views, spec.draws, parts, mean, std, targets)
-    pooled = "unlabeled" in spec.views
-    return Job(
-        spec,
-        algorithm,
-        average,
-        loader,
-        label[torch.from_numpy(split.pool)].to(device) if pooled else None,
-        sources["unlabeled"].pixels if pooled else None,
-        {name: (images.subset(i), label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)},
-    )
+        known = torch.from_numpy(images.label[index]).to(device) if stream == "labeled" else None
+        sources[stream] = Source(_placed(images.subset(index), device), torch.from_numpy(index), known, batch)
+    return sources
 
 
 def _placed(pixels: Pixels, device: torch.device) -> Pixels:
