@@ -135,7 +135,14 @@ def equal_compute(comparison: Comparison, found: Survey, cache: Path) -> Compari
 
 
 def longer(rows: dict[str, dict[str, Any]], arms: list[str]) -> int:
-    """Steps of finetune+ that cost what the dearest of `arms` costs."""
+    """Steps of finetune+ that cost what the dearest of `arms` costs.
+
+    Args:
+        rows: row -> `Cost`, of one condition.
+
+    Raises:
+        UserError: finetune+ or all arms are without a cost.
+    """
     control = next((Cost(**cost) for row, cost in rows.items() if row.split(",")[0] == "finetune+"), None)
     theirs = [Cost(**rows[arm]) for arm in arms if arm in rows]
     if control is None or not theirs:

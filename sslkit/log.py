@@ -37,6 +37,10 @@ class Log:
     Args:
         folder: where `metrics.jsonl` and TensorBoard's events go.
         position: bytes of `metrics.jsonl` that stand: what a killed process wrote after its last checkpoint goes.
+        step: from which it goes on.
+
+    Raises:
+        UserError: the folder cannot be written to.
     """
 
     def __init__(self, folder: Path, position: int, step: int) -> None:

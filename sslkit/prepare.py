@@ -164,13 +164,7 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
     name = str(flat.get("data.name", "digits"))
-    try:
-        cls = registry.load("dataset", name)
-    except UserError as error:
-        if Path(name).exists():
-            kind = "folder" if Path(name).is_dir() else "csv"
-            raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
-        raise
+    cls = _dataset(name)
     place = argument("dataset", name, cls) | _place(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
@@ -199,6 +193,17 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
     return Gathered(config, parts, groups)
+
+
+def _dataset(name: str) -> type[Any]:
+    """The class of a data set; where a path is named in its place, the error says how that is done."""
+    try:
+        return registry.load("dataset", name)
+    except UserError as error:
+        if Path(name).exists():
+            kind = "folder" if Path(name).is_dir() else "csv"
+            raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
+        raise
 
 
 def _read(cls: type, place: Mapping[str, Any]) -> Parts:

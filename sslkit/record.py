@@ -26,6 +26,7 @@ FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of
 
 
 def run_name(config: Config) -> str:
+    """Beginning of a run folder's name, where no other is asked for: data set, algorithm, mixer, backbone."""
     names = [config.data.name.partition(":")[0], config.algo.name, config.mixer.name if config.mixer else ""]
     return "-".join(filter(None, [*names, config.backbone.name.replace(":", "_")]))
 
@@ -58,6 +59,9 @@ def write_run(folder: Path, prepared: Prepared, machine: Machine, stages: Mappin
 
     Args:
         stages: label -> name of the stage's folder.
+
+    Raises:
+        UserError: it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

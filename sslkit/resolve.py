@@ -41,7 +41,11 @@ def parse_set(text: str) -> tuple[str, Any]:
 
 
 def read_toml(path: str | os.PathLike[str]) -> Flat:
-    """A configuration file as key -> value."""
+    """A configuration file as key -> value.
+
+    Raises:
+        UserError: it cannot be read, or is no TOML.
+    """
     try:
         nested = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:

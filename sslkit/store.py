@@ -80,6 +80,9 @@ class Store:
         Args:
             waiting: called once when another process holds the stage; then it is waited for.
             weights: a finished stage whose weights were dropped is trained again, for these.
+
+        Raises:
+            UserError: a folder of that name is there and holds no result.
         """
         lock = FileLock(self.stages / f".{key}.lock")
         try:

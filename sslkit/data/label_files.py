@@ -83,7 +83,11 @@ def label_by(file: str, classes: list[str], label: Array, names: Sequence[str]) 
 
 
 def match_rows(file: str, rows: list[str], names: Sequence[str]) -> Array:
-    """(rows,) int64, the place in `names` of the image that each row names."""
+    """(rows,) int64, the place in `names` of the image that each row names.
+
+    Raises:
+        UserError: rows match no image or several, or two rows the same.
+    """
     by_path = {composed(name): i for i, name in enumerate(names)}
     by_file: dict[str, int] = {}
     for i, name in enumerate(names):
@@ -109,7 +113,11 @@ def _place(row: str, by_path: dict[str, int], by_file: dict[str, int]) -> int:
 
 
 def class_numbers(file: str, labels: list[str], classes: list[str]) -> tuple[Array, str]:
-    """(rows,) int64, and how the labels were read: as names where all are, else as places in `classes`."""
+    """(rows,) int64, and how the labels were read: as names where all are, else as places in `classes`.
+
+    Raises:
+        UserError: some are neither.
+    """
     none = dict.fromkeys(UNLABELLED, -1)
     names = none | {name: c for c, name in enumerate(classes)}
     numbers = {str(c): c for c in range(len(classes))} | none
