@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sslkit.cli.options import plugin_files
+from sslkit.cli.options import plugin_files, store
 from sslkit.errors import UserError
 from sslkit.harness.runs import console
 from sslkit.plugins import load_plugin
@@ -20,7 +20,6 @@ FORMATS = {"rich": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "j
 # list option -> key; these make the arms
 ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name", "mixer": "mixer.name"}
 
-store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
 form = click.option(
     "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the end of --out's name, else rich]"
 )

@@ -9,7 +9,6 @@ is computed again to save memory.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,15 +22,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from sslkit.config import Flat, Training
 from sslkit.data import Images
 from sslkit.data.splits import Split
-from sslkit.engine import Engine
 from sslkit.errors import UserError
 from sslkit.harness.arms import OWN, Comparison
 from sslkit.harness.survey import Planned, Survey, row_names
-from sslkit.log import Log
 from sslkit.prepare import prepare, read_once
 from sslkit.progress import images_a_step
 from sslkit.spec import Spec
-from sslkit.stage import build
+from sslkit.timing import trial
 
 FEW = 2  # labelled images of a counted step
 EQUAL = "finetune+, equal compute"
@@ -88,13 +85,8 @@ def _counted(spec: Spec, images: Images, split: Split) -> tuple[int, float] | No
     """Parameters, and FLOPs of a step with `FEW` labelled images; None where the step fails, as its run will say."""
     threads = torch.get_num_threads()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            engine = Engine(build(_small(spec), images, split, None), Path(folder))
-            engine.algorithm.train()
-            log = Log(engine.folder, 0, 0)
-            with _counter() as counter:
-                engine.step(0, log)
-            log.close()
+        with trial(_small(spec), images, split) as (engine, step), _counter() as counter:
+            step(0)
         return sum(p.numel() for p in engine.algorithm.student.parameters()), float(counter.get_total_flops())
     except Exception:  # whatever a part does wrong, it does again in its run, which is a cell with its reason
         return None

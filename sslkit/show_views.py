@@ -19,11 +19,10 @@ from sslkit.data.normalizing import normalization
 from sslkit.errors import UserError
 from sslkit.evaluation import autocast
 from sslkit.files import new_file
-from sslkit.finished import last_stage
+from sslkit.finished import last_stage, prepared_data
 from sslkit.loader import Loader, Source
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
-from sslkit.resolve import read_toml
 from sslkit.stage import Job, build
 from sslkit.store import weights_of
 
@@ -75,9 +74,7 @@ def _of_request(request: Mapping[str, Any], n: int) -> list[list[Tile]]:
 
 def _of_run(run: Path, n: int) -> list[list[Tile]]:
     stage, spec = last_stage(run)
-    prepared = prepare(read_toml(run / "config.toml"))
-    if prepared.images.fingerprint != spec.data["fingerprint"]:
-        raise UserError(f"the data has changed since {run.name}")
+    prepared = prepared_data(run, spec)
     job = build(spec, prepared.images, prepared.split, None)
     tensors, _ = checkpoint.load(weights_of(stage))
     job.restore(tensors)

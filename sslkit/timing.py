@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -53,16 +55,24 @@ def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[st
     return found
 
 
-def _time(spec: Spec, images: Images, split: Split) -> Seconds:
-    with enough_memory(spec), tempfile.TemporaryDirectory() as folder:
+@contextmanager
+def trial(spec: Spec, images: Images, split: Split) -> Iterator[tuple[Engine, Callable[[int], None]]]:
+    """The engine of a stage in a folder that is thrown away, and what takes the step of a given number."""
+    with tempfile.TemporaryDirectory() as folder:
         engine = Engine(build(spec, images, split, None), Path(folder))
         engine.algorithm.train()
         log = Log(engine.folder, 0, 0)
-        step = _fastest(lambda index: engine.step(index, log), spec.device)
+        yield engine, partial(engine.step, log=log)
         log.close()
+
+
+def _time(spec: Spec, images: Images, split: Split) -> Seconds:
+    with enough_memory(spec), trial(spec, images, split) as (engine, step):
         micro = range(spec.training["accumulate"])
-        views = _fastest(lambda index: [engine.job.loader.batch(index, m) for m in micro], spec.device)
-    return Seconds(step, views)
+        return Seconds(
+            step=_fastest(step, spec.device),
+            views=_fastest(lambda index: [engine.job.loader.batch(index, m) for m in micro], spec.device),
+        )
 
 
 def _fastest(work: Callable[[int], object], device: str) -> float:

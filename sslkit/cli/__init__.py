@@ -12,13 +12,11 @@ import click
 from rich.console import Console
 
 from sslkit.cli.group import Commands
-from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins
+from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.output import say, show
 from sslkit.plugins import load_plugin
 from sslkit.version import __version__
-
-store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
 
 # flag -> configuration key
 KEYS = {

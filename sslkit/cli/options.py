@@ -11,6 +11,7 @@ from sslkit.plugins import load_plugin
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
 
 
