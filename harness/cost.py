@@ -26,7 +26,6 @@ from sslkit.errors import UserError
 from sslkit.harness.arms import OWN, Comparison
 from sslkit.harness.survey import Planned, Survey, row_names
 from sslkit.prepare import prepare, read_once
-from sslkit.progress import images_a_step
 from sslkit.spec import Spec
 from sslkit.timing import trial
 
@@ -76,7 +75,7 @@ def _stages(
         if one is None or before is None:
             continue
         flops = one[1] * int(spec.training["batch"]) / FEW
-        cost = Cost(one[0], int(spec.training["steps"]), images_a_step(spec), flops, before)
+        cost = Cost(one[0], int(spec.training["steps"]), spec.images_a_step, flops, before)
         spent[key] = before + flops * cost.steps
         yield label, cost
 

@@ -22,12 +22,16 @@ from sslkit.advice import Watch
 from sslkit.output import say
 from sslkit.spec import Spec
 
+# columns of the log beside the loss terms
+KEPT = ("step", "seconds", "lr", "grad_norm")  # which are not shown
+QUALITY = ("coverage", "precision", "recall", "confidence")  # of the pseudo-labels
+
 
 class Bar:
     """A progress bar: stage, step, images a second, time left, losses, share of pseudo-labels kept."""
 
     def __init__(self, label: str, spec: Spec, console: Console) -> None:
-        self.images = images_a_step(spec)
+        self.images = spec.images_a_step
         self.start: tuple[int, float] | None = None
         self.watch = Watch(spec)
         self.progress = Progress(
@@ -61,16 +65,6 @@ class Bar:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.progress.stop()
-
-
-KEPT = ("step", "seconds", "lr", "grad_norm")  # columns of the log that are not shown
-QUALITY = ("coverage", "precision", "recall", "confidence")
-
-
-def images_a_step(spec: Spec) -> int:
-    """Labelled and unlabelled images of one step; an image counts once."""
-    mu = spec.training["mu"] if "unlabeled" in spec.views else 0
-    return int(spec.training["batch"] * (1 + mu))
 
 
 class Interrupt:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sslkit import advice, checkpoint
 from sslkit.errors import UserError
-from sslkit.progress import KEPT, QUALITY, images_a_step
+from sslkit.progress import KEPT, QUALITY
 from sslkit.spec import Spec
 from sslkit.store import read_json
 from sslkit.timing import Seconds
@@ -47,7 +47,7 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
         passes = [next((f"{p:.1f}" for p in column if p is not None), "") for column in both]
         share = f"{seconds.views / seconds.step:.1%}" if seconds else ""
         time = duration(seconds.step * steps) if seconds else "found in the store, or gone on with"
-        table.add_row(label, str(steps), str(images_a_step(spec)), *passes, share, time)
+        table.add_row(label, str(steps), str(spec.images_a_step), *passes, share, time)
     timed = [seconds.step * spec.training["steps"] for _, spec, seconds in rows if seconds]
     if timed:
         table.add_row("all", *[""] * 5, duration(sum(timed)), style="bold")

@@ -52,6 +52,12 @@ class Spec:
         return key(self.seed, self.stage)
 
     @property
+    def images_a_step(self) -> int:
+        """Labelled and unlabelled images of one step; an image counts once."""
+        mu = self.training["mu"] if "unlabeled" in self.views else 0
+        return int(self.training["batch"] * (1 + mu))
+
+    @property
     def key(self) -> str:
         """16 hexadecimal digits that name the result."""
         values = asdict(self)
