@@ -103,6 +103,7 @@ class ViT(TimmClassifier, PatchEncoder):
     """
 
     width: ClassVar[Width]
+    trained_defaults = {"finetune.layer_decay": 0.75}  # lower layers are changed less, as in MAE's recipe
 
     def __init__(
         self,

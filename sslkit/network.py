@@ -44,6 +44,7 @@ class Classifier(nn.Module, ABC):
     feature_dim: int  # D
     channels_last: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this network wants set otherwise
+    trained_defaults: ClassVar[Mapping[str, Any]] = {}  # the same, in a run that pre-trains or starts from `weights`
 
     @abstractmethod
     def forward(self, images: Tensor) -> Output: ...

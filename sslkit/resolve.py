@@ -154,9 +154,12 @@ def resolve(
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)
+    trained = pretrains or request.get("weights") not in (None, "auto")
+    own = [getattr(part, "defaults", {}) for part in (parts["algo"], parts["backbone"], dataset)]
+    own.insert(2, getattr(parts["backbone"], "trained_defaults", {}) if trained else {})
     flat: Flat = named(beneath)
-    for source in (parts["algo"], parts["backbone"], dataset):
-        flat |= {k: v for k, v in named(getattr(source, "defaults", {})).items() if _applies(k, parts)}
+    for keys in own:
+        flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}
     flat |= request | {f"{section}.name": name for section, name in names.items() if parts[section]}
     config = build(flat, parts)
     return replace(config, views=_mirrored(config, getattr(dataset, "flip", True)))

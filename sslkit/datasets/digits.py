@@ -31,6 +31,7 @@ class Digits(Dataset):
         "views.pretrain.shift": 0.06,
         "views.pretrain.rotate": 5.0,
         "finetune.steps": 80,  # so that vit_base takes minutes on two cores
+        "finetune.layer_decay": 1.0,  # 80 steps from pre-trained weights are too few for less
         "finetune.batch": 16,
         "semi.steps": 80,
         "semi.batch": 16,

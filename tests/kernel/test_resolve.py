@@ -54,6 +54,18 @@ def test_data_set_beats_backbone_beats_algorithm_beats_kernel(monkeypatch: pytes
     assert keys(resolved(algo="fixmatch", semi__steps=5))["semi.steps"] == 5
 
 
+def test_a_network_that_starts_from_trained_weights_has_defaults_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", {})
+    decay = "finetune.layer_decay"
+    scratch, trained = {"backbone": "vit_mini"}, {"backbone": "vit_mini", "stages": "pretrain,finetune,semi"}
+    assert keys(resolved(**scratch))[decay] == 1.0
+    assert keys(resolved(**trained))[decay] == keys(resolved(**scratch, weights="some.pth"))[decay] == 0.75
+    assert keys(resolved(**trained, finetune__layer_decay=0.9))[decay] == 0.9
+    assert keys(resolved(backbone="resnet18", weights="some.pth"))[decay] == 1.0
+    monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", {decay: 0.5})
+    assert keys(resolved(**trained))[decay] == 0.5
+
+
 def test_command_line_beats_file_beats_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "own.toml"
     file.write_text('mixer = "none"\nseed = 3\n[semi]\nlr = 0.5\nbatch = 7\n[labeler]\ntau = 0.1\n')
