@@ -16,7 +16,7 @@ from sslkit import budget, ranks, registry
 from sslkit.config import Config, Part, Training, flatten
 from sslkit.engine import Engine
 from sslkit.errors import Stopped, UserError
-from sslkit.finished import whole
+from sslkit.finished import check_weights, has_weights
 from sslkit.introduction import introduction
 from sslkit.machine import Machine, versions, with_peak
 from sslkit.network import PatchEncoder
@@ -148,7 +148,7 @@ def run(
         store = Store(runs)
         prepared = ranks.leader_first(lambda: prepare(asked, store.data))
         folder, suffix, finished = ranks.led(lambda: _folder(store, prepared, name, again))
-        if finished and (whole(folder) or not keep):
+        if finished and (has_weights(folder) or not keep):
             say(console, f"{folder} is finished; --again repeats it")
             return Run(folder, ranks.led(lambda: read_results(folder)))
         machine = ranks.led(lambda: _plan(store, folder, suffix, prepared, console, began))
@@ -181,8 +181,10 @@ def _folder(store: Store, prepared: Prepared, name: str | None, again: bool) -> 
     if ranks.count() > 1:  # they see other micro-batches than one process, so it is another run
         digest = hashlib.sha256(f"{digest} {ranks.count()} processes".encode()).hexdigest()[:8]
     first = store.run_folder(name, digest, again=False)
-    if again and not (is_done(first) and whole(first, needed=True)):  # what it is compared with
-        raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
+    if again:
+        if not is_done(first):
+            raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
+        check_weights(first)  # they are compared with
     folder = store.run_folder(name, digest, again=again)
     return folder, folder.name.rpartition(digest)[2], is_done(folder) and not again
 

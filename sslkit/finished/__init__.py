@@ -116,14 +116,19 @@ def stage_folders(run: Path) -> dict[str, Path]:
     return folders
 
 
-def whole(run: Path, needed: bool = False) -> bool:
-    """Whether all stages of a finished run have their weights.
+def has_weights(run: Path) -> bool:
+    """Whether all stages of a finished run have their weights: a comparison drops some."""
+    return not any(map(without_weights, stage_folders(run).values()))
+
+
+def check_weights(run: Path) -> None:
+    """All stages of a finished run have their weights.
 
     Raises:
-        UserError: they are `needed`, and a comparison dropped some.
+        UserError: a comparison dropped some; says how to get them back.
     """
-    folders = stage_folders(run).values()
-    return all(weights_of(folder) for folder in folders) if needed else not any(map(without_weights, folders))
+    for folder in stage_folders(run).values():
+        weights_of(folder)
 
 
 def prepared_data(run: Path, spec: Spec) -> Prepared:
