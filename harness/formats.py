@@ -20,7 +20,6 @@ from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs
 from sslkit.harness.efficiency import worths
 from sslkit.harness.frame import Results, results
-from sslkit.harness.page import page
 from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.runs import WIDE
@@ -43,6 +42,8 @@ def text(folder: Path, form: str, delta: float = 1.0, style: str | None = None) 
         UserError: no such comparison, or it is damaged.
     """
     if form == "html":
+        from sslkit.harness.page import page  # its figures are slow to import
+
         return page(folder, delta)
     if form == "rich":
         file = io.StringIO()
