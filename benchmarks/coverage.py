@@ -2,8 +2,8 @@
 
     python -m benchmarks.coverage
 
-Differences of seeds: normal, or skewed (a centred exponential). Seeds and images together: arms whose chance of being
-right depends on the image, the seed and the arm; the truth is the mean over 4,000 other seeds and images. Worth in
+Differences of seeds: normal, or skewed (a centred exponential). Seeds and images together: two arms whose chance of
+being right depends on the image, alike in both (logits of standard deviation 1.5), and on what `WORLDS` says. Worth in
 labels: a known curve of fine-tuning and a row between two of its points; a seed shifts both, and each value has its own
 noise, the more the fewer the labels.
 """
@@ -17,60 +17,79 @@ from typing import Any
 import numpy as np
 
 from sslkit.harness.efficiency import needed, worth
-from sslkit.harness.statistics import resampled, t_interval
+from sslkit.harness.statistics import crossed, t_interval
 
 SEEDS = (3, 5, 8, 20)
-IMAGES, GAIN, SPREAD = 797, 0.4, 0.25  # test images; logits
+IMAGES, GAIN = 797, 0.4  # test images; logits
+MANY = 4_000_000  # seeds and images that the truth is the mean of
+# what differs -> standard deviations in logits: of a seed's part, in either arm, and of the arm's own part on an image
+WORLDS = {
+    "seeds differ": ((0.25, 0.25), 0.0),
+    "seeds differ, skewed": ((0.35, 0.0), 0.0),
+    "images differ": ((0.0, 0.0), 1.5),
+    "both differ": ((0.15, 0.15), 1.5),
+    "neither differs": ((0.0, 0.0), 0.0),
+}
 LABELS, CURVE = np.array([20, 40, 100, 250, 500]), np.array([62.0, 74.0, 85.0, 91.0, 94.0])
 NOISE, ROW = np.array([3.0, 2.0, 1.5, 1.0, 0.7]), 88.0  # points; the row is worth 158 labels
+Sample = Callable[[Any], np.ndarray]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=4000)
     repeats = parser.parse_args().repeats
     draw = np.random.default_rng(0)
+    kinds: dict[str, Sample] = {"normal": draw.standard_normal, "skewed": lambda n: draw.exponential(1.0, n) - 1.0}
     print(
         f"| interval of 95% | differences | {' | '.join(f'n = {n}' for n in SEEDS)} |\n|---|---|{'---|' * len(SEEDS)}"
     )
-    kinds = (("normal", draw.standard_normal), ("skewed", lambda n: draw.exponential(1.0, n) - 1.0))
-    for name, sample in kinds:
-        held = [
-            np.mean([low < 0 < high for low, high in (t_interval(sample(n)) for _ in range(repeats))]) for n in SEEDS
-        ]
-        print(f"| over seeds (t) | {name} | {' | '.join(f'{100 * h:.1f}%' for h in held)} |")
-    truth = 100 * np.mean(chance(draw, 4000, 4000, GAIN) - chance(draw, 4000, 4000, 0.0))
-    held = []
-    for n in SEEDS:
-        intervals = [resampled(*arms(draw, n), seed=k, resamples=500) for k in range(repeats // 4)]
-        held.append(np.mean([low < truth < high for low, high in intervals]))
-    print(f"| over seeds and images (resampled) | two arms | {' | '.join(f'{100 * h:.1f}%' for h in held)} |")
+    for name, sample in kinds.items():
+        line("over seeds (t)", name, [students(sample, n, 10 * repeats) for n in SEEDS])
+    for name in WORLDS:
+        sample = kinds["skewed" if "skewed" in name else "normal"]
+        line("over seeds and images", name, [together(draw, name, sample, n, repeats) for n in SEEDS])
     truth = needed(LABELS, CURVE, ROW)
-    for name, sample in kinds:
+    for name, sample in kinds.items():
         held = []
         for n in SEEDS:
-            intervals = [worth(LABELS, *curve_and_row(sample, n))[1:] for _ in range(repeats)]
-            held.append(np.mean([low < truth < high for low, high in intervals]))
-        print(f"| worth in labels | {name} | {' | '.join(f'{100 * h:.1f}%' for h in held)} |")
+            intervals = [worth(LABELS, *curve_and_row(sample, n))[1:] for _ in range(repeats // 2)]
+            held.append(float(np.mean([low < truth < high for low, high in intervals])))
+        line("worth in labels", name, held)
 
 
-def chance(draw: np.random.Generator, seeds: int, images: int, gain: float) -> np.ndarray:
-    """(seeds, images) chances of being right, of an arm on images of its own."""
-    logit = 1.5 * draw.standard_normal(images) + 1.5 + gain + SPREAD * draw.standard_normal((seeds, 1))
-    return 1 / (1 + np.exp(-logit))
+def line(interval: str, differences: str, held: list[float]) -> None:
+    print(f"| {interval} | {differences} | {' | '.join(f'{100 * h:.1f}%' for h in held)} |", flush=True)
 
 
-def arms(draw: np.random.Generator, seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whether two arms are right, on the same images."""
-    image = 1.5 * draw.standard_normal(IMAGES) + 1.5
-    made = []
-    for gain in (GAIN, 0.0):
-        logit = image + gain + SPREAD * draw.standard_normal((seeds, 1))
-        made.append(draw.random((seeds, IMAGES)) < 1 / (1 + np.exp(-logit)))
-    return made[0], made[1]
+def students(sample: Sample, seeds: int, repeats: int) -> float:
+    """The share of Student's intervals that hold 0, the mean of what is sampled."""
+    low, high = t_interval(sample((seeds, repeats)))
+    return float(np.mean((low < 0) & (high > 0)))
 
 
-def curve_and_row(sample: Callable[[Any], np.ndarray], seeds: int) -> tuple[np.ndarray, np.ndarray]:
+def together(draw: np.random.Generator, world: str, sample: Sample, seeds: int, repeats: int) -> float:
+    """The share of intervals over seeds and images that hold the difference of the arms over all of both."""
+    spreads, own = WORLDS[world]
+
+    def chances(alike: np.ndarray, drawn: Any) -> list[np.ndarray]:
+        """Of both arms, on images whose part that is alike in both is given."""
+        logits = (
+            1.5 + 1.5 * alike + gain + spread * sample(drawn) + own * draw.standard_normal(len(alike))
+            for gain, spread in zip((GAIN, 0.0), spreads, strict=True)
+        )
+        return [1 / (1 + np.exp(-logit)) for logit in logits]
+
+    a, b = chances(draw.standard_normal(MANY), MANY)
+    truth, held = 100 * (a - b).mean(), 0
+    for _ in range(repeats):
+        right = [draw.random((seeds, IMAGES)) < c for c in chances(draw.standard_normal(IMAGES), (seeds, 1))]
+        low, high = crossed(*right)
+        held += bool(low < truth < high)
+    return held / repeats
+
+
+def curve_and_row(sample: Sample, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy of fine-tuning (seeds, K) and of a row (seeds,)."""
     shift = -sample((seeds, 1))  # skewed: a few seeds are much worse
     return CURVE + shift - NOISE * sample((seeds, len(LABELS))), ROW + shift[:, 0] - 1.5 * sample(seeds)

@@ -1,16 +1,28 @@
-"""What a comparison answers: every row against its reference, by how much, and how surely."""
+"""What a comparison's differences say: every row beside its reference, a verdict for each, notes for their tables."""
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from sslkit.errors import UserError
 from sslkit.harness.arms import CONTROLS
 from sslkit.harness.frame import Results, right
-from sslkit.harness.statistics import SEEDS, Difference, differ, holm, resampled, verdict
+from sslkit.harness.statistics import (
+    SEEDS,
+    Difference,
+    crossed,
+    differ,
+    holm,
+    seeds_needed,
+    smallest_p,
+    trust,
+    verdict,
+)
+from sslkit.report import count
 
 
 @dataclass(frozen=True)
@@ -23,7 +35,7 @@ class Answer:
     values: list[float]  # differences in points, a seed each, on the common seeds
     comparisons: int  # that are declared; 0 of a control, which is not tested
     found: Difference | None = None  # None where there are too few common seeds
-    resampled: tuple[float, float] | None = None  # None also where predictions are damaged
+    crossed: tuple[float, float] | str = ""  # or why there is none
 
     @property
     def n(self) -> int:
@@ -64,10 +76,12 @@ def _answer(results: Results, condition: str, row: str, reference: str, comparis
     values = (both["top1"] - both["top1_r"]).tolist()
     if len(both) < SEEDS:
         return Answer(condition, row, reference, values, comparisons)
-    found, again = differ(values, comparisons), None
-    with contextlib.suppress(UserError):  # damaged predictions take this interval with them, and nothing else
-        again = resampled(right(results.runs, both["key"].tolist()), right(results.runs, both["key_r"].tolist()))
-    return Answer(condition, row, reference, values, comparisons, found, again)
+    try:
+        stacked = right(results.runs, [*both["key"], *both["key_r"]])
+        again = "other images by seed" if stacked is None else crossed(*np.split(stacked, 2))
+    except UserError:  # they take this interval with them, and nothing else
+        again = "predictions are damaged"
+    return Answer(condition, row, reference, values, comparisons, differ(values, comparisons), again)
 
 
 def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
@@ -75,11 +89,40 @@ def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
     said = []
     for a in found:
         if a.found is None:
-            said.append(f"{a.condition}: {a.row} - {a.reference}: {a.n} common seeds, too few for a statement.")
+            few = f"{count(a.n, 'common seed')}, too few for a statement"
+            said.append(f"{a.condition}: {a.row} - {a.reference}: {few}.")
             continue
-        d = a.found
+        d, p = a.found, ""
+        if d.p_adjusted is not None:
+            p = f", p = {d.p_adjusted:.2g}"
+        elif a.comparisons:
+            p = f", p ≥ {smallest_p(d.n):.2g}: {seeds_needed(a.comparisons)} seeds needed"
         said.append(
             f"{a.condition}: {a.row} - {a.reference} = {d.mean:+.1f} points "
-            f"(95% interval {d.low:+.1f} to {d.high:+.1f}, n = {d.n}): {verdict(d, delta)}."
+            f"(95% interval {d.low:+.1f} to {d.high:+.1f}, n = {d.n}{p}): {verdict(d, delta)}."
         )
     return said
+
+
+def notes(results: Results, found: list[Answer], columns: Collection[str], delta: float = 1.0) -> list[str]:
+    """What the columns of a summary are; where there are intervals also what is said of them, and how far they hold."""
+    seeds, declared = [a.n for a in found if a.found], max((a.comparisons for a in found), default=0)
+    told = {
+        "top-1 %": "averaged network at the last step, mean ± sd over n seeds",
+        "worst": "seed",
+        "flags": "what went wrong in training, in how many seeds",
+        "kept %": "pseudo-labels that were kept at the end",
+        "right %": "of these the right ones",
+        "difference": f"from {results.reference} in points, mean over the seeds that both have",
+        "95% interval": "over seeds (Student)",
+        "seeds and images": "95% interval where the test images might be others, too",
+        "wins": "seeds on which the row is better",
+        "p": f"sign flips, adjusted for {count(declared, 'comparison')} (Holm)",
+    }
+    said = ["; ".join(f"{name}: {words}" for name, words in told.items() if name in columns) + "."]
+    if not seeds:
+        return said
+    beside = "Shown, opposite: the 95% interval lies above, below 0, and"
+    surer = f"p is at most 0.05; where no p can be, so does Student's interval of 1 - 5%/{declared} (Bonferroni)"
+    rest = f"Equivalent: the 95% interval lies within ±{delta:g}. Not shown is no proof of equality"
+    return [*said, f"{beside} {surer}. {rest}.", trust(min(seeds))]

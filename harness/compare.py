@@ -21,7 +21,7 @@ from sslkit.machine import resolve_machine
 from sslkit.output import say
 from sslkit.pipeline import stages
 from sslkit.prepare import prepare
-from sslkit.report import duration
+from sslkit.report import count, duration
 from sslkit.spec import Spec
 from sslkit.store import PathLike, Store
 from sslkit.timing import Seconds, step_seconds
@@ -57,22 +57,26 @@ def settled(comparison: Comparison, runs: PathLike, name: str) -> Comparison:
 def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Console, *, timed: bool) -> None:
     """Say what will be trained, what differs and what it can show; `timed` also says how long it takes."""
     store = Store(runs)
-    count = sum(len(run.stages) for run in found.runs)
     asked = [
-        (c, a) for c, arms in comparison.requests.items() for a in arms if a not in (*CONTROLS, comparison.reference)
+        (condition, arm)
+        for condition, arms in comparison.requests.items()
+        for arm in arms
+        if arm != comparison.reference and arm.partition(",")[0] not in CONTROLS
     ]
     lines = [
         *comparison.remarks,
         *sentences(distinct(found, comparison.reference)),
         *nothing_to_compare(found, comparison.reference),
-        f"{len(found.runs)} runs: {len(comparison.arms)} arms, {len(comparison.conditions)} conditions, "
-        f"{comparison.seeds} seeds; {len(found.specs)} stages to train instead of {count}, the others are shared",
+        f"{count(len(found.runs), 'run')}: {count(len(comparison.arms), 'arm')}, "
+        f"{count(len(comparison.conditions), 'condition')}, {count(comparison.seeds, 'seed')}; "
+        f"{count(len(found.specs), 'stage')} to train instead of {sum(len(run.stages) for run in found.runs)}, "
+        "the others are shared",
         power(comparison.seeds, max(1, len(asked))),
     ]
     if timed:
         new = [spec for key, spec in found.specs.items() if not store.finished(key)]
         time = duration(_seconds(comparison, new, store.data))
-        lines.append(f"{len(new)} stages are not in the store yet: {time} in one process")
+        lines.append(f"not in the store yet: {count(len(new), 'stage')}, {time} in one process")
     for line in lines:
         say(console, line)
 
@@ -94,10 +98,10 @@ def nothing_to_compare(found: Survey, reference: str) -> list[str]:
 def power(seeds: int, comparisons: int) -> str:
     """What so many seeds can show at best."""
     if seeds < SEEDS:
-        return f"{seeds} seeds: values only; statements begin with {SEEDS} seeds"
-    needed = f"{seeds_needed(comparisons)} seeds are needed for {comparisons} comparisons"
-    found = f"with a spread of 1 point {detectable(1.0, seeds):.1f} points are found 4 times in 5"
-    return f"power: smallest p {smallest_p(seeds):.2g}, {needed}; {found}"
+        return f"{count(seeds, 'seed')}: values only; statements begin with {SEEDS} seeds"
+    needed = f"{seeds_needed(comparisons)} seeds are needed for {count(comparisons, 'comparison')}"
+    least = f"a difference of {detectable(1.0, seeds, comparisons):.1f} is shown 4 times in 5"
+    return f"power: smallest p {smallest_p(seeds):.2g}, {needed}; with a standard deviation of 1 point {least}"
 
 
 def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:
@@ -151,7 +155,7 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
         raise UserError(f"no run succeeded; the first one: {failed[0].error}")
     dropped = ledger.drop(store, folder, found)
     if dropped:
-        say(console, f"dropped the weights of {dropped} stages that nothing starts from; --keep keeps them")
+        say(console, f"dropped the weights of {count(dropped, 'stage')} that nothing starts from; --keep keeps them")
     return folder
 
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from sslkit.harness.arms import CONTROLS
 from sslkit.harness.frame import Results
 
 NOTE = (
-    "TFLOP: counted on a step, times the steps; 'in all' with the stages that the row starts from. "
-    "Equal finetune+: steps of finetune+ of this stage's TFLOP. Memory: the largest, of GPU tensors or of the process."
+    "sd: of top-1 over the seeds; worst seed: its number; parameters: of the student; images: seen in all steps; "
+    "TFLOP: counted on a step, times the steps; in all: with the stages that the row starts from; equal finetune+: "
+    "steps of finetune+ of this stage's TFLOP; seconds: of this stage, mean; memory: the largest, of GPU tensors or of "
+    "the process."
 )
 
 
@@ -36,11 +39,12 @@ def costs(results: Results) -> pd.DataFrame:
 def _counted(rows: dict[str, dict[str, Any]], row: str) -> dict[str, str]:
     """What `sslkit.harness.cost` counted, as words."""
     cost = rows.get(row)
-    control = next((c for name, c in rows.items() if name.split(",")[0] == "finetune+"), None)
+    shared = next((c for name, c in rows.items() if name.split(",")[0] == "finetune+"), None)
+    control = rows.get(f"finetune+, {row}", shared)
     if cost is None:
         return dict.fromkeys(("parameters", "steps", "images", "TFLOP", "in all", "equal finetune+"), "")
     flops = cost["flops"] * cost["steps"]
-    longer = f"{flops / control['flops']:.0f}" if control and not row.startswith("finetune") else ""
+    longer = f"{flops / control['flops']:.0f}" if control and row.partition(",")[0] not in CONTROLS else ""
     return {
         "parameters": short(cost["parameters"]),
         "steps": f"{cost['steps']}",

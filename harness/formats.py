@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sslkit.data.csv_files import cell
-from sslkit.harness.answers import answers, sentences
+from sslkit.harness.answers import answers, notes, sentences
 from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs
 from sslkit.harness.efficiency import worths
@@ -26,7 +27,17 @@ from sslkit.harness.runs import WIDE
 from sslkit.harness.tables import mixed, summary
 from sslkit.output import say, show
 
-LATEX = {"±": r"$\pm$", "≥": r"$\geq$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+LATEX: dict[str, int | str | None] = {
+    "±": r"$\pm$",
+    "≥": r"$\geq$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+SPECIAL: dict[str, int | str | None] = {letter: rf"\{letter}" for letter in "&%$#_{}"}  # to LaTeX, in a sentence
+SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+# what a line of 100 characters has room for; flags and failed come with what went wrong
+NARROW = ("row", "n", "top-1 %", "flags", "kept %", "right %", "difference", "95% interval", "wins", "says", "failed")
 Titled = tuple[str, pd.DataFrame]  # "" is the title of the main table
 
 
@@ -55,12 +66,12 @@ def text(folder: Path, form: str, delta: float = 1.0, style: str | None = None) 
     if form == "json":
         return _json(known, delta, style)
     tables, said = _shown(known, delta, style)
-    return _latex(tables) if form == "latex" else _markdown(tables, said)
+    return _latex(tables, said) if form == "latex" else _markdown(tables, said)
 
 
 def print_rich(folder: Path, delta: float, style: str | None, console: Console) -> None:
     """Print the tables and the sentences beneath them; arguments and errors are those of `text`."""
-    tables, said = _shown(results(folder), delta, style)
+    tables, said = _shown(results(folder), delta, style, NARROW)
     for title, frame in tables:
         if title:
             show(console, [_table(title, frame.drop(columns=["worst seed", "images"], errors="ignore"))])
@@ -70,19 +81,24 @@ def print_rich(folder: Path, delta: float, style: str | None, console: Console) 
     say(console, f"in {folder}")
 
 
-def _shown(known: Results, delta: float, style: str | None) -> tuple[list[Titled], list[str]]:
-    """The tables, and the sentences beneath them."""
+def _shown(
+    known: Results, delta: float, style: str | None, room: Sequence[str] | None = None
+) -> tuple[list[Titled], list[str]]:
+    """The tables, and the sentences beneath them.
+
+    Args:
+        room: columns that the main table has room for; None is all.
+    """
     papers = _papers(known, style)
     beneath = [PAPER, *sources()] if papers else []
     if style:
         return papers, beneath
     found = answers(known)
-    note = (
-        f"Differences from {known.reference} in points, averaged network at the last step; intervals of 95% over seeds "
-        "(t), and over seeds and images (resampled); p by sign flips, Holm."
-    )
-    tables = [("", summary(known, found, delta)), ("stability and cost", costs(known)), *papers]
-    return tables, [note, *sentences(found, delta), *map(str, worths(known)), *mixed(known), COST, *beneath]
+    frame = summary(known, found, delta)
+    columns = [name for name in frame if room is None or name in room]
+    tables = [("", frame), ("stability and cost", costs(known)), *papers]
+    said = [*sentences(found, delta), *map(str, worths(known)), *mixed(known), *notes(known, found, columns, delta)]
+    return tables, [*said, COST, *beneath]
 
 
 def _papers(known: Results, style: str | None) -> list[Titled]:
@@ -93,8 +109,10 @@ def _papers(known: Results, style: str | None) -> list[Titled]:
 def _json(known: Results, delta: float, style: str | None) -> str:
     found, papers = answers(known), _papers(known, style)
     shown = {name: known.about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
-    shown |= {"summary": _records(summary(known, found, delta)), "verdicts": sentences(found, delta)}
-    shown |= {"worth": list(map(str, worths(known))), "stability and cost": _records(costs(known))}
+    frame = summary(known, found, delta)
+    shown |= {"summary": _records(frame), "verdicts": sentences(found, delta), "worth": list(map(str, worths(known)))}
+    shown["notes"] = [*notes(known, found, frame.columns, delta), COST]
+    shown["stability and cost"] = _records(costs(known))
     shown |= {"paper": _records(papers[0][1]), "sources": sources()} if papers else {}
     shown |= {"rows": _records(known.frame)}
     finite = json.loads(json.dumps(shown), parse_constant=str)  # a part's option may be infinite; JSON has no word
@@ -106,12 +124,11 @@ def _csv(frame: pd.DataFrame) -> str:
     return str(frame.map(lambda value: cell(value) if isinstance(value, str) else value).to_csv(index=False))
 
 
-def _latex(tables: list[Titled]) -> str:
+def _latex(tables: list[Titled], said: list[str]) -> str:
     """With letters that LaTeX has no glyph for in its usual encoding as commands."""
-    made = "\n".join(str(frame.to_latex(index=False, escape=True)) for _, frame in tables)
-    for letter, command in LATEX.items():
-        made = made.replace(letter, command)
-    return "% \\usepackage{booktabs}\n" + made
+    made = [str(frame.to_latex(index=False, escape=True)).translate(str.maketrans(LATEX)) for _, frame in tables]
+    lines = [rf"{line.translate(str.maketrans(SPECIAL | LATEX))}\par" for line in said]
+    return "\n".join([r"% \usepackage{booktabs}", *made, r"{\footnotesize", *lines, "}"])
 
 
 def _markdown(tables: list[Titled], said: list[str]) -> str:
@@ -132,9 +149,8 @@ def _table(title: str, frame: pd.DataFrame) -> Table:
 def _group(condition: str, frame: pd.DataFrame) -> Table:
     """The rows of one condition, without the columns that a line of 100 characters has no room for."""
     shown = Table(title=escape(condition), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    names = ["row", "n", "top-1 %", "kept %", "right %", "difference", "95% interval", "wins", "says"]
-    for name in names + ["failed"] * ("failed" in frame):
-        words = name in ("row", "says", "failed")
+    for name in (name for name in NARROW if name in frame):
+        words = name in ("row", "flags", "says", "failed")
         shown.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     for line in frame.to_dict("records"):
         shown.add_row(*(escape(str(line[str(column.header)])) for column in shown.columns))

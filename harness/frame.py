@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from sslkit import checkpoint
 from sslkit.advice import trained_by
@@ -110,13 +111,19 @@ def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any]:
-    """(stages, images) bool: whether each stage's averaged network classifies each test image correctly."""
-    found = []
+def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any] | None:
+    """(stages, images) bool: whether each stage's averaged network classifies each test image correctly.
+
+    None where they have no test images in common, as those with `data.tune`, which depend on the seed.
+    """
+    found, label = [], None
     for key in keys:
         stored, _ = checkpoint.load(Path(runs) / "stages" / key / "predictions.safetensors")
-        known = stored["label"] >= 0
-        found.append((stored["averaged"].argmax(1) == stored["label"])[known].numpy())
+        label = stored["label"] if label is None else label
+        if not torch.equal(label, stored["label"]):
+            return None
+        known = label >= 0
+        found.append((stored["averaged"].argmax(1) == label)[known].numpy())
     return np.stack(found)
 
 

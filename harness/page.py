@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from sslkit.errors import UserError, one_line
 from sslkit.harness import figures
-from sslkit.harness.answers import Answer, answers, sentences
+from sslkit.harness.answers import Answer, answers, notes, sentences
 from sslkit.harness.cost_table import NOTE as COST
 from sslkit.harness.cost_table import costs
 from sslkit.harness.efficiency import worths
@@ -59,6 +59,8 @@ def page(folder: Path, delta: float = 1.0) -> str:
     """
     known = results(folder)
     about, found = known.about["comparison"], answers(known)
+    groups = list(_groups(known, found, delta))
+    columns = {name for group in groups for name in group.table}
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -68,8 +70,9 @@ def page(folder: Path, delta: float = 1.0) -> str:
         "about": about,
         "version": __version__,
         "verdicts": [*sentences(found, delta), *mixed(known)],
+        "notes": notes(known, found, columns, delta),
         "delta": delta,
-        "groups": list(_groups(known, found, delta)),
+        "groups": groups,
         "costs": costs(known),
         "cost_note": COST,
         "paper": paper(known) if known.about["study"] == "semi_vit" else None,

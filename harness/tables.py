@@ -10,6 +10,7 @@ from sslkit.harness.answers import Answer
 from sslkit.harness.frame import Results
 from sslkit.harness.statistics import seeds_needed, smallest_p, verdict
 from sslkit.harness.survey import Planned
+from sslkit.report import count
 
 NOT_YET = Planned.error
 
@@ -26,7 +27,7 @@ def summary(results: Results, found: list[Answer], delta: float = 1.0) -> pd.Dat
             "n": len(good),
             "top-1 %": _mean(good["top1"], group["error"]),
             "worst": f"{good['top1'].min():.1f}" if len(good) else "",
-            "flags": _flags(group["flags"]),
+            "flags": _flags(group.loc[group["error"] != NOT_YET, "flags"]),
             "kept %": _percent(good["coverage"]),
             "right %": _percent(good["precision"]),
             **_against(known.get((condition, row)), delta),
@@ -59,14 +60,14 @@ def _against(answer: Answer | None, delta: float) -> dict[str, str]:
     if answer is None:
         return empty
     if answer.found is None:
-        return empty | {"says": f"{answer.n} seeds: values only"}
-    d = answer.found
+        return empty | {"says": f"{count(answer.n, 'seed')}: values only"}
+    d, both = answer.found, answer.crossed
     few = f"≥ {smallest_p(d.n):.2g} ({seeds_needed(answer.comparisons)} seeds needed)" if answer.comparisons else ""
     return {
         "difference": f"{d.mean:+.1f}",
         "95% interval": _interval(d.low, d.high),
-        "seeds and images": _interval(*answer.resampled) if answer.resampled else "predictions are damaged",
-        "wins": f"{d.wins} of {d.n}",
+        "seeds and images": both if isinstance(both, str) else _interval(*both),
+        "wins": f"{d.wins} of {d.n}" + (f" ({d.ties} equal)" if d.ties else ""),
         "p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
         "says": verdict(d, delta),
     }

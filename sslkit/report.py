@@ -61,6 +61,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def count(n: int, thing: str) -> str:
+    """1 seed, 2 seeds."""
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
 def last_values(path: Path) -> dict[str, dict[str, float] | None]:
     """Loss terms, and quality of the pseudo-labels, as means over the last tenth of a stage's logged steps."""
     lines = _log(path)

@@ -94,7 +94,7 @@ class Folder(Dataset):
         inner = Counter(name for folder in folders.values() for name in class_names(self.dir / folder))
         shared = sorted(name for name, number in inner.items() if number > 1)
         if shared:
-            self._say(f"several classes hold folders called {first(shared)}; these are no classes, the outer folders are")
+            self._say(f"several classes hold folders called {first(shared)}; the outer folders are the classes")
 
     def _say(self, sentence: str) -> None:
         self.remarks = [*self.remarks, sentence]

@@ -108,6 +108,8 @@ def test_everything_of_the_comparison_is_on_the_page(store: Path, text: str) -> 
     for name in ("loss: supervised", "loss: unlabeled", "kept pseudo-labels"):
         assert names.count(name) == 2
     assert "Does" in seen.text
+    for note in sslkit("table", "--runs", store, "--format", "json").json["notes"]:
+        assert " ".join(note.split()) in seen.text
     assert "worth" in seen.text
     for cost in sslkit("table", "--runs", store, "--format", "json").json["stability and cost"]:
         assert f" {cost['parameters']} " in seen.text

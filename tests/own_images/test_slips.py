@@ -187,7 +187,8 @@ def test_a_pipe_that_is_called_as_an_image_is_named_and_not_waited_for(here: Pat
 
 
 def test_classes_that_may_lie_a_level_deeper_are_said(here: Path) -> None:
-    pictures(here / "d", [f"{year}/{name}/{i}.png" for year in (2023, 2024) for name in ("cat", "dog") for i in range(4)])
+    folders = [f"{year}/{name}" for year in (2023, 2024) for name in ("cat", "dog")]
+    pictures(here / "d", [f"{folder}/{i}.png" for folder in folders for i in range(4)])
     made = asked(here / "d")
     assert list(made.images.classes) == ["2023", "2024"]
     assert any("several classes hold folders called 'cat', 'dog'" in remark for remark in made.remarks)
