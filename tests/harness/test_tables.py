@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from sslkit import checkpoint
-from sslkit.harness import answers, compare, cost_table, tables
+from sslkit.harness import answers, compare, cost_table, formats, tables
 from sslkit.harness.frame import COLUMNS, Results, right
 
 DRAW = np.random.default_rng(11)
@@ -115,10 +115,8 @@ def test_a_reference_that_failed_leaves_values() -> None:
 
 
 def rendered(known: Results, form: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    from sslkit.harness.commands import in_format
-
-    monkeypatch.setattr(tables, "results", lambda _: known)
-    return " ".join(in_format(Path("gone"), form, 1.0, None).split())
+    monkeypatch.setattr(formats, "results", lambda _: known)
+    return " ".join(formats.text(Path("gone"), form).split())
 
 
 @pytest.mark.parametrize(("seeds", "skewed"), [(3, 89), (5, 88), (10, 89)])
