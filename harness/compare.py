@@ -153,9 +153,8 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
         how.work(comparison, todo, runs, how.jobs, how.plugins, how.keep, report)
     if len(failed) == len(entries):
         raise UserError(f"no run succeeded; the first one: {failed[0].error}")
-    dropped = ledger.drop(store, folder, found)
-    if dropped:
-        say(console, f"dropped the weights of {count(dropped, 'stage')} that nothing starts from; --keep keeps them")
+    if said := ledger.drop(store, folder, found):
+        say(console, said)
     return folder
 
 

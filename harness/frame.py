@@ -15,7 +15,7 @@ from sslkit.advice import trained_by
 from sslkit.errors import UserError, one_line
 from sslkit.harness.ledger import MARK, read
 from sslkit.harness.stability import flags, of_error
-from sslkit.harness.survey import Planned, planned, row_names
+from sslkit.harness.survey import Planned, row_names
 from sslkit.store import PathLike, read_json
 
 __all__ = ["MARK", "comparisons", "find", "load", "results", "right"]
@@ -61,7 +61,7 @@ def load(folder: PathLike) -> pd.DataFrame:
     Raises:
         UserError: no such comparison, or it is damaged, or all of its runs are.
     """
-    runs = planned(read(Path(folder))["runs"], Path(folder) / MARK)
+    runs = [Planned(**run) for run in read(Path(folder))["runs"]]
     names = row_names(runs)
     lines: dict[tuple[str, str, int], dict[str, Any]] = {}
     damaged = None
@@ -99,11 +99,11 @@ def _line(stage: Path, run: Planned) -> dict[str, Any] | None:
 def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
     scores, quality = result["networks"]["averaged"], result.get("pseudo_labels") or {}
     return {
-        "top1": 100 * scores["top1"],
-        **{name: scores[name] for name in ("macro_f1", "nll", "ece")},
-        **{name: quality.get(name) for name in ("coverage", "precision")},
-        "seconds": result["seconds"],
-        "memory": result.get("memory"),
+        "top1": 100 * +scores["top1"],
+        **{name: +scores[name] for name in ("macro_f1", "nll", "ece")},
+        **{name: _number(quality.get(name)) for name in ("coverage", "precision")},
+        "seconds": +result["seconds"],
+        "memory": _number(result.get("memory")),
         "flags": ", ".join(flags(stage)),
         "versions": trained_by(result),
         "key": stage.name,
@@ -111,10 +111,18 @@ def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _number(value: Any) -> Any:
+    """None or a number; `+` of anything else is a TypeError."""
+    return None if value is None else +value
+
+
 def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any] | None:
     """(stages, images) bool: whether each stage's averaged network classifies each test image correctly.
 
     None where they have no test images in common, as those with `data.tune`, which depend on the seed.
+
+    Raises:
+        UserError: predictions are damaged.
     """
     found, label = [], None
     for key in keys:

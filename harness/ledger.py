@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from sslkit.errors import UserError
 from sslkit.harness.arms import Comparison
-from sslkit.harness.survey import Planned, Survey, leaves, planned
-from sslkit.store import Store, is_done, read_json, write_json
+from sslkit.harness.cost import Cost
+from sslkit.harness.survey import Planned, Survey, leaves
+from sslkit.record import read_run
+from sslkit.store import Store, is_done, read_json, remove, unfinished, write_json
 
 MARK = "comparison.json"
 SCHEMA = 2
 KINDS = {
-    "comparison": dict, "runs": list, "study": str, "keep": bool, "differences": dict, "labeled": dict, "costs": dict,
-}  # fmt: skip
+    "comparison": Comparison,
+    "runs": list[Planned],
+    "study": str,
+    "keep": bool,
+    "differences": dict[str, dict[str, dict[str, list[Any]]]],
+    "labeled": dict[str, int],
+    "costs": dict[str, dict[str, Cost]],
+}
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -28,9 +36,31 @@ def read(folder: Path) -> dict[str, Any]:
     about = read_json(folder / MARK)
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
         raise UserError(f"{folder / MARK} is of another version; the same `sslkit compare` makes it anew")
-    if lost := [key for key, kind in KINDS.items() if not isinstance(about.get(key), kind)]:
+    lost = [key for key, kind in KINDS.items() if not fits(about.get(key), kind)]
+    if lost := lost or _strays(about):
         raise UserError(f"{folder / MARK} is damaged: {', '.join(lost)}; the same `sslkit compare` makes it anew")
     return about
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value read from JSON is of a type; a dataclass is a dict of all its fields."""
+    within = get_args(kind)
+    if is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        return isinstance(value, dict) and value.keys() == kinds.keys() and all(fits(value[k], kinds[k]) for k in kinds)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(fits(k, within[0]) and fits(v, within[1]) for k, v in value.items())
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(fits(v, within[0]) for v in value)
+    return kind is Any or type(value) in ((int, float) if kind is float else (kind,))
+
+
+def _strays(about: dict[str, Any]) -> list[str]:
+    """What does not agree with the comparison's plan."""
+    runs, arms = about["runs"], about["comparison"]["requests"]
+    unknown = not runs or any(run["arm"] not in arms.get(run["condition"], ()) for run in runs)
+    lost = about["comparison"]["conditions"].keys() - about["labeled"].keys()
+    return ["runs"] * unknown + ["labeled"] * bool(lost)
 
 
 def known(folder: Path) -> dict[str, Any]:
@@ -68,6 +98,7 @@ def begin(
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}") from None
+        remove(unfinished(folder))
         about = {"schema": SCHEMA, "comparison": asdict(comparison), "keep": keep, **more}
         write_json(folder / MARK, about | {"runs": [asdict(run) for run in runs]})
     return runs
@@ -84,8 +115,8 @@ def note(store: Store, folder: Path, done: Planned) -> None:
         write_json(folder / MARK, about)
 
 
-def drop(store: Store, folder: Path, found: Survey) -> int:
-    """Remove weights that nobody asked for and no stage starts from, if all runs are finished; how many files.
+def drop(store: Store, folder: Path, found: Survey) -> str:
+    """Remove weights that nobody asked for and no stage starts from, if all runs are finished; what is to be said.
 
     Kept are those of stages that others start from, so that an arm that is added later starts from the same
     weights, and all that runs by hand or comparisons with `--keep` refer to.
@@ -93,20 +124,24 @@ def drop(store: Store, folder: Path, found: Survey) -> int:
     with store.alone():
         about = read(folder)
         if about["keep"] or any(run["error"] for run in about["runs"]):
-            return 0
+            return ""
         wanted = {key for run in about["runs"] if not run["own"] for key in run["stages"].values()}
         ours = {run["run"] for run in about["runs"]}
         for other in _others(store, folder):
             ours |= {run["folder"] for run in other["runs"] if run["own"]}
             if other["keep"]:
                 wanted |= {key for run in other["runs"] for key in run["stages"].values()}
-        for file in store.root.glob("*/run.json"):
-            if file.parent.name not in ours:
-                wanted |= {*read_json(file)["stages"].values()}
+        for run in (file.parent for file in store.root.glob("*/run.json")):
+            if run.name not in ours:
+                try:
+                    wanted |= {*read_run(run)["stages"].values()}
+                except UserError:
+                    return f"all weights stay: what {run.name} refers to cannot be read"
         gone = [f for k in leaves(found) - wanted for f in (store.stages / k).glob("*.safetensors") if _weights(f)]
         for path in gone:
             path.unlink(missing_ok=True)
-    return len(gone)
+    words = f"dropped the weights of {len(gone)} stages that nothing starts from; --keep keeps them"
+    return words if gone else ""
 
 
 def _weights(path: Path) -> bool:
@@ -114,7 +149,7 @@ def _weights(path: Path) -> bool:
 
 
 def _finished(folder: Path) -> dict[tuple[str, str, int], Planned]:
-    runs = planned(known(folder).get("runs", []), folder / MARK)
+    runs = [Planned(**run) for run in known(folder).get("runs", ())]
     return {(run.arm, run.condition, run.seed): run for run in runs}
 
 

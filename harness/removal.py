@@ -12,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sslkit.errors import UserError
-from sslkit.harness.stored import KEY, Stages, Stored, StoredComparison, comparisons, runs, size
+from sslkit.harness.stored import Stages, Stored, StoredComparison, comparisons, runs, size
+from sslkit.record import KEY
 from sslkit.store import Store
 
 

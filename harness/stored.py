@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 from sslkit.errors import UserError
 from sslkit.harness.frame import MARK
+from sslkit.record import read_run
 from sslkit.report import read_results
 from sslkit.resolve import read_toml
 from sslkit.store import is_done, read_json
 
 FILES = ("run.json", "config.toml", "results.json", "split.json")
-KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,10 @@ def comparison(folder: Path) -> StoredComparison:
         told = read_json(folder / MARK)["runs"]
         names = [run.get("run") or run["folder"] for run in told]
         own = [name for name, run in zip(names, told, strict=True) if run["own"]]
-        return StoredComparison(folder.name, names, own, {key for run in told for key in run["stages"].values()})
+        stages = {key for run in told for key in run["stages"].values()}
+        if not all(isinstance(name, str) for name in (*names, *stages)):
+            raise TypeError
+        return StoredComparison(folder.name, names, own, stages)
     except UserError as error:
         return StoredComparison(folder.name, [], [], set(), str(error))
     except (KeyError, TypeError, AttributeError):
@@ -131,7 +133,7 @@ def comparison(folder: Path) -> StoredComparison:
 def stored(folder: Path, stages: Stages) -> Stored:
     """One run."""
     problems: list[str] = []
-    about = _tried(lambda: _about(folder), problems)
+    about = _tried(lambda: read_run(folder), problems)
     config = _tried(lambda: read_toml(folder / "config.toml"), problems)
     results = _tried(lambda: read_results(folder), problems) if is_done(folder) else {}
     mine: dict[str, str] = about.get("stages", {})
@@ -165,14 +167,6 @@ def _tried(read: Any, problems: list[str]) -> dict[str, Any]:
         problems.append(str(error))
         return {}
     return found
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    about = read_json(folder / "run.json")
-    named = about.get("stages") if isinstance(about, dict) else None
-    if not isinstance(named, dict) or not all(isinstance(n, str) and KEY.fullmatch(n) for n in named.values()):
-        raise UserError(f"{folder / 'run.json'} is damaged: it does not name the run's stages")
-    return about
 
 
 def _method(config: Mapping[str, Any], stages: Mapping[str, str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sslkit.config import Config
@@ -160,15 +159,3 @@ def _word(value: Any) -> str:
 def leaves(found: Survey) -> set[str]:
     """Keys of stages that no other stage of these runs starts from."""
     return found.specs.keys() - {spec.parent for spec in found.specs.values()}
-
-
-def planned(entries: list[dict[str, Any]], path: Path) -> list[Planned]:
-    """Runs as they were stored.
-
-    Raises:
-        UserError: of another version.
-    """
-    try:
-        return [Planned(**entry) for entry in entries]
-    except TypeError:
-        raise UserError(f"{path} is of another version; the same `sslkit compare` makes it anew") from None

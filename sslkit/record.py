@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +24,7 @@ from sslkit.resolve import to_toml
 from sslkit.spec import stamp
 from sslkit.store import read_json, write_json
 
+KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
 FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
 
 
@@ -44,11 +47,30 @@ def run_digest(prepared: Prepared) -> str:
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """What a run stored of itself.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    about = read_json(folder / "run.json")
+    named = about.get("stages") if isinstance(about, dict) else None
+    if not isinstance(named, dict) or not all(isinstance(n, str) and KEY.fullmatch(n) for n in named.values()):
+        raise UserError(f"{folder / 'run.json'} is damaged: it does not name the run's stages")
+    return about
+
+
 def machine_of(folder: Path, config: Config) -> Machine:
-    """What the unfinished run stored, else what is decided now."""
-    stored = folder / "run.json"
-    if stored.is_file():
-        machine = Machine(**read_json(stored)["machine"])
+    """What the unfinished run stored, else what is decided now.
+
+    Raises:
+        UserError: what it stored is damaged.
+    """
+    if (folder / "run.json").is_file():
+        try:
+            machine = Machine(**read_run(folder)["machine"])
+        except (KeyError, TypeError):
+            raise UserError(f"{folder / 'run.json'} is damaged: it does not name the run's machine") from None
         torch.set_num_threads(machine.threads)
         return machine
     return resolve_machine(config)
