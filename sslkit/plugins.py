@@ -1,4 +1,4 @@
-"""Plug-in files: executed when the command line names them, and known by their hash."""
+"""Plug-in files: executed when the command line names them, and known by the hash of what was executed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
+from weakref import WeakKeyDictionary
 
 from sslkit import registry
 from sslkit.errors import UserError, one_line
+
+_sources: WeakKeyDictionary[ModuleType, bytes] = WeakKeyDictionary()
+_hashes: dict[Path, str] = {}  # sha256 of plug-in files as they were executed
+
+
+def source_of(module: ModuleType) -> bytes:
+    """The file of a module as it was when it was first asked for: what is changed in it later is not what runs."""
+    if module not in _sources:
+        _sources[module] = Path(str(module.__file__)).read_bytes()
+    return _sources[module]
 
 
 def load_plugin(path: str | os.PathLike[str]) -> None:
@@ -31,9 +43,11 @@ def load_plugin(path: str | os.PathLike[str]) -> None:
     sys.modules[spec.name] = module
     try:
         with registry.collecting(file) as found:
-            spec.loader.exec_module(module)
+            _sources[module] = file.read_bytes()
+            exec(compile(_sources[module], file, "exec"), module.__dict__)  # no stored byte code, which may be older
             if not found:
                 raise UserError("it registers no part; decorate a class with @sslkit.register")
+        _hashes[file] = hashlib.sha256(_sources[module]).hexdigest()
     except (Exception, SystemExit) as error:
         del sys.modules[spec.name]
         reason = str(error) if isinstance(error, UserError) else one_line(error)
@@ -41,8 +55,8 @@ def load_plugin(path: str | os.PathLike[str]) -> None:
 
 
 def plugin_hashes() -> dict[str, str]:
-    """File -> sha256 of every plug-in file that was loaded."""
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in registry.plugins}
+    """File -> sha256 of every plug-in file that was loaded, as it was then."""
+    return {str(file): _hashes[file] for file in registry.plugins}
 
 
 def check_plugins(expected: Mapping[str, str]) -> None:

@@ -13,7 +13,6 @@ import sys
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from sslkit.data.normalizing import normalization
 from sslkit.data.splits import Split
 from sslkit.errors import UserError, unknown
 from sslkit.machine import Machine
+from sslkit.plugins import source_of
 from sslkit.randomness import key
 
 
@@ -172,7 +172,10 @@ def _described(section: str, part: Part) -> dict[str, Any]:
 
 
 def source_hash(cls: type) -> str:
-    """sha256 over the files of a class, of its bases, and of what their modules import from the same package."""
+    """sha256 over the files of a class, of its bases, and of what their modules import from the same package.
+
+    They are read once a process, as they are what it runs.
+    """
     root = cls.__module__.partition(".")[0]
     waiting, files = [base.__module__ for base in cls.__mro__], {}
     while waiting:
@@ -181,7 +184,7 @@ def source_hash(cls: type) -> str:
         own = name.partition(".")[0] in (root, "sslkit")
         if module is None or not own or name in files or not getattr(module, "__file__", None):
             continue
-        files[name] = Path(str(module.__file__)).read_bytes()
+        files[name] = source_of(module)
         for called, value in vars(module).items():
             if not called.startswith("__"):  # torch.compile leaves such names behind
                 waiting.append(value.__name__ if isinstance(value, types.ModuleType) else _home(value))

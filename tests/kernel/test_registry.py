@@ -18,6 +18,7 @@ from sslkit import registry
 from sslkit.cli import main
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin, plugin_hashes
+from sslkit.spec import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 Install = Callable[..., None]
@@ -124,6 +125,25 @@ def test_plugin_file_registers_once() -> None:
     assert entry.description == "Every image takes the place of its mirror image in the batch."
     assert "swap.py" in entry.origin
     assert [len(digest) for digest in plugin_hashes().values()] == [64]
+
+
+def test_a_plugin_file_is_known_by_what_was_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by what it was changed to since, which would be stored as what was not run."""
+    file = tmp_path / "part.py"
+    text = (PLUGINS / "swap.py").read_text()
+    file.write_text(text)
+    load_plugin(file)
+    known = plugin_hashes(), source_hash(registry.load("mixer", "swap"))
+    file.write_text(text + "x = 1\n")
+    assert (plugin_hashes(), source_hash(registry.load("mixer", "swap"))) == known
+    file.unlink()
+    assert (plugin_hashes(), source_hash(registry.load("mixer", "swap"))) == known
+    file.write_text(text + "x = 2\n")
+    monkeypatch.setattr(registry, "plugins", {})  # as in another process
+    load_plugin(file)
+    assert plugin_hashes() != known[0]
+    assert source_hash(registry.load("mixer", "swap")) != known[1]
+    assert sys.modules[registry.load("mixer", "swap").__module__].x == 2, "no byte code of the file as it was"
 
 
 @pytest.mark.parametrize(
