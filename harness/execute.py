@@ -90,7 +90,10 @@ def free(todo: Sequence[Planned], store: Store, busy: Collection[str]) -> Planne
 def one(planned: Planned, request: Flat, runs: PathLike, plugins: Sequence[PathLike], keep: bool) -> Planned:
     """The run with the name of its folder, or why there is none."""
     try:
-        found = run(request, runs=runs, plugins=plugins, keep=keep, console=Console(quiet=True))
+        name = planned.folder.rpartition("-")[0]
+        found = run(request, runs=runs, name=name, plugins=plugins, keep=keep, console=Console(quiet=True))
+        if {row["stage"]: row["key"] for row in found.results["stages"]} != planned.stages:
+            raise UserError("sources or machine are not those of the plan; the same command plans anew")
     except (Stopped, KeyboardInterrupt):
         raise
     except UserError as error:

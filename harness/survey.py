@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sslkit.config import Config
@@ -13,9 +15,9 @@ from sslkit.harness.matching import differences, unasked
 from sslkit.machine import Machine, resolve_machine
 from sslkit.pipeline import stages
 from sslkit.prepare import prepare
-from sslkit.record import run_digest, run_name
+from sslkit.record import read_run, run_digest, run_name
 from sslkit.spec import Spec
-from sslkit.store import Store
+from sslkit.store import Store, is_done
 
 
 @dataclass
@@ -63,11 +65,30 @@ def survey(comparison: Comparison, store: Store) -> Survey:
         prepared = prepare(comparison.request(arm, condition, seed), store.data)
         made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
         keys = {label: spec.key for label, spec in made.items()}
-        folder = store.run_folder(run_name(prepared.config), run_digest(prepared), again=False).name
+        folder = _folder(store, run_name(prepared.config), run_digest(prepared), keys)
         found.specs |= {spec.key: spec for spec in made.values()}
         found.runs.append(Planned(arm, condition, seed, folder, keys))
     _check(comparison, found)
     return found
+
+
+def _folder(store: Store, name: str, digest: str, keys: dict[str, str]) -> str:
+    """Name of a run's folder: the first that is free, or has these stages.
+
+    A run by hand with other threads, or of other sources, may have the usual one, or one that has lost a stage since.
+    """
+    folder, number = store.run_folder(name, digest, again=False), 1
+    while (folder / "run.json").is_file() and not _is_of(folder, store, keys):
+        number += 1
+        folder = store.run_folder(f"{name[:70]}-{number}", digest, again=False)
+    return folder.name
+
+
+def _is_of(folder: Path, store: Store, keys: dict[str, str]) -> bool:
+    with contextlib.suppress(UserError):  # a damaged one is left alone
+        whole = not is_done(folder) or all(map(store.finished, keys.values()))
+        return whole and read_run(folder)["stages"] == keys
+    return False
 
 
 def decided(config: Config) -> Machine:

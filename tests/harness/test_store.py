@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslkit import checkpoint, pipeline
+from sslkit import checkpoint, pipeline, spec
 from sslkit.engine import Engine
 from sslkit.errors import Stopped
 from sslkit.harness import load
@@ -129,6 +129,29 @@ def test_what_was_run_by_hand_keeps_its_weights() -> None:
     assert all(weights().values())
 
 
+def test_a_run_by_hand_with_other_threads_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stages are not those of the comparison, which are trained beside it."""
+    run = sslkit("run", *SMALL, "--threads", "2", "--control", "--algo", "fixmatch", "--json").json
+    trained = counted(monkeypatch)
+    made = compare("--algo", "fixmatch", "--seeds", 2)
+    assert made.code == 0, made.err
+    assert len(trained) == 6
+    assert not load(folder())["error"].any()
+    assert compare("--algo", "fixmatch", "--seeds", 2).out == made.out
+    assert len(trained) == 6
+    assert run["run"] not in {done["run"] for done in read_json(folder() / "comparison.json")["runs"]}
+
+
+def test_stages_of_other_sources_are_trained_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare("--algo", "fixmatch", "--seeds", 1)
+    original = spec.source_hash
+    monkeypatch.setattr(spec, "source_hash", lambda cls: original(cls)[::-1])
+    trained = counted(monkeypatch)
+    assert compare("--algo", "fixmatch", "--seeds", 1).code == 0
+    assert len(trained) == 3
+    assert not load(folder())["error"].any()
+
+
 def test_what_another_comparison_keeps_stays() -> None:
     compare("--algo", "fixmatch", "--seeds", 1, "--keep")
     compare("--algo", "fixmatch,flexmatch", "--seeds", 1, "--name", "more")
@@ -150,13 +173,18 @@ def test_torn_logs_and_missing_configurations_stop_no_table() -> None:
     assert_refused(sslkit("predict", Path("runs", done["run"]), "--test"), "dropped")
 
 
-def test_a_stage_that_is_gone_is_a_cell() -> None:
+def test_a_stage_that_is_gone_is_a_cell_and_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
     compare("--algo", "fixmatch", "--seeds", 2)
     key = read_json(folder() / "comparison.json")["runs"][0]["stages"]["semi"]
     shutil.rmtree(Path("runs", "stages", key))
     shown = {line["row"]: line for line in sslkit("table", "--format", "json").json["summary"]}
     assert shown["fixmatch"]["n"] == 1
     assert "is not in the store any more" in shown["fixmatch"]["failed"]
+    trained = counted(monkeypatch)
+    assert compare("--algo", "fixmatch", "--seeds", 2).code == 0
+    assert trained == ["semi"]
+    assert sslkit("table", "--format", "csv").out.count("\n") == 7
+    assert not load(folder())["error"].any()
 
 
 def test_a_comparison_of_another_version() -> None:
