@@ -106,11 +106,12 @@ def compare_command(
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
     for plugin in plugins:
         load_plugin(plugin)
-    groups = {option: split(lists[option]) for option in CONDITIONS if lists[option]}
+    given = {option: split(text) for option, text in lists.items() if text is not None}
+    groups = {option: given[option] for option in CONDITIONS if option in given}
     base = dict(map(parse_set, sets)) | {"threads": threads}
-    words = Words(base, varied(lists, vary), groups, study, scale, seeds, reference, config, equal_compute)
+    words = Words(base, varied(given, vary), groups, study, scale, seeds, reference, config, equal_compute)
     name = name or words.name
-    said, work = Console(stderr=True), parse(cluster) if cluster else execute
+    said, work = Console(stderr=True), execute if cluster is None else parse(cluster)
     with read_once():
         made, found = comparison(words, runs, name)
         introduce(made, found, runs, said, timed=dry_run)
@@ -169,19 +170,19 @@ def writable(out: str | None) -> Path | None:
     return path
 
 
-def split(text: str | None) -> list[str]:
+def split(text: str) -> list[str]:
     """`a,b` -> ["a", "b"].
 
     Raises:
         UserError: an empty name.
     """
-    words = [word.strip() for word in (text or "").split(",")]
+    words = [word.strip() for word in text.split(",")]
     if not all(words) or len(set(words)) < len(words):
         raise UserError(f"{text!r} must be different names with commas between")
     return words
 
 
-def varied(lists: Mapping[str, str | None], vary: Sequence[str]) -> dict[str, list[Any]]:
+def varied(lists: Mapping[str, list[str]], vary: Sequence[str]) -> dict[str, list[Any]]:
     """Key -> the values that make arms.
 
     Args:
@@ -191,7 +192,7 @@ def varied(lists: Mapping[str, str | None], vary: Sequence[str]) -> dict[str, li
     Raises:
         UserError: a key stands twice.
     """
-    found: dict[str, list[Any]] = {key: split(lists[option]) for option, key in ARMS.items() if lists[option]}
+    found: dict[str, list[Any]] = {key: lists[option] for option, key in ARMS.items() if option in lists}
     for key, chosen in map(values, vary):
         if key in found:
             raise UserError(f"{key} is varied twice; give all of its values at once")
@@ -207,4 +208,7 @@ def values(text: str) -> tuple[str, list[Any]]:
     if not equals or not key.strip():
         raise UserError(f"--vary wants KEY=V1,V2, as in --vary labeler.tau=0.5,0.7, got {text!r}")
     (full,) = named({key.strip(): ""})
-    return full, [parse_set(f"{key}={word}")[1] for word in split(rest)]
+    found = [parse_set(f"{key}={word}")[1] for word in split(rest)]
+    if any(value in found[:i] for i, value in enumerate(found)):
+        raise UserError(f"--vary {text}: two of the values are equal")
+    return full, found

@@ -150,7 +150,7 @@ def find(runs: PathLike, name: str | None) -> Path:
     chosen = [folder for folder in known if name is None or folder.name.startswith(name)]
     if not chosen:
         among = f"; there are {', '.join(f.name for f in known)}" if known else ""
-        raise UserError(f"no comparison {name or ''!r} in {runs}{among}")
+        raise UserError(f"no comparison {'' if name is None else f'{name!r} '}in {runs}{among}")
     if name is not None and len(chosen) > 1 and name not in (f.name for f in chosen):
         raise UserError(f"{name!r} begins the names of {', '.join(f.name for f in chosen)}")
     return next((f for f in chosen if f.name == name), chosen[-1])
