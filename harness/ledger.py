@@ -129,8 +129,7 @@ def drop(store: Store, folder: Path, found: Survey) -> str:
         ours = {run["run"] for run in about["runs"]}
         for other in _others(store, folder):
             ours |= {run["folder"] for run in other["runs"] if run["own"]}
-            if other["keep"]:
-                wanted |= {key for run in other["runs"] for key in run["stages"].values()}
+            wanted |= _needed(other)
         for run in (file.parent for file in store.root.glob("*/run.json")):
             if run.name not in ours:
                 try:
@@ -142,6 +141,13 @@ def drop(store: Store, folder: Path, found: Survey) -> str:
             path.unlink(missing_ok=True)
     words = f"dropped the weights of {len(gone)} stages that nothing starts from; --keep keeps them"
     return words if gone else ""
+
+
+def _needed(other: dict[str, Any]) -> set[str]:
+    """Keys of stages whose weights another comparison keeps: all, or those that a later stage of a run starts from."""
+    runs = [list(run["stages"].items()) for run in other["runs"]]
+    started = {key for stages in runs for label, key in stages[:-1] if label != "finetune+"}
+    return {key for stages in runs for _, key in stages} if other["keep"] else started
 
 
 def _weights(path: Path) -> bool:

@@ -161,6 +161,17 @@ def test_what_another_comparison_keeps_stays() -> None:
     assert not Path("runs", "stages", flexmatch["stages"]["semi"], "weights.safetensors").exists()
 
 
+def test_what_another_comparison_starts_from_stays() -> None:
+    decay = ("--set", "eval.decay=0.9")  # auto would follow the longer stage
+    compare("--algo", "fixmatch", "--seeds", 1, *decay)
+    assert weights() == {"finetune": True, "finetune+": False, "semi": False}
+    made = compare("--set", "stages=finetune", "--seeds", 1, "--name", "more", *decay)
+    assert made.code == 0, made.err
+    more = read_json(next(Path("runs").glob("more-*")) / "comparison.json")["runs"][0]["stages"]
+    assert more["finetune"] == read_json(folder() / "comparison.json")["runs"][0]["stages"]["finetune"]
+    assert weights()["finetune"]
+
+
 def test_torn_logs_and_missing_configurations_stop_no_table() -> None:
     compare("--algo", "fixmatch", "--seeds", 1)
     table = sslkit("table").out
