@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -57,7 +60,8 @@ def _in_turn(todo: list[Planned], calls: Calls, store: Store, jobs: int) -> Iter
 
 def _side_by_side(todo: list[Planned], calls: Calls, store: Store, jobs: int) -> Iterator[Planned]:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),)) as pool:
+    jobs = max(1, min(jobs, len(todo)))
+    with ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),)) as pool, _passing_on():
         busy: dict[Future[Planned], Planned] = {}
         try:
             while todo or busy:
@@ -76,6 +80,25 @@ def _side_by_side(todo: list[Planned], calls: Calls, store: Store, jobs: int) ->
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _passing_on() -> Iterator[None]:
+    """While entered, a SIGTERM stops the workers, too, as Ctrl-C does by itself: each saves its stage."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def free(todo: Sequence[Planned], store: Store, busy: Collection[str]) -> Planned | None:

@@ -235,9 +235,9 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" not in made.err
 
 
-def process(*arguments: object) -> subprocess.Popen[bytes]:
+def process(*arguments: object, steps: int = 40) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "sslkit", "compare", *SMALL, "--seeds", "4", *map(str, arguments)]
-    command += ["--set", "semi.steps=40", "--algo", "fixmatch,flexmatch"]
+    command += ["--set", f"semi.steps={steps}", "--algo", "fixmatch,flexmatch"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -268,6 +268,19 @@ def test_three_kills_change_nothing() -> None:
     assert process("--runs", "killed", "--jobs", 2).wait() == 0
     assert csv("killed") == csv("whole")
     assert before.items() <= finished("killed").items(), "no finished stage was trained again"
+
+
+@pytest.mark.slow
+def test_a_scheduler_stops_the_workers_too() -> None:
+    """Its SIGTERM reaches the first process only."""
+    running = process("--runs", "stopped", "--jobs", 2, steps=100_000)
+    deadline, logs = time.monotonic() + 240, [Path()]
+    while len(logs) < 2 and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        logs = [log for log in Path("stopped/stages").glob(".*/metrics.jsonl") if log.read_text().count("\n") > 2]
+    running.terminate()
+    assert running.wait(timeout=120) == 130
+    assert all(list(log.parent.glob("checkpoint-*")) for log in logs)
 
 
 @pytest.mark.slow
