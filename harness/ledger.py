@@ -12,6 +12,7 @@ from sslkit.harness.arms import Comparison
 from sslkit.harness.cost import Cost
 from sslkit.harness.survey import Planned, Survey, leaves
 from sslkit.record import read_run
+from sslkit.report import count
 from sslkit.store import Store, is_done, read_json, remove, unfinished, write_json
 
 MARK = "comparison.json"
@@ -139,7 +140,7 @@ def drop(store: Store, folder: Path, found: Survey) -> str:
         gone = [f for k in leaves(found) - wanted for f in (store.stages / k).glob("*.safetensors") if _weights(f)]
         for path in gone:
             path.unlink(missing_ok=True)
-    words = f"dropped the weights of {len(gone)} stages that nothing starts from; --keep keeps them"
+    words = f"dropped the weights of {count(len(gone), 'stage')} that nothing starts from; --keep keeps them"
     return words if gone else ""
 
 
