@@ -111,7 +111,7 @@ def compare_command(
     base = dict(map(parse_set, sets)) | {"threads": threads}
     words = Words(base, varied(given, vary), groups, study, scale, seeds, reference, config, equal_compute)
     name = name or words.name
-    said, work = Console(stderr=True), execute if cluster is None else parse(cluster)
+    said, work = Console(stderr=True, emoji=False), execute if cluster is None else parse(cluster)
     with read_once():
         made, found = comparison(words, runs, name)
         introduce(made, found, runs, said, timed=dry_run)

@@ -58,7 +58,7 @@ def text(folder: Path, form: str, delta: float = 1.0, style: str | None = None) 
         return page(folder, delta)
     if form == "rich":
         file = io.StringIO()
-        print_rich(folder, delta, style, Console(file=file, width=WIDE))
+        print_rich(folder, delta, style, Console(file=file, width=WIDE, emoji=False))
         return file.getvalue()
     known = results(folder)
     if form == "csv":

@@ -178,7 +178,7 @@ def print_table(names: list[str], rows: list[list[str]]) -> None:
 
 def console() -> Console:
     """As wide as the window; what goes to a file is not folded."""
-    return Console() if sys.stdout.isatty() else Console(width=WIDE)
+    return Console(emoji=False) if sys.stdout.isatty() else Console(width=WIDE, emoji=False)
 
 
 def shown(text: str) -> str:

@@ -139,7 +139,7 @@ def run(
     """
     began = time.perf_counter()
     with ranks.group():
-        console = (console or Console(stderr=True)) if ranks.leads() else Console(quiet=True)
+        console = (console or Console(stderr=True, emoji=False)) if ranks.leads() else Console(quiet=True)
         for plugin in plugins:
             load_plugin(plugin)
         asked = layers(recipe, config, {**(request or {}), **keys})

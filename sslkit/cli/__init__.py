@@ -107,7 +107,7 @@ def run_command(
     if show_config:
         show_configuration(request, recipe, config, plugins, as_json)
         return
-    progress = Console(stderr=True)
+    progress = Console(stderr=True, emoji=False)
     found = pipeline.run(
         request,
         recipe=recipe,
@@ -143,7 +143,7 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
         return
     from sslkit.report import results_table
 
-    console = Console()
+    console = Console(emoji=False)
     show(console, results_table(results))
     say(console, f"in {folder}")
 

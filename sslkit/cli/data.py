@@ -29,9 +29,9 @@ def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bo
 
     request = dict(map(parse_set, sets)) | {DATA_KEYS[k]: v for k, v in flags.items() if v is not None}
     request |= {"data.name": named_data(data)} | ({} if seed is None else {"seed": seed})
-    with Console(stderr=True).status("looking at every image"):
+    with Console(stderr=True, emoji=False).status("looking at every image"):
         found = data_report(request)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    show(Console(), tables(found))
+    show(Console(emoji=False), tables(found))

@@ -76,7 +76,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right" if name == "confidence" else "left", overflow="fold")
     for row in errors:
         table.add_row(*(Text(row[name]) for name in ("file", "label", "class")), f"{row['confidence']:.3f}")
-    Console().print(table, highlight=False)
+    Console(emoji=False).print(table, highlight=False)
 
 
 @click.command("audit")

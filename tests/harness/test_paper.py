@@ -103,14 +103,14 @@ def test_other_comparisons_have_the_papers_table_on_demand() -> None:
 @pytest.mark.parametrize("form", ["csv", "markdown", "rich", "latex"])
 def test_hostile_names_are_harmless(form: str) -> None:
     Path("mine.toml").write_text(
-        'reference = "finetune+"\n[arms."=1+1 | [red]x[/red] <b>"]\nalgo = "fixmatch"\n[quick]\nseeds = 1\n'
+        'reference = "finetune+"\n[arms."=1+1 | [red]:car:x[/red] <b>"]\nalgo = "fixmatch"\n[quick]\nseeds = 1\n'
     )
     made = sslkit("compare", "--study", "mine.toml", *SMALL, "--format", form)
     assert made.code == 0, made.err
     if form == "csv":
-        assert "'=1+1 | [red]x[/red] <b>" in made.out
+        assert "'=1+1 | [red]:car:x[/red] <b>" in made.out
     elif form == "markdown":
-        assert "=1+1 \\| [red]x[/red] &lt;b>" in made.out
+        assert "=1+1 \\| [red]:car:x[/red] &lt;b>" in made.out
     else:
-        assert "[red]x[/red]" in made.out
+        assert "[red]:car:x[/red]" in made.out
         assert "\\[" not in made.out

@@ -184,11 +184,11 @@ def test_what_cannot_be_compared(root: Path) -> None:
 
 
 def test_hostile_names_are_printed_as_they_are(root: Path) -> None:
-    name = "[red]x[bold]\x1b[31m"
+    name = "[red]:car:x[bold]\x1b[31m"
     (root / named(root, "hand-fixmatch")).rename(root / name)
     config = root / name / "config.toml"
     config.write_text(config.read_text().replace('name = "digits"', 'name = "[bold]\\u001b[2J"'))
     printed = sslkit("runs", "--runs", root).out
-    assert "[red]x[bold]" in printed
+    assert "[red]:car:x[bold]" in printed
     assert " [bold]" in printed
     assert "\x1b" not in printed
