@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslkit import checkpoint, pipeline, spec
+from sslkit import checkpoint, pipeline, registry, spec
 from sslkit.engine import Engine
 from sslkit.errors import Stopped
 from sslkit.harness import load
@@ -207,7 +207,7 @@ def test_a_comparison_of_another_version() -> None:
     assert sslkit("table").code == 0
 
 
-def test_a_missing_plug_in_is_one_line() -> None:
+def test_a_missing_plug_in_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("soft.py").write_text(
         '"""Kept by confidence."""\nfrom sslkit import register\n'
         "from sslkit.contracts import PseudoLabeler, PseudoLabels\n\n\n"
@@ -219,8 +219,9 @@ def test_a_missing_plug_in_is_one_line() -> None:
     arguments = ["--algo", "fixmatch", "--labeler", "soft", "--seeds", 1]
     assert compare(*arguments, "--plugin", "soft.py").code == 0
     Path("soft.py").unlink()
+    monkeypatch.setattr(registry, "plugins", {})  # as in another process
     assert sslkit("table").code == 0
-    assert_refused(compare(*arguments, "--plugin", "soft.py"), "soft.py")
+    assert_refused(compare(*arguments, "--plugin", "soft.py"), "no plug-in file 'soft.py'")
 
 
 def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
