@@ -18,7 +18,6 @@ from sslkit.harness.statistics import (
     differ,
     holm,
     seeds_needed,
-    smallest_p,
     trust,
     verdict,
 )
@@ -96,7 +95,7 @@ def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
         if d.p_adjusted is not None:
             p = f", p = {d.p_adjusted:.2g}"
         elif a.comparisons:
-            p = f", p ≥ {smallest_p(d.n):.2g}: {seeds_needed(a.comparisons)} seeds needed"
+            p = f", no p of 5% below {seeds_needed(a.comparisons)} seeds"
         said.append(
             f"{a.condition}: {a.row} - {a.reference} = {d.mean:+.1f} points "
             f"(95% interval {d.low:+.1f} to {d.high:+.1f}, n = {d.n}{p}): {verdict(d, delta)}."
@@ -109,7 +108,7 @@ def notes(results: Results, found: list[Answer], columns: Collection[str], delta
     seeds, declared = [a.n for a in found if a.found], max((a.comparisons for a in found), default=0)
     told = {
         "top-1 %": "averaged network at the last step, mean ± sd over n seeds",
-        "worst": "seed",
+        "worst": "top-1 of the worst seed",
         "flags": "what went wrong in training, in how many seeds",
         "kept %": "pseudo-labels that were kept at the end",
         "right %": "of these the right ones",
@@ -122,7 +121,9 @@ def notes(results: Results, found: list[Answer], columns: Collection[str], delta
     said = ["; ".join(f"{name}: {words}" for name, words in told.items() if name in columns) + "."]
     if not seeds:
         return said
-    beside = "Shown, opposite: the 95% interval lies above, below 0, and"
-    surer = f"p is at most 0.05; where no p can be, so does Student's interval of 1 - 5%/{declared} (Bonferroni)"
+    beside = "Shown, opposite: the 95% interval lies above, below 0, and p is at most 0.05"
+    surer = (
+        f"where so few seeds can have no such p, the interval of 1 - 5%/{max(1, declared)} (Bonferroni) lies there, too"
+    )
     rest = f"Equivalent: the 95% interval lies within ±{delta:g}. Not shown is no proof of equality"
-    return [*said, f"{beside} {surer}. {rest}.", trust(min(seeds))]
+    return [*said, f"{beside}; {surer}. {rest}.", trust(min(seeds))]

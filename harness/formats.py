@@ -24,6 +24,7 @@ from sslkit.harness.frame import Results, results
 from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.runs import WIDE
+from sslkit.harness.studies import asked
 from sslkit.harness.tables import mixed, summary
 from sslkit.output import say, show
 
@@ -97,8 +98,9 @@ def _shown(
     frame = summary(known, found, delta)
     columns = [name for name in frame if room is None or name in room]
     tables = [("", frame), ("stability and cost", costs(known)), *papers]
-    said = [*sentences(found, delta), *map(str, worths(known)), *mixed(known), *notes(known, found, columns, delta)]
-    return tables, [*said, COST, *beneath]
+    question, claim = asked(known.about["study"])
+    said = [*filter(None, (question, *sentences(found, delta), claim)), *map(str, worths(known)), *mixed(known)]
+    return tables, [*said, *notes(known, found, columns, delta), COST, *beneath]
 
 
 def _papers(known: Results, style: str | None) -> list[Titled]:
@@ -110,6 +112,7 @@ def _json(known: Results, delta: float, style: str | None) -> str:
     found, papers = answers(known), _papers(known, style)
     shown = {name: known.about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
     frame = summary(known, found, delta)
+    shown["question"], shown["claim"] = asked(known.about["study"])
     shown |= {"summary": _records(frame), "verdicts": sentences(found, delta), "worth": list(map(str, worths(known)))}
     shown["notes"] = [*notes(known, found, frame.columns, delta), COST]
     shown["stability and cost"] = _records(costs(known))

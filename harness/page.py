@@ -28,6 +28,7 @@ from sslkit.harness.paper import NOTE as PAPER
 from sslkit.harness.paper import paper, sources
 from sslkit.harness.samples import Samples, samples
 from sslkit.harness.statistics import Difference
+from sslkit.harness.studies import asked
 from sslkit.harness.tables import mixed, summary
 from sslkit.report import read_results
 from sslkit.store import read_json
@@ -59,6 +60,7 @@ def page(folder: Path, delta: float = 1.0) -> str:
     """
     known = results(folder)
     about, found = known.about["comparison"], answers(known)
+    question, claim = asked(known.about["study"])
     groups = list(_groups(known, found, delta))
     columns = {name for group in groups for name in group.table}
     environment = Environment(
@@ -70,6 +72,8 @@ def page(folder: Path, delta: float = 1.0) -> str:
         "about": about,
         "version": __version__,
         "verdicts": [*sentences(found, delta), *mixed(known)],
+        "question": question,
+        "claim": claim,
         "notes": notes(known, found, columns, delta),
         "delta": delta,
         "groups": groups,

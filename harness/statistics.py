@@ -155,7 +155,7 @@ def trust(n: int) -> str:
     """How often intervals of so many seeds hold the truth, for the note of a table."""
     held = SKEWED[max(seeds for seeds in SKEWED if seeds <= n)]
     words = f"95 of 100 hold the truth where differences are about normal, {held} where they are strongly skewed"
-    return f"Of simulated intervals of differences {words} (n = {n})."
+    return f"Simulated: of such intervals {words} (n = {n})."
 
 
 def verdict(found: Difference, delta: float = 1.0) -> str:

@@ -1,6 +1,7 @@
 """Studies: comparisons with a question, arms and sizes, one TOML file each; `sslkit compare --study NAME`.
 
-A file has `question`, `reference`, a table `[arms.NAME]` with the keys that make each arm, and a table for each scale:
+A file has `question`, `reference`, perhaps `claim` (what was published on the question), a table `[arms.NAME]` with the
+keys that make each arm, and a table for each scale:
 
     [quick]
     seeds = 8
@@ -98,6 +99,16 @@ def abouts() -> Iterator[dict[str, str]]:
         yield {"name": name, "question": str(told.get("question", "")), "scales": scales, "origin": origin}
 
 
+def asked(name: str) -> tuple[str, str]:
+    """Question and claim of a study, for its tables; "" where it has none, or the file is gone."""
+    try:
+        told = _read(name, studies().get(name) or Path(name))
+    except UserError:
+        return "", ""
+    question, claim = (" ".join(str(told.get(key, "")).split()) for key in ("question", "claim"))
+    return question, claim and f"Published: {claim}"
+
+
 def read_study(name: str, scale: str) -> Study:
     """A study by its name, or from a file of one's own.
 
@@ -109,8 +120,9 @@ def read_study(name: str, scale: str) -> Study:
     if path.suffix != ".toml":
         raise unknown("study", name, known, see="sslkit list studies")
     told, where = _read(name, path), f"study {path}"
-    lost = [key for key, value in told.items() if key not in ("question", "reference") and not isinstance(value, dict)]
-    _known(where, lost, ("question", "reference", "[arms.NAME]", "[quick]", "[small]", "[paper]"))
+    words = ("question", "claim", "reference")
+    lost = [key for key, value in told.items() if key not in words and not isinstance(value, dict)]
+    _known(where, lost, (*words, "[arms.NAME]", "[quick]", "[small]", "[paper]"))
     arms, here = told.get("arms"), f"{where}, [{scale}]"
     if not arms or not all(isinstance(keys, dict) for keys in arms.values()):
         raise UserError(f"{where} has no table [arms.NAME]")

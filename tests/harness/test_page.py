@@ -35,6 +35,7 @@ CLASSES = [SCRIPT, "{{ 7*7 }}", "<img src=x onerror=window.hacked=2>"]
 ARMS = [f'" onmouseover="window.hacked=3 {SCRIPT}', "$\\frac{ [bold] " + "w" * 300]
 STUDY = f"""
 question = "Does {SCRIPT} hold?"
+claim = "{SCRIPT} holds"
 [arms.{json.dumps(ARMS[0])}]
 algo = "fixmatch"
 [arms.{json.dumps(ARMS[1])}]
@@ -107,7 +108,8 @@ def test_everything_of_the_comparison_is_on_the_page(store: Path, text: str) -> 
     assert sum(name.startswith("Accuracy against labels") for name in names) == 1
     for name in ("loss: supervised", "loss: unlabeled", "kept pseudo-labels"):
         assert names.count(name) == 2
-    assert "Does" in seen.text
+    assert f"Does {SCRIPT} hold?" in seen.text
+    assert f"Published: {SCRIPT} holds" in seen.text
     for note in sslkit("table", "--runs", store, "--format", "json").json["notes"]:
         assert " ".join(note.split()) in seen.text
     assert "worth" in seen.text

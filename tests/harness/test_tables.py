@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from scipy import stats
 
 from sslkit import checkpoint
-from sslkit.harness import answers, compare, cost_table, formats, tables
+from sslkit.harness import answers, compare, cost_table, formats, studies, tables
 from sslkit.harness.frame import COLUMNS, Results, right
+from sslkit.harness.paper import FILE
 
 DRAW = np.random.default_rng(11)
 ROWS = ("finetune", "finetune+", "a", "b", "c")
@@ -151,7 +153,7 @@ def test_a_note_explains_the_columns_that_are_there(monkeypatch: pytest.MonkeyPa
 
 
 def test_where_no_p_can_be_a_sentence_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "n = 3, p ≥ 0.25: 7 seeds needed)" in rendered(made_up(drawn(3, 1)), "rich", monkeypatch)
+    assert "n = 3, no p of 5% below 7 seeds)" in rendered(made_up(drawn(3, 1)), "rich", monkeypatch)
 
 
 def test_flags_are_columns_and_counted_among_the_runs_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,3 +216,24 @@ def test_the_power_line() -> None:
     assert compare.power(1, 1) == "1 seed: values only; statements begin with 3 seeds"
     assert "6 seeds are needed for 1 comparison;" in compare.power(8, 1)
     assert "with a standard deviation of 1 point a difference of 1.9 is shown 4 times in 5" in compare.power(8, 4)
+
+
+@pytest.mark.parametrize("form", ["rich", "markdown", "latex", "json"])
+def test_what_was_published_stands_beside_the_verdicts(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = rendered(made_up(drawn(3, 1), study="cnn_vs_vit"), form, monkeypatch)
+    assert "is the gain of semi-vit one of transformers" in text.lower()
+    assert "Published: both gain" in text
+    assert "Published" not in rendered(made_up(drawn(3, 1)), form, monkeypatch)
+    assert "Published" not in rendered(made_up(drawn(3, 1), study="gone.toml"), form, monkeypatch)
+
+
+def test_claims_of_studies_are_differences_of_published_values() -> None:
+    """Every figure in their words is one of the paper's table, or the difference of two of a model."""
+    told = tomllib.loads(FILE.read_text("utf-8"))["rows"]
+    pairs = itertools.product(told, told, ("1%", "10%"))
+    gains = {f"{abs(a[c] - b[c]):.1f}" for a, b, c in pairs if a["model"] == b["model"] and c in a and c in b}
+    values = {f"{row[c]:.1f}" for row in told for c in ("1%", "10%") if c in row}
+    for name in ("semi_vit", "scaling", "label_efficiency", "mixers", "pretraining", "cnn_vs_vit"):
+        figures = re.findall(r"\d+\.\d", studies.asked(name)[1])
+        assert figures
+        assert set(figures) <= gains | values, name
