@@ -78,7 +78,7 @@ def begin(
     """Store the plan, with what an earlier call finished; the runs as they stand.
 
     Args:
-        keep: weights stay after the end.
+        keep: weights stay after the end, also of a later call.
         more: what else is told of the comparison.
 
     Raises:
@@ -100,6 +100,7 @@ def begin(
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}") from None
         remove(unfinished(folder))
+        keep = keep or known(folder).get("keep", False)
         about = {"schema": SCHEMA, "comparison": asdict(comparison), "keep": keep, **more}
         write_json(folder / MARK, about | {"runs": [asdict(run) for run in runs]})
     return runs

@@ -106,6 +106,8 @@ def test_dropped_weights_come_back_the_same() -> None:
         theirs, _ = checkpoint.load(Path("kept", *file.parts[1:]))
         assert all(np.array_equal(mine[name], theirs[name]) for name in theirs)
     assert not [p for p in Path("runs/stages").glob(".*") if p.is_dir()]
+    compare("--algo", "fixmatch", "--seeds", 1)
+    assert all(weights().values()), "what was kept once stays"
 
 
 def test_a_parent_without_weights_is_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
