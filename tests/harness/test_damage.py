@@ -46,6 +46,7 @@ def put(*keys: Any, value: Any) -> Change:
         place.pop(keys[-1]) if value is None else place.__setitem__(keys[-1], value)
         return told
 
+    change.__name__ = f"{'.'.join(map(str, keys))}={value!r}"  # names the test, alike in every process
     return change
 
 
@@ -68,7 +69,6 @@ def put(*keys: Any, value: Any) -> Change:
         (put("labeled", value={}), "labeled"),
         (put("costs", "4/class", value={"fixmatch": {}}), "costs"),
     ],
-    ids=str,
 )
 def test_a_foreign_comparison_is_one_line(tmp_path: Path, made: Path, change: Change, lost: str) -> None:
     mark = named(made, "compare")
@@ -116,7 +116,6 @@ def test_where_references_are_unknown_all_weights_stay(root: Path, text: str) ->
         put("pseudo_labels", value=3),
         put("networks", value=3),
     ],
-    ids=str,
 )
 def test_a_foreign_result_is_a_cell(root: Path, change: Change) -> None:
     run = read_json(root / named(root, "compare") / "comparison.json")["runs"][0]
