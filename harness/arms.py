@@ -178,13 +178,20 @@ def _match(
         return {"finetune": arms[head] | {"stages": str(first["stages"]).removesuffix(",semi")}}
     made = {}
     for label, own in resolved.items():
-        other = {k: first[k] for k in own if k in first and first[k] != own[k] and k not in varied and _shared(k)}
+        keys = (k for k in own if k in first and not _asked(k, varied) and _shared(k))
+        other = {k: first[k] for k in keys if first[k] != own[k]}
         if other:
             said = ", ".join(f"{key} {own[key]} -> {value}" for key, value in other.items())
             remark = f"{label}: matched to {head}: {said}"
             remarks.extend([remark] if remark not in remarks else [])
         made[label] = arms[label] | {key: "auto" if value is None else value for key, value in other.items()}
     return made
+
+
+def _asked(key: str, varied: Collection[str]) -> bool:
+    """Whether arms are asked to differ in a key; the steps of a stage follow from its epochs or images."""
+    stage, _, name = key.partition(".")
+    return key in varied or (name == "steps" and any(f"{stage}.{other}" in varied for other in ("epochs", "images")))
 
 
 def _shared(key: str) -> bool:

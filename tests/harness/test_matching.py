@@ -107,3 +107,10 @@ def test_controls_that_arms_do_not_share_are_rows_of_their_own() -> None:
     assert names == {"slow", "fast", "finetune, slow", "finetune, fast", "finetune+, slow", "finetune+, fast"}
     shared = of({"a": {"algo": "fixmatch"}, "b": {"algo": "flexmatch"}})
     assert set(row_names(survey(shared, Store("runs")).runs).values()) == {"a", "b", "finetune", "finetune+"}
+
+
+def test_steps_that_follow_from_epochs_asked_for_are_not_matched() -> None:
+    made = of({"short": {"algo": "fixmatch"}, "long": {"algo": "fixmatch", "semi.epochs": 1}})
+    assert not any("semi.steps" in remark for remark in made.remarks)
+    found = survey(made, Store("runs"))
+    assert len({spec.training["steps"] for spec in found.specs.values() if spec.stage == "semi"}) == 2
