@@ -115,7 +115,7 @@ def notes(results: Results, found: list[Answer], columns: Collection[str], delta
         "difference": f"from {results.reference} in points, mean over the seeds that both have",
         "95% interval": "over seeds (Student)",
         "seeds and images": "95% interval where the test images might be others, too",
-        "wins": "seeds on which the row is better",
+        "wins": "seeds on which the row is better (=: equal)",
         "p": f"sign flips, adjusted for {count(declared, 'comparison')} (Holm)",
     }
     said = ["; ".join(f"{name}: {words}" for name, words in told.items() if name in columns) + "."]

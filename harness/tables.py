@@ -67,7 +67,7 @@ def _against(answer: Answer | None, delta: float) -> dict[str, str]:
         "difference": f"{d.mean:+.1f}",
         "95% interval": _interval(d.low, d.high),
         "seeds and images": both if isinstance(both, str) else _interval(*both),
-        "wins": f"{d.wins} of {d.n}" + (f" ({d.ties} equal)" if d.ties else ""),
+        "wins": f"{d.wins} of {d.n}" + (f" ({d.ties} =)" if d.ties else ""),
         "p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
         "says": verdict(d, delta),
     }

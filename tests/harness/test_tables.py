@@ -83,7 +83,7 @@ def expected(top1: dict[tuple[str, str, int], float]) -> dict[tuple[str, str], d
         sure = adjusted[place] <= 0.05 if place in adjusted else wide[0] > 0 or wide[1] < 0
         says = "equivalent within ±1" if low > -1 and high < 1 else "not shown"
         says = "shown" if sure and low > 0 else "opposite" if sure and high < 0 else says
-        ties = f" ({d.count(0)} equal)" if d.count(0) else ""
+        ties = f" ({d.count(0)} =)" if d.count(0) else ""
         found[place] = {
             "difference": f"{np.mean(d):+.1f}", "95% interval": f"{low:+.1f} to {high:+.1f}", "says": says,
             "wins": f"{sum(x > 0 for x in d)} of {len(d)}{ties}",
