@@ -248,7 +248,7 @@ def _build(cls: type, flat: Flat, prefix: str, made: Mapping[str, Any]) -> Any:
     for key, value in flat.items():
         head, _, tail = key.partition(".")
         if head not in hints or is_dataclass(hints[head]) != bool(tail):
-            raise unknown("key", prefix + key, _all_keys())
+            raise unknown("key", prefix + key, _all_keys(made))
         if tail:
             nested.setdefault(head, {})[tail] = value
         else:
@@ -267,9 +267,9 @@ def _under(default: Any, inner: Flat) -> Flat:
     return flatten(default()) | inner if default is not dataclasses.MISSING else inner
 
 
-def _all_keys() -> list[str]:
-    empty = Part("")
-    return list(flatten(Config(empty, empty, empty, empty, empty, empty)))
+def _all_keys(made: Mapping[str, Any]) -> list[str]:
+    parts: dict[str, Any] = {section: made.get(section) or Part("") for section in PARTS}
+    return list(flatten(Config(**parts)))
 
 
 def coerce(key: str, value: Any, hint: Any) -> Any:

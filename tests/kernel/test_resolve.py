@@ -104,6 +104,7 @@ REFUSED = [
     ({"x": 1}, "unknown key 'x'"),
     ({"": 1}, "unknown key ''"),
     ({"labeler.taux": 0.5}, "'labeler.tau'"),
+    ({"labler.tau": 0.5}, "did you mean 'labeler.tau'"),
     ({"algo.teacher": "x"}, "algo.teacher"),
     ({"algo.setup": "x"}, "algo.setup"),
     ({"semi.lr": "abc"}, "semi.lr must be a number, got 'abc'"),
