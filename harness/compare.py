@@ -63,14 +63,15 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
         for arm in arms
         if arm != comparison.reference and arm.partition(",")[0] not in CONTROLS
     ]
+    single = sum(len(run.stages) for run in found.runs)
+    shared = f" instead of {single}, the others are shared" if single > len(found.specs) else ""
     lines = [
         *comparison.remarks,
         *sentences(distinct(found, comparison.reference)),
         *nothing_to_compare(found, comparison.reference),
         f"{count(len(found.runs), 'run')}: {count(len(comparison.arms), 'arm')}, "
         f"{count(len(comparison.conditions), 'condition')}, {count(comparison.seeds, 'seed')}; "
-        f"{count(len(found.specs), 'stage')} to train instead of {sum(len(run.stages) for run in found.runs)}, "
-        "the others are shared",
+        f"{count(len(found.specs), 'stage')} to train{shared}",
         power(comparison.seeds, max(1, len(asked))),
     ]
     if timed:

@@ -195,7 +195,7 @@ def test_names_are_whole_in_a_narrow_window_and_in_a_pipe(monkeypatch: pytest.Mo
 def test_a_dry_run_trains_nothing() -> None:
     made = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run")
     assert made.code == 0, made.err
-    assert "8 runs: 1 arm, 1 condition, 8 seeds" in made.err
+    assert "8 runs: 1 arm, 1 condition, 8 seeds; 24 stages to train\n" in made.err
     assert "power: smallest p 0.0078, 6 seeds are needed for 1 comparison;" in made.err
     longer = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run", "--equal-compute")
     assert "needed for 1 comparison;" in longer.err, "nobody asked about the control of equal compute"
