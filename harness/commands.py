@@ -101,7 +101,8 @@ def compare_command(
     from sslkit.prepare import read_once
     from sslkit.resolve import parse_set
 
-    place = writable(out)
+    form = "json" if as_json else form
+    place = writable(out, form)
     if jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
     for plugin in plugins:
@@ -117,7 +118,7 @@ def compare_command(
         introduce(made, found, runs, said, timed=dry_run)
     if not dry_run:
         how = Options(name, study or "", jobs, keep, plugins, work)
-        show(compare(made, found, runs, said, how), "json" if as_json else form, delta, place)
+        show(compare(made, found, runs, said, how), form, delta, place)
 
 
 @click.command("table")
@@ -136,7 +137,8 @@ def table_command(
     """Print the table of a comparison again, from stored runs; without NAME of the newest. html is a whole page."""
     from sslkit.harness.frame import find
 
-    show(find(runs, name), "json" if as_json else form, delta, writable(out), style)
+    form = "json" if as_json else form
+    show(find(runs, name), form, delta, writable(out, form), style)
 
 
 def show(folder: Path, form: str | None, delta: float, out: Path | None, style: str | None = None) -> None:
@@ -156,17 +158,19 @@ def show(folder: Path, form: str | None, delta: float, out: Path | None, style: 
     click.echo(out)
 
 
-def writable(out: str | None) -> Path | None:
+def writable(out: str | None, form: str | None) -> Path | None:
     """The file of `--out`, before anything is trained for it.
 
     Raises:
-        UserError: it cannot be written to.
+        UserError: it cannot be written to, or its end and `--format` say no format.
     """
     if out is None:
         return None
     path = Path(out)
     if path.is_dir() or not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise UserError(f"--out {out}: it must be the name of a file in a folder that can be written to")
+    if form is None and path.suffix and path.suffix.lower() not in FORMATS.values():
+        raise UserError(f"--out {out}: it must end in {', '.join(FORMATS.values())}, or give --format")
     return path
 
 

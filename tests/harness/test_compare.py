@@ -231,6 +231,7 @@ def test_two_processes_give_what_one_gives() -> None:
         (["--labels", "40000/class"], "wants 40000 images"),
         (["--config", "gone.toml"], "gone.toml"),
         (["--set", "time=100"], "arms would differ"),
+        (["--out", "page.pdf"], "--out page.pdf: it must end in .txt, .md"),
         (["--delta", "-1"], "--delta must be points"),
         (["--delta", "nan"], "--delta must be points"),
         (["--algo", "fixmatch", "--vary", "algo=flexmatch"], "algo.name is varied twice"),

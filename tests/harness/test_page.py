@@ -234,7 +234,7 @@ def test_damaged_runs_and_stages_are_no_end(store: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("t.csv", "csv"), ("t.md", "markdown"), ("t.tex", "latex"), ("t.json", "json"), ("t.dat", "rich")],
+    [("t.csv", "csv"), ("t.md", "markdown"), ("t.tex", "latex"), ("t.json", "json"), ("t.txt", "rich"), ("t", "rich")],
 )
 def test_a_file_holds_what_is_printed(store: Path, tmp_path: Path, name: str, form: str) -> None:
     file = tmp_path / name
