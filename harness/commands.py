@@ -21,7 +21,7 @@ FORMATS = {"rich": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "j
 ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name", "mixer": "mixer.name"}
 
 form = click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the end of --out's name, else rich]"
+    "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the end of --out's name, rich without one]"
 )
 out = click.option("--out", metavar="FILE", help="Write it to this file, which is replaced, and not to the screen.")
 as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")

@@ -125,6 +125,9 @@ def diff_command(a: str, b: str, root: str, as_json: bool) -> None:
         told, show = of_stores(Path(a), Path(b)), print_stores
     else:
         places = [Path(root, name) if Path(root, name).is_dir() else Path(name) for name in (a, b)]
+        for name, place in zip((a, b), places, strict=True):
+            if not place.is_dir():
+                raise UserError(f"no run {name!r} in {root}; `sslkit runs ls --runs {root}` lists them")
         told, show = of_runs(*places), print_difference
     if as_json:
         click.echo(json.dumps(told, indent=1))

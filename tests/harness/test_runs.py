@@ -152,6 +152,11 @@ def test_the_difference_of_two_runs(root: Path) -> None:
     assert "the configurations are equal" in same
 
 
+def test_the_difference_to_a_run_that_is_not_there(root: Path) -> None:
+    made = sslkit("runs", "diff", named(root, "hand-fixmatch"), "gone", "--runs", root)
+    assert_refused(made, f"no run 'gone' in {root}", "sslkit runs")
+
+
 def test_the_difference_of_two_stores(made: Path, root: Path) -> None:
     gone, changed, damaged = (named(root, f"hand-{name}") for name in ("fixmatch", "mean_teacher", "supervised"))
     finished = {name for name, entry in listed(made).items() if entry["state"] == "finished"}
