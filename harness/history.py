@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from sslkit.log import EVERY
 from sslkit.progress import KEPT
 from sslkit.store import PathLike
 
@@ -34,18 +36,45 @@ def history(frame: pd.DataFrame, runs: PathLike) -> pd.DataFrame:
         for condition, row, seed, key in stages.itertuples(index=False)
         for line in logged(Path(runs) / "stages" / key / "metrics.jsonl")
         for quantity, value in line.items()
-        if quantity not in LEFT_OUT and _is_number(value) and _is_number(line.get("step"))
+        if quantity not in LEFT_OUT and _is_number(value)
     ]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
 def logged(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a log."""
+    """The lines of a log, each of `EVERY` steps: those that an interruption cut are put together again."""
+    cut: list[dict[str, Any]] = []
+    for line in _lines(path):
+        cut.append(line)
+        if line["step"] % EVERY == 0:
+            yield _together(cut)
+            cut = []
+    if cut:
+        yield _together(cut)
+
+
+def _together(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """One line of the means over all of their steps; other values are the last ones."""
+    if len(lines) == 1:
+        return lines[0]
+    begin = (lines[-1]["step"] - 1) // EVERY * EVERY
+    ends = [begin, *(line["step"] for line in lines)]
+    steps = [end - start for start, end in pairwise(ends)]
+    whole = dict(item for line in lines for item in line.items())
+    for name in whole.keys() - {*KEPT}:
+        known = [(line[name], n) for line, n in zip(lines, steps, strict=True) if _is_number(line.get(name))]
+        if known and sum(n for _, n in known) > 0:
+            whole[name] = sum(value * n for value, n in known) / sum(n for _, n in known)
+    return whole
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of the file that say their step."""
     with contextlib.suppress(OSError):
         for text in path.read_text("utf-8", "replace").splitlines():
             with contextlib.suppress(ValueError):
                 line = json.loads(text)
-                if isinstance(line, dict):
+                if isinstance(line, dict) and _is_number(line.get("step")):
                     yield line
 
 

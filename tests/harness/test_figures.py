@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from sslkit.harness.figures import COLOURS, INK, POINTS, _look, curves, label_efficiency, paired_differences, svg
-from sslkit.harness.history import history
+from sslkit.harness.history import history, logged
 
 HOSTILE = ["<script>alert(1)</script>", "$\\frac{$", "_hidden", 'a & "b"', "x" * 200, "名前"]
 ROWS = ["finetune+", *HOSTILE]
@@ -163,3 +163,21 @@ def test_logs_become_a_long_frame(tmp_path: Path) -> None:
         (20, "val_top1"): 0.7,
     }  # fmt: skip
     assert set(found["row"]) == {"a"}
+
+
+def test_a_log_that_was_cut_by_interruptions_is_the_same_as_one_that_was_not(tmp_path: Path) -> None:
+    values = [float(i * i % 7) for i in range(25)]
+
+    def lines(ends: list[int]) -> list[dict[str, Any]]:
+        means = ((end, values[begin:end]) for begin, end in zip([0, *ends], ends, strict=False))
+        (tmp_path / "log").write_text(
+            "".join(json.dumps({"step": end, "lr": 1 / end, "loss": sum(v) / len(v)}) + "\n" for end, v in means)
+        )
+        return list(logged(tmp_path / "log"))
+
+    whole = lines([10, 20, 25])
+    assert [line["step"] for line in whole] == [10, 20, 25]
+    for cut in ([3, 10, 20, 25], [10, 13, 17, 20, 25], [1, 9, 10, 12, 20, 21, 25]):
+        found = lines(cut)
+        assert [(line["step"], line["lr"]) for line in found] == [(line["step"], line["lr"]) for line in whole]
+        assert [line["loss"] for line in found] == pytest.approx([line["loss"] for line in whole])
