@@ -65,9 +65,10 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
     ]
     single = sum(len(run.stages) for run in found.runs)
     shared = f" instead of {single}, the others are shared" if single > len(found.specs) else ""
+    apart = sentences(distinct(found, comparison.reference))
     lines = [
         *comparison.remarks,
-        *sentences(distinct(found, comparison.reference)),
+        *(["what rows differ in, as reference -> row:", *apart] if apart else []),
         *nothing_to_compare(found, comparison.reference),
         f"{count(len(found.runs), 'run')}: {count(len(comparison.arms), 'arm')}, "
         f"{count(len(comparison.conditions), 'condition')}, {count(comparison.seeds, 'seed')}; "
@@ -100,9 +101,10 @@ def power(seeds: int, comparisons: int) -> str:
     """What so many seeds can show at best."""
     if seeds < SEEDS:
         return f"{count(seeds, 'seed')}: values only; statements begin with {SEEDS} seeds"
-    needed = f"{seeds_needed(comparisons)} seeds are needed for {count(comparisons, 'comparison')}"
-    least = f"a difference of {detectable(1.0, seeds, comparisons):.1f} is shown 4 times in 5"
-    return f"power: smallest p {smallest_p(seeds):.2g}, {needed}; with a standard deviation of 1 point {least}"
+    needed = f"5% in {count(comparisons, 'comparison')} takes {seeds_needed(comparisons)} seeds"
+    least = f"one of {detectable(1.0, seeds, comparisons):.1f} is shown 4 times in 5"
+    reachable = f"power: with {count(seeds, 'seed')} p is {smallest_p(seeds):.2g} at least; {needed}"
+    return f"{reachable}; where differences have a standard deviation of 1 point, {least}"
 
 
 def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:

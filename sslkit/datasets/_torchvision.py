@@ -24,7 +24,8 @@ class TorchvisionSet(Dataset):
         self.dir = Path(dir).expanduser()
         self.download = download
         if not dir:
-            raise UserError(f"this data set needs its folder: --data-dir DIR, which holds {_list(self.needs)}")
+            name = type(self).__module__.rpartition(".")[2]
+            raise UserError(f"{name} needs its folder: --data-dir DIR, which holds {_list(self.needs)}")
 
     @abstractmethod
     def read(self) -> tuple[list[str], Raw, Raw]: ...

@@ -20,7 +20,7 @@ class Imagenet(Dataset):
     def __init__(self, *, dir: str = "") -> None:
         self.dir = Path(dir).expanduser()
         if not dir:
-            raise UserError(f"this data set needs its folder: --data-dir DIR, with {LAYOUT}")
+            raise UserError(f"imagenet needs its folder: --data-dir DIR, with {LAYOUT}")
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         return class_folders(self.dir, "train", "val", LAYOUT)

@@ -196,9 +196,9 @@ def test_a_dry_run_trains_nothing() -> None:
     made = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run")
     assert made.code == 0, made.err
     assert "8 runs: 1 arm, 1 condition, 8 seeds; 24 stages to train\n" in made.err
-    assert "power: smallest p 0.0078, 6 seeds are needed for 1 comparison;" in made.err
+    assert "power: with 8 seeds p is 0.0078 at least; 5% in 1 comparison takes 6 seeds;" in made.err
     longer = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run", "--equal-compute")
-    assert "needed for 1 comparison;" in longer.err, "nobody asked about the control of equal compute"
+    assert "5% in 1 comparison takes" in longer.err, "nobody asked about the control of equal compute"
     assert "not in the store yet: 24 stages, " in made.err
     assert not Path("runs").exists()
 

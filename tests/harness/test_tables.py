@@ -214,8 +214,8 @@ def test_one_of_a_thing_is_no_plural(n: int, words: str) -> None:
 
 def test_the_power_line() -> None:
     assert compare.power(1, 1) == "1 seed: values only; statements begin with 3 seeds"
-    assert "6 seeds are needed for 1 comparison;" in compare.power(8, 1)
-    assert "with a standard deviation of 1 point a difference of 1.9 is shown 4 times in 5" in compare.power(8, 4)
+    assert "5% in 1 comparison takes 6 seeds;" in compare.power(8, 1)
+    assert "have a standard deviation of 1 point, one of 1.9 is shown 4 times in 5" in compare.power(8, 4)
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "latex", "json"])
