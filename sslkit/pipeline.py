@@ -253,7 +253,6 @@ def _train(
                 if ranks.leads():
                     stamped = result | {"versions": versions()}
                     write_json(work / "result.json", stamped | last_values(work / "metrics.jsonl"))
-                    remove(work.glob("checkpoint-*"))
         found = read_json(store.stages / key / "result.json")
         rows.append({"stage": stage.label, "method": stage.method, "key": key, "new": work is not None, **found})
     return rows

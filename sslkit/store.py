@@ -75,7 +75,7 @@ class Store:
     def working(self, key: str, waiting: Callable[[], None], weights: bool = False) -> Iterator[Path | None]:
         """The working folder of a stage, held alone; None if another process finished the stage meanwhile.
 
-        The folder is published when the block ends without an error.
+        The folder is published, without its checkpoints, when the block ends without an error.
 
         Args:
             waiting: called once when another process holds the stage; then it is waited for.
@@ -102,6 +102,7 @@ class Store:
             remove(unfinished(folder))
             ready = (folder / "result.json").is_file()  # killed just before it was published
             yield None if ready else folder
+            remove(folder.glob("checkpoint-*"))
             if done:
                 os.replace(folder / WEIGHTS, done / WEIGHTS)
                 shutil.rmtree(folder)
