@@ -56,7 +56,7 @@ class Folder(Dataset):
         for name, files in zip(classes, inside, strict=True):
             if not files:
                 raise UserError(f"{self.dir / folders[name]} holds no image; remove or fill it")
-        self._nested(folders)
+        self._nested([folders[name] for name in classes], inside)
         heaps = [files_below(self.dir, name, self._left) for name in layout.unlabelled]
         raw = self._raw(inside, sum(heaps, self._loose(layout.train)))
         if not len(raw.images):
@@ -89,9 +89,12 @@ class Folder(Dataset):
         self._say(f"{said}, {int((label >= 0).sum())} labelled in {part}")
         return classes, Raw(raw.images, label, root=self.dir)
 
-    def _nested(self, folders: dict[str, str]) -> None:
+    def _nested(self, folders: list[str], inside: list[list[str]]) -> None:
         """Says so where the classes may lie a level deeper, as in 2023/cat and 2024/cat."""
-        inner = Counter(name for folder in folders.values() for name in class_names(self.dir / folder))
+        inner: Counter[str] = Counter()
+        for folder, files in zip(folders, inside, strict=True):
+            below = (file[len(folder) + 1 :].partition("/") for file in files)
+            inner.update({name for name, slash, _ in below if slash})
         shared = sorted(name for name, number in inner.items() if number > 1)
         if shared:
             self._say(f"several classes hold folders called {first(shared)}; the outer folders are the classes")

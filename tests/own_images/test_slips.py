@@ -186,6 +186,12 @@ def test_a_pipe_that_is_called_as_an_image_is_named_and_not_waited_for(here: Pat
     assert any("1 of 9 images cannot be read" in remark for remark in made.remarks)
 
 
+def test_a_link_to_nowhere_inside_a_class_that_is_no_image_is_left_alone(here: Path) -> None:
+    pictures(here / "d", [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(4)])
+    (here / "d/cat/more").symlink_to("/nowhere")
+    assert counts(asked(here / "d")) == {"cat": 4, "dog": 4}
+
+
 def test_classes_that_may_lie_a_level_deeper_are_said(here: Path) -> None:
     folders = [f"{year}/{name}" for year in (2023, 2024) for name in ("cat", "dog")]
     pictures(here / "d", [f"{folder}/{i}.png" for folder in folders for i in range(4)])
