@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sslkit.errors import UserError
-from sslkit.harness.arms import CONTROLS
+from sslkit.harness.arms import CONTROLS, is_control
 from sslkit.harness.frame import Results, right
 from sslkit.harness.statistics import (
     SEEDS,
@@ -51,7 +51,7 @@ def answers(results: Results) -> list[Answer]:
         rows = [str(row) for row in group["row"].unique()]
         pairs += [(str(condition), row, _reference(row, rows, results.reference)) for row in rows]
     pairs = [(condition, row, reference) for condition, row, reference in pairs if reference not in ("", row)]
-    asked = [row.partition(",")[0] not in CONTROLS for _, row, _ in pairs]
+    asked = [not is_control(row) for _, row, _ in pairs]
     declared = max(1, sum(asked))
     made = [_answer(results, *pair, declared if test else 0) for pair, test in zip(pairs, asked, strict=True)]
     tested = [i for i, answer in enumerate(made) if answer.found and answer.found.p is not None]

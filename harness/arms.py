@@ -126,9 +126,14 @@ def _plain(name: str) -> str:
     return name
 
 
+def is_control(row: str) -> bool:
+    """Whether a row is finetune or finetune+, or such a one of an arm of its own, as in `finetune+, a`."""
+    return row.partition(",")[0] in CONTROLS
+
+
 def _arm(label: str) -> str:
     """A name for an arm, which no row of another has."""
-    if not label.strip() or label.partition(",")[0] in CONTROLS or label in STAGES:
+    if not label.strip() or is_control(label) or label in STAGES:
         taken = ", ".join(dict.fromkeys((*CONTROLS, *STAGES)))
         raise UserError(f"no arm can be called {label!r}: {taken} are other rows, and stages; call it otherwise")
     return _plain(label)

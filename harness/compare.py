@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sslkit.errors import UserError
 from sslkit.harness import ledger
-from sslkit.harness.arms import CONTROLS, Comparison
+from sslkit.harness.arms import Comparison, is_control
 from sslkit.harness.cost import costs
 from sslkit.harness.execute import execute
 from sslkit.harness.statistics import SEEDS, detectable, seeds_needed, smallest_p
@@ -61,7 +61,7 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
         (condition, arm)
         for condition, arms in comparison.requests.items()
         for arm in arms
-        if arm != comparison.reference and arm.partition(",")[0] not in CONTROLS
+        if arm != comparison.reference and not is_control(arm)
     ]
     single = sum(len(run.stages) for run in found.runs)
     shared = f" instead of {single}, the others are shared" if single > len(found.specs) else ""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from sslkit.harness.arms import CONTROLS
+from sslkit.harness.arms import is_control
 from sslkit.harness.frame import Results
 
 NOTE = (
@@ -44,7 +44,7 @@ def _counted(rows: dict[str, dict[str, Any]], row: str) -> dict[str, str]:
     if cost is None:
         return dict.fromkeys(("parameters", "steps", "images", "TFLOP", "in all", "equal finetune+"), "")
     flops = cost["flops"] * cost["steps"]
-    longer = f"{flops / control['flops']:.0f}" if control and row.partition(",")[0] not in CONTROLS else ""
+    longer = f"{flops / control['flops']:.0f}" if control and not is_control(row) else ""
     return {
         "parameters": short(cost["parameters"]),
         "steps": f"{cost['steps']}",

@@ -63,8 +63,9 @@ def _together(lines: list[dict[str, Any]]) -> dict[str, Any]:
     whole = dict(item for line in lines for item in line.items())
     for name in whole.keys() - {*KEPT}:
         known = [(line[name], n) for line, n in zip(lines, steps, strict=True) if _is_number(line.get(name))]
-        if known and sum(n for _, n in known) > 0:
-            whole[name] = sum(value * n for value, n in known) / sum(n for _, n in known)
+        total = sum(n for _, n in known)
+        if total > 0:
+            whole[name] = sum(value * n for value, n in known) / total
     return whole
 
 

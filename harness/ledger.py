@@ -86,7 +86,8 @@ def begin(
     """
     store.prepare()
     with store.alone():
-        before = _finished(folder)
+        earlier = known(folder)
+        before = {(run.arm, run.condition, run.seed): run for run in (Planned(**r) for r in earlier.get("runs", ()))}
         theirs = {run["folder"] for other in _others(store, folder) for run in other["runs"] if run["own"]}
         runs = []
         for run in found.runs:
@@ -100,7 +101,7 @@ def begin(
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}") from None
         remove(unfinished(folder))
-        keep = keep or known(folder).get("keep", False)
+        keep = keep or earlier.get("keep", False)
         about = {"schema": SCHEMA, "comparison": asdict(comparison), "keep": keep, **more}
         write_json(folder / MARK, about | {"runs": [asdict(run) for run in runs]})
     return runs
@@ -154,11 +155,6 @@ def _needed(other: dict[str, Any]) -> set[str]:
 
 def _weights(path: Path) -> bool:
     return path.name in ("weights.safetensors", "best.safetensors")
-
-
-def _finished(folder: Path) -> dict[tuple[str, str, int], Planned]:
-    runs = [Planned(**run) for run in known(folder).get("runs", ())]
-    return {(run.arm, run.condition, run.seed): run for run in runs}
 
 
 def _others(store: Store, folder: Path) -> list[dict[str, Any]]:

@@ -155,8 +155,9 @@ def resolve(
         if cls is not None:
             argument(PARTS[section], names[section], cls)
     trained = pretrains or request.get("weights") not in (None, "auto")
-    own = [getattr(part, "defaults", {}) for part in (parts["algo"], parts["backbone"], dataset)]
-    own.insert(2, getattr(parts["backbone"], "trained_defaults", {}) if trained else {})
+    own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
+    own += [getattr(parts["backbone"], "trained_defaults", {})] if trained else []
+    own += [getattr(dataset, "defaults", {})]
     flat: Flat = named(beneath)
     for keys in own:
         flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}

@@ -120,7 +120,7 @@ def open_image(item: Any, name: str) -> Image.Image:
     """
     if isinstance(item, np.ndarray):
         return Image.fromarray(item)
-    if not isinstance(item, bytes) and os.path.exists(item) and not os.path.isfile(item):
+    if not isinstance(item, bytes) and not os.path.isfile(item) and os.path.exists(item):
         raise BadImageError(f"{name} is no file")  # a pipe would be waited for
     try:
         image = Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
