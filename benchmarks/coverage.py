@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sslkit.harness.efficiency import needed, worth
-from sslkit.harness.statistics import crossed, t_interval
+from sslkit.harness.numbers.efficiency import needed, worth
+from sslkit.harness.numbers.statistics import crossed, t_interval
 
 SEEDS = (3, 5, 8, 20)
 IMAGES, GAIN = 797, 0.4  # test images; logits

@@ -19,9 +19,9 @@ from rich.console import Console
 
 import sslkit
 from sslkit.config import Config, Part, flatten
-from sslkit.harness.statistics import t_interval
+from sslkit.config.resolve import parse_set
+from sslkit.harness.numbers.statistics import t_interval
 from sslkit.machine import description
-from sslkit.resolve import parse_set
 
 SEMI_VIT = "ema_teacher x prob_pseudo"
 UNBIASED = f"{SEMI_VIT} (unbiased box)"

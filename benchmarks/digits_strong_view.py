@@ -17,7 +17,7 @@ from rich.console import Console
 
 import sslkit
 from benchmarks.digits_evidence import interval
-from sslkit.resolve import parse_set
+from sslkit.config.resolve import parse_set
 
 SETTINGS = {
     **{"finetune.steps": 300, "finetune.lr": 1e-3, "semi.steps": 300, "semi.lr": 1e-3, "eval.decay": 0.97},

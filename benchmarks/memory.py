@@ -117,14 +117,14 @@ def step(name: str, size: int, classes: int, labeled: int, mu: int, grad_checkpo
     import numpy as np
 
     from sslkit.config import Config
+    from sslkit.config.resolve import named, resolve
     from sslkit.data import Images
     from sslkit.data.splits import Split
-    from sslkit.engine import Engine
-    from sslkit.log import Log
     from sslkit.machine import Machine
-    from sslkit.resolve import named, resolve
-    from sslkit.spec import specify
-    from sslkit.stage import build
+    from sslkit.training.engine import Engine
+    from sslkit.training.log import Log
+    from sslkit.training.spec import specify
+    from sslkit.training.stage import build
 
     request = {"algo": "ema_teacher", "mixer": "prob_pseudo", "backbone": name, "semi.batch": labeled, "semi.mu": mu}
     request |= {"semi.steps": 100, "data.size": size, "grad_checkpoint": grad_checkpoint, "semi.skip_rejected": "off"}

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from sslkit import registry
+from sslkit.config.resolve import argument
 from sslkit.data import Raw
 from sslkit.data.image import read_rgb
-from sslkit.resolve import argument
 
 LABELED, TEST, ALL = 20, 50, 3000  # of each class, of each class, in all
 SIDES = (64, 160)  # pixels, about

@@ -17,15 +17,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sslkit import checkpoint
 from sslkit.augment.render import normalise
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels
 from sslkit.errors import UserError
 from sslkit.finished import last_stage, prepared_data, stage_folders, usable
-from sslkit.spec import Spec
-from sslkit.stage import build_algorithm, restore
-from sslkit.store import read_json
+from sslkit.store import checkpoint, read_json
+from sslkit.training.spec import Spec
+from sslkit.training.stage import build_algorithm, restore
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 

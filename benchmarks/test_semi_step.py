@@ -23,15 +23,15 @@ from torch import Tensor
 
 from sslkit.augment.render import view
 from sslkit.config import Config
+from sslkit.config.resolve import SLOTS, named, resolve
 from sslkit.data import Images
 from sslkit.data.splits import Split
-from sslkit.engine import Engine
-from sslkit.log import Log
 from sslkit.machine import Machine
 from sslkit.randomness import Draw
-from sslkit.resolve import SLOTS, named, resolve
-from sslkit.spec import specify
-from sslkit.stage import Job, build
+from sslkit.training.engine import Engine
+from sslkit.training.log import Log
+from sslkit.training.spec import specify
+from sslkit.training.stage import Job, build
 
 CASES = {"vit_micro": 8, "vit_tiny": 32, "wrn_28_2": 32, "vit_small": 224}  # backbone -> pixels
 BATCH, MU, THREADS = 16, 3, 2

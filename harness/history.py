@@ -11,12 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from sslkit.log import EVERY
-from sslkit.progress import KEPT
 from sslkit.store import PathLike
+from sslkit.training.log import EVERY, PROGRESS
 
 SHARES = {"val_top1": "top-1 on validation", "coverage": "kept pseudo-labels", "precision": "right among the kept"}
-LEFT_OUT = (*KEPT, "recall", "confidence")
+LEFT_OUT = (*PROGRESS, "recall", "confidence")
 COLUMNS = ("condition", "row", "seed", "step", "quantity", "value")
 
 
@@ -61,7 +60,7 @@ def _together(lines: list[dict[str, Any]]) -> dict[str, Any]:
     ends = [begin, *(line["step"] for line in lines)]
     steps = [end - start for start, end in pairwise(ends)]
     whole = dict(item for line in lines for item in line.items())
-    for name in whole.keys() - {*KEPT}:
+    for name in whole.keys() - {*PROGRESS}:
         known = [(line[name], n) for line, n in zip(lines, steps, strict=True) if _is_number(line.get(name))]
         total = sum(n for _, n in known)
         if total > 0:

@@ -14,9 +14,8 @@ from rich.console import Console
 from sslkit.cli.group import Commands
 from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store
 from sslkit.errors import Stopped, UserError, one_line
-from sslkit.output import say, show
-from sslkit.plugins import load_plugin
-from sslkit.version import __version__
+from sslkit.store.version import __version__
+from sslkit.terminal import say, show
 
 # flag -> configuration key
 KEYS = {
@@ -101,7 +100,7 @@ def run_command(
 ) -> None:
     """Fine-tune on the labelled images, then train on all; the same command goes on where it stopped."""
     from sslkit import pipeline
-    from sslkit.resolve import parse_set
+    from sslkit.config.resolve import parse_set
 
     request = dict(map(parse_set, sets)) | {KEYS[k]: v for k, v in flags.items() if v is not None}
     if show_config:
@@ -126,13 +125,11 @@ def show_configuration(
     request: dict[str, Any], recipe: str | None, config: str | None, files: tuple[str, ...], as_json: bool
 ) -> None:
     from sslkit.config import flatten
+    from sslkit.config.resolve import to_toml
     from sslkit.prepare import prepare
     from sslkit.recipes import layers
-    from sslkit.resolve import to_toml
 
-    for file in files:
-        load_plugin(file)
-    prepared = prepare(layers(recipe, config, request))
+    prepared = prepare(layers(recipe, config, request, files))
     click.echo(json.dumps(flatten(prepared.config), indent=1) if as_json else to_toml(prepared.config), nl=as_json)
 
 
@@ -141,7 +138,7 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(results, indent=1))
         return
-    from sslkit.report import results_table
+    from sslkit.terminal.tables import results_table
 
     console = Console(emoji=False)
     show(console, results_table(results))
@@ -153,7 +150,7 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 @as_json
 def show_command(run: str, as_json: bool) -> None:
     """Print the table of a finished run again."""
-    from sslkit.report import read_results
+    from sslkit.record.results import read_results
     from sslkit.store import is_done
 
     folder = Path(run)
@@ -179,8 +176,8 @@ def show_views_command(
     out: str,
 ) -> None:
     """Draw images with their weak and strong views; of a finished RUN also pseudo-labels and mixed images."""
-    from sslkit.resolve import parse_set
-    from sslkit.show_views import show_views
+    from sslkit.config.resolve import parse_set
+    from sslkit.look.views import show_views
 
     request = dict(map(parse_set, sets)) | {k: v for k, v in (("data", data), ("seed", seed)) if v is not None}
     if run and request:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins
-from sslkit.output import show
+from sslkit.terminal import show
 
 
 @click.command("data")
@@ -24,8 +24,8 @@ def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bo
 
     DIR is a folder of images or of parquet files, or a CSV file; else the name of a data set, as for `sslkit run`.
     """
-    from sslkit.data.report import data_report, named_data, tables
-    from sslkit.resolve import parse_set
+    from sslkit.config.resolve import parse_set
+    from sslkit.look.data import data_report, named_data, tables
 
     request = dict(map(parse_set, sets)) | {DATA_KEYS[k]: v for k, v in flags.items() if v is not None}
     request |= {"data.name": named_data(data)} | ({} if seed is None else {"seed": seed})

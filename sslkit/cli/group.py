@@ -15,7 +15,7 @@ class Commands(click.Group):
     beside: ClassVar[Mapping[str, str]] = {
         "compare": "sslkit.harness.commands",
         "table": "sslkit.harness.commands",
-        "runs": "sslkit.harness.runs",
+        "runs": "sslkit.harness.commands.runs",
         "data": "sslkit.cli.data",
         "predict": "sslkit.cli.finished",
         "export": "sslkit.cli.finished",

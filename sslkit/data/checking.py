@@ -16,8 +16,8 @@ from sslkit.data.image import BadImageError, read_rgb
 from sslkit.data.stored import identity
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
-from sslkit.files import write_text
-from sslkit.version import __version__
+from sslkit.store.files import write_text
+from sslkit.store.version import __version__
 
 
 def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]:

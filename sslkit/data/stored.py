@@ -12,7 +12,7 @@ from PIL import Image
 
 from sslkit.data.image import Array, Square, read_rgb, to_pixels
 from sslkit.errors import UserError
-from sslkit.version import __version__
+from sslkit.store.version import __version__
 
 
 @dataclass(frozen=True)

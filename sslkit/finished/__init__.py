@@ -9,19 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslkit import checkpoint
+from sslkit.config.resolve import read_toml
 from sslkit.contracts import Algorithm
 from sslkit.data.image import Square
 from sslkit.data.on_demand import Pixels
 from sslkit.errors import UserError, unknown
-from sslkit.evaluation import logits
 from sslkit.network import Classifier
 from sslkit.plugins import check_plugins
 from sslkit.prepare import Prepared, prepare
-from sslkit.resolve import read_toml
-from sslkit.spec import Spec, stamp
-from sslkit.stage import build_algorithm, restore
-from sslkit.store import is_done, read_json, weights_of, without_weights
+from sslkit.store import checkpoint, is_done, read_json, weights_of, without_weights
+from sslkit.training.evaluation import logits
+from sslkit.training.spec import Spec, stamp
+from sslkit.training.stage import build_algorithm, restore
 
 NETWORKS = ("averaged", "student", "best")  # best: the averaged one at the step that was best on the validation part
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sslkit import checkpoint, weights
+from sslkit import weights
 from sslkit.errors import UserError
-from sslkit.files import new_file, replacing
 from sslkit.finished import load, stage_folders
+from sslkit.store import checkpoint
+from sslkit.store.files import new_file, replacing
 
 
 def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") -> None:

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from sslkit.errors import UserError, one_line
-from sslkit.files import new_file, replacing, write_text
 from sslkit.finished import Predictor, load, test_set
+from sslkit.store.files import new_file, replacing, write_text
 
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 NEEDED = ("onnx", "onnxscript", "onnxruntime")

@@ -15,9 +15,9 @@ from sslkit.data.csv_files import composed, csv_text
 from sslkit.data.image import SUFFIXES, Array, BadImageError, to_pixels
 from sslkit.datasets._folders import files_below
 from sslkit.errors import UserError
-from sslkit.evaluation import BATCH, scores
-from sslkit.files import new_file, write_text
 from sslkit.finished import Predictor, load, test_set
+from sslkit.store.files import new_file, write_text
+from sslkit.training.evaluation import BATCH, scores
 
 ERRORS = 10  # that are listed
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sslkit import budget
 from sslkit.config import Flat
+from sslkit.config.duration import in_seconds, refuse_steps
+from sslkit.config.resolve import named, read_toml
 from sslkit.errors import unknown
-from sslkit.resolve import named, read_toml
+from sslkit.plugins import load_plugin
 
 FOLDER = Path(__file__).parent
 
@@ -34,16 +35,26 @@ def about(name: str) -> dict[str, str]:
     return found
 
 
-def layers(recipe: str | None, config: str | os.PathLike[str] | None, request: Mapping[str, Any]) -> Flat:
+def layers(
+    recipe: str | None,
+    config: str | os.PathLike[str] | None,
+    request: Mapping[str, Any],
+    plugins: Iterable[str | os.PathLike[str]] = (),
+) -> Flat:
     """What is asked for, by key: `request` over the file `config` over the recipe.
 
+    Args:
+        plugins: files whose parts it may name; they are loaded.
+
     Raises:
-        UserError: there is no such recipe or file.
+        UserError: there is no such recipe or file, or a plug-in file cannot be loaded.
     """
+    for plugin in plugins:
+        load_plugin(plugin)
     flat: Flat = {}
     if recipe is not None:
         if recipe not in recipes():
             raise unknown("recipe", recipe, recipes(), see="sslkit list recipes")
         flat |= read_toml(recipes()[recipe])
-    budget.refuse_steps(named(request))
-    return budget.in_seconds(flat | (read_toml(config) if config else {}) | named(request))
+    refuse_steps(named(request))
+    return in_seconds(flat | (read_toml(config) if config else {}) | named(request))

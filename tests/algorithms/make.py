@@ -13,14 +13,14 @@ from sslkit import registry
 from sslkit.backbones._timm import Width
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.backbones.wrn_10_1 import WRN10x1
+from sslkit.config.resolve import SLOTS, options
 from sslkit.contracts import Algorithm, Batch, PseudoLabels, Setup, Stream
 from sslkit.machine import Machine
 from sslkit.network import Classifier, Shape
-from sslkit.pipeline import stages
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
-from sslkit.resolve import SLOTS, options
-from sslkit.stage import Job, build
+from sslkit.record.stages import stages
+from sslkit.training.stage import Job, build
 
 CLASSES, SIZE, POOL = 5, 8, 40
 STEP = Step(index=3, total=20, seed=11)

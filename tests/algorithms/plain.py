@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sslkit.contracts import Batch
 from sslkit.randomness import Step
-from sslkit.spec import Spec
+from sslkit.training.spec import Spec
 from tests.algorithms import reference
 
 Terms = dict[str, Tensor]

@@ -10,10 +10,10 @@ import torch
 from sslkit import registry
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.contracts import Algorithm, Losses, Mixed, Mixer, PseudoLabels
-from sslkit.engine import Engine
 from sslkit.errors import UserError
 from sslkit.losses import cross_entropy
 from sslkit.randomness import Step
+from sslkit.training.engine import Engine
 from tests.algorithms.make import CLASSES, STEP, Small, algorithm, batch, built_in, images, job, network, setup
 from tests.guard import no_sync
 

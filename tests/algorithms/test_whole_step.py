@@ -14,7 +14,7 @@ from sslkit.backbones._timm import TimmClassifier
 from sslkit.backbones._wrn import WideResNet
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.contracts import Losses
-from sslkit.engine import Engine
+from sslkit.training.engine import Engine
 from tests.algorithms.make import Small, job
 from tests.algorithms.plain import Plain, Terms
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sslkit import pipeline
+from sslkit.terminal import screen
 from tests.cli.call import Call, folder_of, run
 
 
@@ -20,7 +20,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No step is timed before training, which is half of the work of a run this small; the shared run has it."""
-    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(screen, "step_seconds", lambda *_: {})
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from sslkit import pipeline
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.suspects import out_of_sample, suspects
+from sslkit.terminal import screen
 from tests.cli.call import Call, assert_refused, folder_of, run, sslkit
 
 LABELLED, WRONG, TESTED = 160, 24, 150
@@ -64,7 +64,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     top = tmp_path_factory.mktemp("audit")
     truth, planted = digits(top / "data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "step_seconds", lambda *_: {})
+        patch.setattr(screen, "step_seconds", lambda *_: {})
         asked = ("--data", f"csv:{top}/data/all.csv", "--labels", "all", "--algo", "fixmatch", *STEPS)
         made = run(*asked, "--runs", top / "runs", "--json")
     assert made.code == 0, made.err
@@ -174,7 +174,7 @@ def test_the_corrected_table_goes_back_in(audited: Audited, monkeypatch: pytest.
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()
         writer.writerows(found)
-    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(screen, "step_seconds", lambda *_: {})
     again = run("--data", f"csv:{audited.data}/all.csv", "--labels", "file:corrected.csv", "--json")
     assert again.code == 0, again.err
     assert f"{LABELLED + 60} labelled" in again.err

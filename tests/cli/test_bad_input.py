@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslkit import pipeline, registry
+from sslkit import registry
 from sslkit.data import Images, decoding
 from sslkit.data.decoding import decode
-from sslkit.loader import Loader
+from sslkit.terminal import screen
+from sslkit.training.loader import Loader
 from tests.cli.call import assert_refused, run, sslkit
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -216,7 +217,7 @@ def test_too_little_memory_is_answered_with_what_to_lower(when: str, monkeypatch
         return torch.empty(1 << 50)
 
     if when == "training":
-        monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+        monkeypatch.setattr(screen, "step_seconds", lambda *_: {})
     monkeypatch.setattr(Loader, "batch", batch)
     found = run()
     assert found.code == 2

@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
 from sslkit import pipeline
-from sslkit.progress import Bar
-from sslkit.spec import Spec
-from sslkit.stage import build_network
+from sslkit.terminal.progress import Bar
+from sslkit.training.spec import Spec
+from sslkit.training.stage import build_network
 from tests.cli.call import folder_of, run, sslkit
 from tests.cli.conftest import Finished
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import sslkit as package
-from sslkit import checkpoint
-from sslkit.engine import Engine
+from sslkit.store import checkpoint
+from sslkit.training.engine import Engine
 from tests.cli.call import TINY, assert_refused, folder_of, run, sslkit
 from tests.cli.conftest import Finished
 

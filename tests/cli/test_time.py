@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from sslkit import budget, pipeline
 from sslkit.errors import UserError
 from sslkit.machine import Machine
 from sslkit.prepare import prepare
-from sslkit.spec import Spec
-from sslkit.timing import Seconds
+from sslkit.record import budget
+from sslkit.record.stages import stages
+from sslkit.terminal import screen
+from sslkit.training.spec import Spec
+from sslkit.training.timing import Seconds
 from tests.cli.call import Call, assert_refused, folder_of, sslkit
 
 SMALL = (
@@ -40,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(budget, "step_seconds", made.steps)
     monkeypatch.setattr(budget, "evaluation_seconds", lambda *_: 7.0)
-    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(screen, "step_seconds", lambda *_: {})
     return made
 
 
@@ -150,6 +152,6 @@ def test_it_is_shown_and_can_stand_in_a_file() -> None:
 def test_neither_several_processes_nor_comparisons_have_it() -> None:
     prepared = prepare({"time": 3600.0, "backbone": "vit_micro"})
     with pytest.raises(UserError, match="one process"):
-        budget.within(Machine("cpu", "fp32", 1, processes=2), prepared, 0.0, lambda _: [])
+        budget.within(Machine("cpu", "fp32", 1, processes=2), prepared, 0.0)
     with pytest.raises(UserError, match="the arms of a comparison have the same steps"):
-        pipeline.stages(prepared, Machine("cpu", "fp32", 1))
+        stages(prepared, Machine("cpu", "fp32", 1))

@@ -13,8 +13,8 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from timm.models import get_pretrained_cfg
 
-from sslkit import start
-from sslkit.start import content_hash
+from sslkit.weights import start
+from sslkit.weights.start import content_hash
 from tests.cli.call import assert_refused, run
 
 NAME = "vit_tiny_patch16_224"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sslkit import pipeline
+from sslkit.terminal import screen
 from tests.cli.call import assert_refused, folder_of, run, sslkit
 from tests.datasets.make import own, pictures
 
 
 def test_a_run_on_a_folder_with_listed_labels_and_its_predictions(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(screen, "step_seconds", lambda *_: {})
     own(here / "pets")
     Path("l.csv").write_text("path,label\ncat1.png,cat\ncat2.png,cat\ndog1.png,dog\n")
     call = run("--data", "folder:pets", "--labels", "file:l.csv", "--json")

@@ -14,8 +14,8 @@ from sslkit.config import Data
 from sslkit.data import decoding
 from sslkit.data.splits import split
 from sslkit.errors import UserError
-from sslkit.pipeline import stages
 from sslkit.prepare import Prepared, prepare
+from sslkit.record.stages import stages
 from tests.datasets.make import own, picture
 from tests.kernel.make import CPU, TINY, images
 

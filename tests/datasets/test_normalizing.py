@@ -14,9 +14,9 @@ from sslkit.augment.policy import POLICIES
 from sslkit.augment.render import view
 from sslkit.data import IMAGENET_MEAN, IMAGENET_STD
 from sslkit.data.normalizing import moments
-from sslkit.pipeline import stages
 from sslkit.prepare import Prepared, prepare
 from sslkit.randomness import Draw
+from sslkit.record.stages import stages
 from tests.cli.call import run
 from tests.kernel.make import CPU, TINY
 

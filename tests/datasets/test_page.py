@@ -3,9 +3,9 @@
 import re
 
 from sslkit import registry
+from sslkit.config.resolve import options
 from sslkit.data import TEST
 from sslkit.data.image import SUFFIXES
-from sslkit.resolve import options
 from tests.docs.page import text
 
 PAGE = "docs/data.md"

@@ -11,7 +11,7 @@ import pytest
 
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
-from tests.kernel.test_parquet import png, read, write
+from tests.datasets.test_parquet import png, read, write
 
 
 def test_lists_of_one_label_are_labels(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ import pytest
 import torchvision.datasets as published
 
 from sslkit import registry
+from sslkit.config.resolve import resolve
 from sslkit.data import Images
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
-from sslkit.resolve import resolve
 from tests.datasets.make import Part, cifar, decoded, food101, md5, noise, read, stl10, svhn
 
 Patch = pytest.MonkeyPatch

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from sslkit import budget, pipeline
 from sslkit.cli import main
-from sslkit.timing import Seconds
+from sslkit.record import budget
+from sslkit.terminal import screen
+from sslkit.training.timing import Seconds
 
 from .page import blocks, commands
 
@@ -51,7 +52,7 @@ def rows(file: str) -> list[dict[str, str]]:
 @pytest.mark.usefixtures("here")
 def test_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     photos()
-    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(screen, "step_seconds", lambda *_: {})
     few = ("--set", "finetune.steps=12", "--set", "semi.steps=3")
     trained, again, in_time = (c for c in commands(PAGE) if c[0] == "run")
     rest = [c for c in commands(PAGE) if c[0] != "run"]

@@ -9,7 +9,7 @@ import tomli_w
 import sslkit
 from sslkit import registry
 from sslkit.config import PARTS, Config, Part, flatten
-from sslkit.resolve import options, resolve
+from sslkit.config.resolve import options, resolve
 
 from .page import blocks, text
 

@@ -16,9 +16,9 @@ PATH = {
     ("sslkit/step.py",): 120,
     ("algorithms/fixmatch.py",): 40,
     ("algorithms/ema_teacher.py", "algorithms/mixers/prob_pseudo.py"): 120,
-    ("sslkit/engine.py",): 250,
+    ("sslkit/training/engine.py",): 250,
     ("sslkit/registry.py",): 150,
-    ("sslkit/config.py",): 200,
+    ("sslkit/config/__init__.py",): 200,
 }
 FOLDERS = ("algorithms", "backbones", "harness")
 

@@ -10,7 +10,7 @@ import pytest
 
 from sslkit.store import read_json
 from tests.cli.call import Call, run, sslkit
-from tests.harness.test_compare import SMALL
+from tests.harness.work.test_compare import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one that was interrupted."""
     root = tmp_path_factory.mktemp("store") / "runs"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sslkit.pipeline.step_seconds", lambda *_: {})
+        patch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
         compared = sslkit("compare", *SMALL, "--algo", "fixmatch,flexmatch", "--seeds", 2, "--runs", root)
         assert compared.code == 0, compared.err
         for algorithm in ("fixmatch", "mean_teacher", "supervised"):

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from sslkit.data import Images
-from sslkit.engine import Engine
 from sslkit.machine import Machine
-from sslkit.pipeline import stages
 from sslkit.prepare import Prepared, prepare
-from sslkit.stage import Job, build
+from sslkit.record.stages import stages
+from sslkit.training.engine import Engine
+from sslkit.training.stage import Job, build
 
 CPU = Machine("cpu", "fp32", 1)
 TINY = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslkit import pipeline
+from sslkit.terminal import screen
 from tests.cli.call import Call, folder_of, sslkit
 from tests.docs.page import commands
 from tests.own_images.photos import PHOTOGRAPHS, photos, pieces, save
@@ -38,7 +38,7 @@ def done(arguments: list[str], run: Path | None = None) -> Call:
 
 @pytest.mark.slow
 def test_from_a_folder_to_an_exported_model(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "step_seconds", lambda *_: {})
+    monkeypatch.setattr(screen, "step_seconds", lambda *_: {})
     photos(here / "photos", train=12, test=6, heap=10)
     (here / "photos/unlabelled/c20.jpg").write_text("torn")
     shutil.copy(here / "photos/Test/fleur/f13.jpg", here / "photos/unlabelled/again.jpg")

@@ -7,7 +7,7 @@ import re
 from tests.docs.page import ROOT, text
 
 PAGE = "docs/user-cases.md"
-NAMED = re.compile(r"`(\w+/test_\w+\.py)::(test_\w+)`")
+NAMED = re.compile(r"`((?:\w+/)+test_\w+\.py)::(test_\w+)`")
 
 
 def test_every_test_that_it_names_exists() -> None:

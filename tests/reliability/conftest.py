@@ -15,7 +15,7 @@ from tests.reliability.small import small
 def _no_timing() -> Iterator[None]:
     """The three timed steps before training cost as much as these runs and leave nothing behind."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sslkit.pipeline.step_seconds", lambda specs, images, split: {})
+        patch.setattr("sslkit.terminal.screen.step_seconds", lambda specs, images, split: {})
         yield
 
 

@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sslkit.engine import Engine
 from sslkit.machine import Machine
-from sslkit.pipeline import stages
 from sslkit.prepare import Prepared, prepare
-from sslkit.stage import Job, build
+from sslkit.record.stages import stages
+from sslkit.training.engine import Engine
+from sslkit.training.stage import Job, build
 
 ALGORITHMS = ("supervised", "fixmatch", "flexmatch", "mean_teacher", "ema_teacher")
 STEPS = 13

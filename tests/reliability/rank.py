@@ -14,9 +14,11 @@ from pathlib import Path
 
 import torch
 
-from sslkit import checkpoint, cli, evaluation
-from sslkit.engine import Engine
+from sslkit import cli
 from sslkit.errors import UserError
+from sslkit.store import checkpoint
+from sslkit.training import evaluation
+from sslkit.training.engine import Engine
 
 SHARE = 100  # images of one evaluation batch, so that there are several to share out
 

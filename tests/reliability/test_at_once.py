@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from filelock import FileLock, Timeout
 
-from sslkit.engine import Engine
+from sslkit.training.engine import Engine
 from tests.reliability.small import SMALL, assert_equal, leftovers, small, stages
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sslkit import checkpoint
+from sslkit.config.resolve import read_toml
 from sslkit.machine import Machine
-from sslkit.optim import optimizer, restore_optimizers
-from sslkit.pipeline import stages as stages_of
 from sslkit.prepare import prepare
-from sslkit.resolve import read_toml
-from sslkit.stage import build
+from sslkit.record.stages import stages as stages_of
+from sslkit.store import checkpoint
+from sslkit.training.optim import optimizer, restore_optimizers
+from sslkit.training.stage import build
 from tests.reliability.small import SMALL, checkpoints, leftovers, one_line, small, stages
 from tests.reliability.test_torchrun import FLEXMATCH, accumulate, alone, furthest, torchrun
 

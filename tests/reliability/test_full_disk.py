@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sslkit import checkpoint
-from sslkit.engine import Engine
+from sslkit.store import checkpoint
+from sslkit.training.engine import Engine
 from tests.reliability.small import assert_equal, checkpoints, leftovers, one_line, small
 
 SIZE = 96 << 20  # bytes; a checkpoint has 13 MB

@@ -10,7 +10,7 @@ import pytest
 
 from sslkit import cli
 from sslkit.cli import options
-from sslkit.engine import Engine
+from sslkit.training.engine import Engine
 from tests.reliability.small import assert_equal, checkpoints, small
 
 
@@ -69,12 +69,12 @@ def test_a_signal_too_late_for_its_stage_is_not_forgotten(method, root, quiet, m
     assert_equal(root, quiet)
 
 
-@pytest.mark.parametrize("point", ["prepare", "build"])
+@pytest.mark.parametrize("point", ["pipeline.prepare", "training.work.build"])
 def test_ctrl_c_before_training(point, root, monkeypatch, capsys):
     def interrupted(*args: object, **keys: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"sslkit.pipeline.{point}", interrupted)
+    monkeypatch.setattr(f"sslkit.{point}", interrupted)
     assert small(root) == 130
     said = capsys.readouterr().err
     assert "the same command goes on" in said

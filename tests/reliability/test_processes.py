@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sslkit import checkpoint
+from sslkit.store import checkpoint
 from tests.reliability.jobs import ALGORITHMS, STEPS, job, train
 from tests.reliability.two_processes import CASES, label
 

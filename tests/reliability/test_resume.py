@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslkit import checkpoint
-from sslkit.engine import Engine
 from sslkit.errors import Stopped
-from tests.kernel.test_execution import compiles
+from sslkit.store import checkpoint
+from sslkit.training.engine import Engine
 from tests.reliability.jobs import ALGORITHMS, STEPS, job, train
+from tests.training.test_execution import compiles
 
 ODD = 7  # after this step, which is no log interval
 

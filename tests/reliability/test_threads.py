@@ -10,8 +10,8 @@ from shutil import copytree
 import pytest
 import torch
 
-from sslkit.engine import Engine
 from sslkit.errors import UserError
+from sslkit.training.engine import Engine
 from tests.reliability.small import assert_equal, small, stages
 from tests.reliability.test_interrupt import send
 
@@ -66,7 +66,7 @@ def test_of_two_that_begin_at_once_the_first_description_stands(root, quiet, mon
         copytree(run, root / run.name, ignore=lambda folder, names: {"results.json"})
         return {}
 
-    monkeypatch.setattr("sslkit.pipeline.step_seconds", meanwhile)
+    monkeypatch.setattr("sslkit.terminal.screen.step_seconds", meanwhile)
     stop_before_training(monkeypatch)
     assert small(root, "--threads", "2") == 2
     assert machine(root)["threads"] == 1

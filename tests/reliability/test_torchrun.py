@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from sslkit import checkpoint, evaluation
 from sslkit.cli import main
+from sslkit.store import checkpoint
+from sslkit.training import evaluation
 from tests.reliability.rank import SHARE
 from tests.reliability.small import SMALL, checkpoints, leftovers, one_line, small, stages
 from tests.reliability.test_processes import apart

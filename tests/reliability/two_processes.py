@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from sslkit import checkpoint
+from sslkit.store import checkpoint
 from tests.reliability.jobs import ALGORITHMS, job, train
 
 CASES = [

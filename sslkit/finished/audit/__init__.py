@@ -16,14 +16,14 @@ from sslkit.data.csv_files import csv_text
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError
-from sslkit.evaluation import BATCH, autocast
-from sslkit.files import filling, new_folder, write_text
 from sslkit.finished import Predictor, changed, load, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
 from sslkit.prepare import Prepared
-from sslkit.spec import stamp
+from sslkit.store.files import filling, new_folder, write_text
+from sslkit.training.evaluation import BATCH, autocast
+from sslkit.training.spec import stamp
 
 SUSPECT = ("file", "label", "suggested", "score", "likely", "part")
 NEXT = ("file", "label", "suggested", "score", "confidence")

@@ -1,0 +1,218 @@
+"""`sslkit compare`, `sslkit table`. Imports nothing heavy before a command needs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sslkit.cli.options import plugin_files, store
+from sslkit.errors import UserError
+from sslkit.plugins import load_plugin
+from sslkit.terminal import console
+
+# format -> end of the names of its files
+FORMATS = {"rich": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "json": ".json", "html": ".html"}
+# list option -> key; these make the arms
+ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name", "mixer": "mixer.name"}
+
+form = click.option(
+    "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the end of --out's name, rich without one]"
+)
+out = click.option("--out", metavar="FILE", help="Write it to this file, which is replaced, and not to the screen.")
+as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+
+
+def points(_: click.Context, __: click.Parameter, value: float) -> float:
+    """`--delta`, a number that can be half the width of a zone."""
+    if not 0 <= value < 100:
+        raise UserError(f"--delta must be points of accuracy, from 0 to below 100, got {value:g}")
+    return value
+
+
+delta = click.option(
+    "--delta", default=1.0, show_default=True, callback=points, help="Points within which arms are equivalent."
+)
+
+
+@click.command("compare")
+@click.option("--algo", metavar="A,B", help="Algorithms; each is an arm.")
+@click.option("--teacher", metavar="A,B", help="Teachers, where the algorithm has one.")
+@click.option("--labeler", metavar="A,B", help="Labelers, where the algorithm has one.")
+@click.option("--mixer", metavar="A,B", help="Mixers, where the algorithm has one.")
+@click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Any key, as --vary labeler.tau=0.5,0.7.")
+@click.option("--labels", metavar="A,B", help="Labelled images; each is a group of rows.  [default: 10/class]")
+@click.option("--backbone", metavar="A,B", help="Networks; each is a group of rows.")
+@click.option("--data", metavar="NAME[:ARG]", help="Data set; several are groups of rows.  [default: digits]")
+@click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study, and its question.")
+@click.option("--scale", default="quick", show_default=True, help="Of the study: quick, small or paper.")
+@click.option("--seeds", type=int, help="Seeds 0, 1, ... of every arm.  [default: 8, or the study's]")
+@click.option("--reference", help="Row that the others are compared with.  [default: finetune+, or the study's]")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
+@click.option("--config", metavar="FILE.toml", help="Configuration beneath the options, for all arms.")
+@click.option("--threads", type=int, default=1, show_default=True, help="Of each run, on a CPU.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each a process.")
+@plugin_files
+@click.option("--name", help="Beginning of the comparison's name.  [default: the study's, or compare]")
+@click.option(
+    "--cluster", metavar="slurm|local,KEY=VALUE", help="As jobs of a cluster, by submitit: slurm,partition=gpu."
+)
+@click.option("--equal-compute", is_flag=True, help="Also finetune+ at the cost of the dearest arm.")
+@click.option("--keep", is_flag=True, help="Keep the weights of all stages.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained and what it could show, and stop.")
+@delta
+@form
+@as_json
+@out
+@store
+def compare_command(
+    vary: tuple[str, ...],
+    study: str | None,
+    scale: str,
+    seeds: int | None,
+    reference: str | None,
+    sets: tuple[str, ...],
+    config: str | None,
+    threads: int,
+    jobs: int,
+    plugins: tuple[str, ...],
+    name: str | None,
+    cluster: str | None,
+    equal_compute: bool,
+    keep: bool,
+    dry_run: bool,
+    delta: float,
+    form: str | None,
+    as_json: bool,
+    out: str | None,
+    runs: str,
+    **lists: str | None,
+) -> None:
+    """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
+    from sslkit.config.resolve import parse_set
+    from sslkit.harness.studies import CONDITIONS
+    from sslkit.harness.work.cluster import parse
+    from sslkit.harness.work.compare import Options, compare, introduce
+    from sslkit.harness.work.execute import execute
+    from sslkit.harness.work.request import Words, comparison
+    from sslkit.prepare import read_once
+
+    form = "json" if as_json else form
+    place = writable(out, form)
+    if jobs < 1:
+        raise UserError(f"--jobs must be 1 or more, got {jobs}")
+    for plugin in plugins:
+        load_plugin(plugin)
+    given = {option: split(text) for option, text in lists.items() if text is not None}
+    groups = {option: given[option] for option in CONDITIONS if option in given}
+    base = dict(map(parse_set, sets)) | {"threads": threads}
+    words = Words(base, varied(given, vary), groups, study, scale, seeds, reference, config, equal_compute)
+    name = name or words.name
+    said, work = Console(stderr=True, emoji=False), execute if cluster is None else parse(cluster)
+    with read_once():
+        made, found = comparison(words, runs, name)
+        introduce(made, found, runs, said, timed=dry_run)
+    if not dry_run:
+        how = Options(name, study or "", jobs, keep, plugins, work)
+        show(compare(made, found, runs, said, how), form, delta, place)
+
+
+@click.command("table")
+@click.argument("name", required=False)
+@click.option(
+    "--style", type=click.Choice(["paper"]), help="The paper's table alone: model, method, labels, published."
+)
+@delta
+@form
+@as_json
+@out
+@store
+def table_command(
+    name: str | None, style: str | None, delta: float, form: str | None, as_json: bool, out: str | None, runs: str
+) -> None:
+    """Print the table of a comparison again, from stored runs; without NAME of the newest. html is a whole page."""
+    from sslkit.harness.numbers.frame import find
+
+    form = "json" if as_json else form
+    show(find(runs, name), form, delta, writable(out, form), style)
+
+
+def show(folder: Path, form: str | None, delta: float, out: Path | None, style: str | None = None) -> None:
+    """Print a comparison in one of the formats, or write it to a file and print the file's name."""
+    from sslkit.harness.pages.formats import print_rich, text
+    from sslkit.store.files import write_text
+
+    form = form or next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), "rich")
+    if out is None and form == "rich":
+        print_rich(folder, delta, style, console())
+        return
+    made = text(folder, form, delta, style).rstrip("\n")
+    if out is None:
+        click.echo(made)
+        return
+    write_text(out, made + "\n")
+    click.echo(out)
+
+
+def writable(out: str | None, form: str | None) -> Path | None:
+    """The file of `--out`, before anything is trained for it.
+
+    Raises:
+        UserError: it cannot be written to, or its end and `--format` say no format.
+    """
+    if out is None:
+        return None
+    path = Path(out)
+    if path.is_dir() or not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise UserError(f"--out {out}: it must be the name of a file in a folder that can be written to")
+    if form is None and path.suffix and path.suffix.lower() not in FORMATS.values():
+        raise UserError(f"--out {out}: it must end in {', '.join(FORMATS.values())}, or give --format")
+    return path
+
+
+def split(text: str) -> list[str]:
+    """`a,b` -> ["a", "b"].
+
+    Raises:
+        UserError: an empty name.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(words) or len(set(words)) < len(words):
+        raise UserError(f"{text!r} must be different names with commas between")
+    return words
+
+
+def varied(lists: Mapping[str, list[str]], vary: Sequence[str]) -> dict[str, list[Any]]:
+    """Key -> the values that make arms.
+
+    Args:
+        lists: option -> its names, of those that choose parts and others.
+        vary: texts of `--vary`.
+
+    Raises:
+        UserError: a key stands twice.
+    """
+    found: dict[str, list[Any]] = {key: lists[option] for option, key in ARMS.items() if option in lists}
+    for key, chosen in map(values, vary):
+        if key in found:
+            raise UserError(f"{key} is varied twice; give all of its values at once")
+        found[key] = chosen
+    return found
+
+
+def values(text: str) -> tuple[str, list[Any]]:
+    """`labeler.tau=0.5,0.7` -> ("labeler.tau", [0.5, 0.7])."""
+    from sslkit.config.resolve import named, parse_set
+
+    key, equals, rest = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--vary wants KEY=V1,V2, as in --vary labeler.tau=0.5,0.7, got {text!r}")
+    (full,) = named({key.strip(): ""})
+    found = [parse_set(f"{key}={word}")[1] for word in split(rest)]
+    if any(value in found[:i] for i, value in enumerate(found)):
+        raise UserError(f"--vary {text}: two of the values are equal")
+    return full, found

@@ -1,0 +1,201 @@
+"""`sslkit runs`: the store as a table, removals, differences. Imports nothing heavy before a command needs it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from sslkit.cli.options import as_json
+from sslkit.errors import UserError
+from sslkit.terminal import console
+
+if TYPE_CHECKING:
+    from sslkit.harness.stored import Stored, StoredComparison
+
+
+store = click.option("--runs", "root", default="runs", show_default=True, metavar="DIR", help="Where results are.")
+
+
+class Listing(click.Group):
+    """Without a command it is `ls`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        lists = not args or (args[0].startswith("-") and args[0] not in ("-h", "--help"))
+        return super().parse_args(ctx, ["ls", *args] if lists else args)
+
+
+@click.group("runs", cls=Listing)
+def runs_command() -> None:
+    """List what is stored (ls), remove it (rm), compare configurations and results (diff)."""
+
+
+@runs_command.command("ls")
+@store
+@as_json
+def ls_command(root: str, as_json: bool) -> None:
+    """List runs and comparisons: what they are, finished, unfinished or damaged, top-1, size on disk."""
+    from sslkit.harness.stored import comparisons, runs
+
+    found, groups = runs(Path(root)), comparisons(Path(root))
+    if as_json:
+        told = [asdict(group) | {"stages": sorted(group.stages)} for group in groups]
+        click.echo(json.dumps({"runs": [asdict(run) for run in found], "comparisons": told}, indent=1))
+        return
+    if not found and not groups:
+        click.echo(f"no runs in {root}")
+        return
+    print_runs(found)
+    print_comparisons(groups)
+
+
+def print_runs(found: list[Stored]) -> None:
+    names = ("run", "data", "method", "backbone", "labels", "seed", "state", "top-1 %", "size", "date")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in ("seed", "top-1 %", "size") else "left", overflow="fold")
+    for run in found:
+        seed, top1 = "" if run.seed is None else str(run.seed), "" if run.top1 is None else f"{run.top1:.1f}"
+        cells = [run.name, run.data, run.method, run.backbone, run.labels, seed, run.state, top1, human(run.size)]
+        table.add_row(*map(shown, [*cells, run.date[:16].replace("T", " ")]))
+    if found:
+        console().print(table, highlight=False)
+    for run in found:
+        if run.reason:
+            click.echo(f"{printable(run.name)} is {run.state}: {printable(run.reason)}")
+
+
+def print_comparisons(groups: list[StoredComparison]) -> None:
+    for group in groups:
+        what = f"is damaged: {group.reason}" if group.reason else f"is a comparison of {len(group.runs)} runs"
+        click.echo(f"{printable(group.name)} {printable(what)}")
+
+
+@runs_command.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@store
+def rm_command(names: tuple[str, ...], yes: bool, root: str) -> None:
+    """Remove runs, and comparisons with the runs made for them; and stages that nothing else there refers to."""
+    from sslkit.harness.stored.removal import plan, remove
+
+    found = plan(Path(root), names)
+    for name in (*found.comparisons, *found.runs):
+        click.echo(printable(name))
+    for remark in found.remarks:
+        click.echo(printable(remark))
+    parts = [(found.comparisons, "comparison"), (found.runs, "run"), (found.stages, "stage")]
+    what = ", ".join(f"{len(these)} {thing}{'s' * (len(these) != 1)}" for these, thing in parts if these)
+    if not yes and not agreed(f"Remove {what}: {human(found.size)}?"):
+        raise UserError("nothing was removed; --yes does not ask")
+    remove(Path(root), names, found)
+    click.echo(f"removed {what}: {human(found.size)}")
+
+
+def agreed(question: str) -> bool:
+    """Whether a person says yes; nobody there, or Ctrl-C, is a no."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        click.echo()
+        return False
+
+
+@runs_command.command("diff")
+@click.argument("a")
+@click.argument("b")
+@store
+@as_json
+def diff_command(a: str, b: str, root: str, as_json: bool) -> None:
+    """Compare two runs: configuration and results; or two stores: runs that are in one only, or differ."""
+    from sslkit.harness.stored.differences import is_store, of_runs, of_stores
+
+    stores = [is_store(Path(name)) for name in (a, b)]
+    if stores[0] != stores[1]:
+        raise UserError(f"{a} and {b} are a store and something else; name two runs, or two stores")
+    if stores[0]:
+        told, show = of_stores(Path(a), Path(b)), print_stores
+    else:
+        places = [Path(root, name) if Path(root, name).is_dir() else Path(name) for name in (a, b)]
+        for name, place in zip((a, b), places, strict=True):
+            if not place.is_dir():
+                raise UserError(f"no run {name!r} in {root}; `sslkit runs ls --runs {root}` lists them")
+        told, show = of_runs(*places), print_difference
+    if as_json:
+        click.echo(json.dumps(told, indent=1))
+    else:
+        show(a, b, told)
+
+
+def print_difference(a: str, b: str, told: dict[str, Any]) -> None:
+    """Keys and results of two runs."""
+    if told["configuration"]:
+        rows = [[key, *map(word, pair)] for key, pair in told["configuration"].items()]
+        print_table(["key", a, b], rows)
+    else:
+        click.echo("the configurations are equal")
+    rows = []
+    for stage, found in told["results"].items():
+        values = ["" if found[name] is None else f"{found[name]:.1f}" for name in "ab"]
+        rows.append([stage, *values, "" if found["difference"] is None else f"{found['difference']:+.1f}"])
+    if rows:
+        print_table(["top-1 %", a, b, "difference"], rows)
+    else:
+        click.echo("neither run is finished")
+
+
+def print_stores(a: str, b: str, told: dict[str, Any]) -> None:
+    """Runs of two stores."""
+    for where, names in ((a, told["only_a"]), (b, told["only_b"])):
+        for name in names:
+            click.echo(f"only in {printable(where)}: {printable(name)}")
+    for name, (here, there) in told["different"].items():
+        pairs = [(s, here.get(s), there.get(s)) for s in {**here, **there} if here.get(s) != there.get(s)]
+        words = ", ".join(f"{s} {_percent(x)} and {_percent(y)}" for s, x, y in pairs)
+        click.echo(f"different: {printable(name)}: {printable(words)}")
+    for name, reason in told["damaged"].items():
+        click.echo(f"damaged: {printable(name)}: {printable(reason)}")
+    click.echo(f"{len(told['same'])} runs have the same results in both")
+
+
+def _percent(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}%"
+
+
+def print_table(names: list[str], rows: list[list[str]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in names:
+        table.add_column(shown(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(shown, row))
+    console().print(table, highlight=False)
+
+
+def shown(text: str) -> str:
+    return escape(printable(text))
+
+
+def printable(text: str) -> str:
+    """Without letters that a terminal obeys."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def human(count: int) -> str:
+    """Bytes for people."""
+    return (
+        f"{count / 1e9:.1f} GB"
+        if count >= 1e9
+        else f"{count / 1e6:.1f} MB"
+        if count >= 1e5
+        else f"{count / 1e3:.1f} kB"
+    )

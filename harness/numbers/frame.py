@@ -1,0 +1,155 @@
+"""Results of comparisons as long pandas frames, one line a row, condition and seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sslkit.errors import UserError, one_line
+from sslkit.harness.numbers.stability import flags, of_error
+from sslkit.harness.plan.survey import Planned, row_names
+from sslkit.harness.stored.ledger import MARK, read
+from sslkit.record.advice import trained_by
+from sslkit.store import PathLike, checkpoint, read_json
+
+__all__ = ["MARK", "comparisons", "find", "load", "results", "right"]
+
+SCORES = ("top1", "macro_f1", "nll", "ece", "coverage", "precision")
+COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "versions", "key", "error")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A comparison that tables are made of, read once."""
+
+    runs: Path  # root of the store
+    about: dict[str, Any]  # as `ledger.read` gives it
+    frame: pd.DataFrame  # as `load` gives it
+
+    @property
+    def reference(self) -> str:
+        return str(self.about["comparison"]["reference"])
+
+    @property
+    def good(self) -> pd.DataFrame:
+        """The lines that have values."""
+        return self.frame[self.frame["error"] == ""]
+
+
+def results(folder: Path) -> Results:
+    """A comparison and its frame.
+
+    Raises:
+        UserError: as `load`.
+    """
+    return Results(folder.parent, read(folder), load(folder))
+
+
+def load(folder: PathLike) -> pd.DataFrame:
+    """The averaged network at the last step: top1 in percent; coverage and precision of pseudo-labels as shares.
+
+    Rows are the arms, and `finetune` and `finetune+`, which every run brings and which are listed once where all arms
+    share them. What failed, is not run yet, damaged or gone is a line whose `error` says so. `flags` are those of
+    `sslkit.harness.numbers.stability`; `memory` is the largest that a stage took, in bytes, where that is known.
+
+    Raises:
+        UserError: no such comparison, or it is damaged, or all of its runs are.
+    """
+    runs = [Planned(**run) for run in read(Path(folder))["runs"]]
+    names = row_names(runs)
+    lines: dict[tuple[str, str, int], dict[str, Any]] = {}
+    damaged = None
+    for run in runs:
+        for label, key in run.stages.items():
+            try:
+                line = _line(Path(folder).parent / "stages" / key, run)
+            except UserError as error:
+                damaged, line = damaged or error, {"error": str(error), "flags": ""}
+            place = run.condition, names[run.condition, run.arm, label], run.seed
+            if label != "pretrain" and line and (place not in lines or lines[place]["error"]):
+                lines[place] = line
+    if damaged and all(line["error"] for line in lines.values()):
+        raise damaged
+    found = [{"condition": c, "row": r, "seed": s, **line} for (c, r, s), line in lines.items()]
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def _line(stage: Path, run: Planned) -> dict[str, Any] | None:
+    """What a stage gave, or why it did not; None of a stage without a classifier.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if not (stage / "result.json").is_file():
+        gone = f"stage {stage.name} is not in the store any more"
+        return {"error": run.error or gone, "flags": of_error(run.error)}
+    result = read_json(stage / "result.json")
+    try:
+        return _values(stage, result) if result["networks"] else None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{stage / 'result.json'} is damaged: {one_line(error)}") from None
+
+
+def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
+    scores, quality = result["networks"]["averaged"], result.get("pseudo_labels") or {}
+    return {
+        "top1": 100 * +scores["top1"],
+        **{name: +scores[name] for name in ("macro_f1", "nll", "ece")},
+        **{name: _number(quality.get(name)) for name in ("coverage", "precision")},
+        "seconds": +result["seconds"],
+        "memory": _number(result.get("memory")),
+        "flags": ", ".join(flags(stage)),
+        "versions": trained_by(result),
+        "key": stage.name,
+        "error": "",
+    }
+
+
+def _number(value: Any) -> Any:
+    """None or a number; `+` of anything else is a TypeError."""
+    return None if value is None else +value
+
+
+def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any] | None:
+    """(stages, images) bool: whether each stage's averaged network classifies each test image correctly.
+
+    None where they have no test images in common, as those with `data.tune`, which depend on the seed.
+
+    Raises:
+        UserError: predictions are damaged.
+    """
+    found, label = [], None
+    for key in keys:
+        stored, _ = checkpoint.load(Path(runs) / "stages" / key / "predictions.safetensors")
+        label = stored["label"] if label is None else label
+        if not torch.equal(label, stored["label"]):
+            return None
+        known = label >= 0
+        found.append((stored["averaged"].argmax(1) == label)[known].numpy())
+    return np.stack(found)
+
+
+def comparisons(runs: PathLike) -> list[Path]:
+    """Folders of comparisons below a store's root, the newest last."""
+    return sorted((file.parent for file in Path(runs).glob(f"*/{MARK}")), key=lambda f: (f / MARK).stat().st_mtime)
+
+
+def find(runs: PathLike, name: str | None) -> Path:
+    """The comparison whose folder's name begins with `name`; None is the newest.
+
+    Raises:
+        UserError: there is none, or several.
+    """
+    known = comparisons(runs)
+    chosen = [folder for folder in known if name is None or folder.name.startswith(name)]
+    if not chosen:
+        among = f"; there are {', '.join(f.name for f in known)}" if known else ""
+        raise UserError(f"no comparison {'' if name is None else f'{name!r} '}in {runs}{among}")
+    if name is not None and len(chosen) > 1 and name not in (f.name for f in chosen):
+        raise UserError(f"{name!r} begins the names of {', '.join(f.name for f in chosen)}")
+    return next((f for f in chosen if f.name == name), chosen[-1])

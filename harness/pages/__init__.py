@@ -1,0 +1,1 @@
+"""What people see: tables in all formats, and the page."""

@@ -1,0 +1,1 @@
+"""What a comparison will do: arms, runs, what differs between them, what they cost."""

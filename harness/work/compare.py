@@ -1,0 +1,173 @@
+"""A comparison from its plan to its folder: what will be done, doing it, and keeping it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sslkit.config.duration import duration
+from sslkit.errors import UserError
+from sslkit.harness.numbers.statistics import SEEDS, detectable, seeds_needed, smallest_p
+from sslkit.harness.plan.arms import Comparison, is_control
+from sslkit.harness.plan.cost import costs
+from sslkit.harness.plan.survey import Planned, Survey, distinct, row_names, sentences
+from sslkit.harness.stored import ledger
+from sslkit.harness.work.execute import execute
+from sslkit.machine import resolve_machine
+from sslkit.prepare import prepare
+from sslkit.record.stages import stages
+from sslkit.store import PathLike, Store
+from sslkit.terminal import count, say
+from sslkit.training.spec import Spec
+from sslkit.training.timing import Seconds, step_seconds
+
+Work = Callable[
+    [Comparison, Sequence[Planned], PathLike, int, Sequence[PathLike], bool, Callable[[Planned], None]], None
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a comparison is carried out; nothing of it changes a result."""
+
+    name: str = "compare"  # beginning of its folder's name
+    study: str = ""  # whose arms they are
+    jobs: int = 1
+    keep: bool = False  # weights of all stages
+    plugins: Sequence[PathLike] = ()
+    work: Work = execute
+
+
+def settled(comparison: Comparison, runs: PathLike, name: str) -> Comparison:
+    """With device and precision: those that the unfinished comparison stored, else what `auto` comes to here."""
+    folder = Store(runs).run_folder(name, comparison.digest, again=False)
+    known = ledger.known(folder)
+    if known:
+        return replace(comparison, machine=known["comparison"]["machine"])
+    arm, condition, seed = comparison.runs()[0]
+    machine = resolve_machine(prepare(comparison.request(arm, condition, seed), Store(runs).data).config)
+    return replace(comparison, machine={"device": machine.device, "precision": machine.precision})
+
+
+def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Console, *, timed: bool) -> None:
+    """Say what will be trained, what differs and what it can show; `timed` also says how long it takes."""
+    store = Store(runs)
+    asked = [
+        (condition, arm)
+        for condition, arms in comparison.requests.items()
+        for arm in arms
+        if arm != comparison.reference and not is_control(arm)
+    ]
+    single = sum(len(run.stages) for run in found.runs)
+    shared = f" instead of {single}, the others are shared" if single > len(found.specs) else ""
+    apart = sentences(distinct(found, comparison.reference))
+    lines = [
+        *comparison.remarks,
+        *(["what rows differ in, as reference -> row:", *apart] if apart else []),
+        *nothing_to_compare(found, comparison.reference),
+        f"{count(len(found.runs), 'run')}: {count(len(comparison.arms), 'arm')}, "
+        f"{count(len(comparison.conditions), 'condition')}, {count(comparison.seeds, 'seed')}; "
+        f"{count(len(found.specs), 'stage')} to train{shared}",
+        power(comparison.seeds, max(1, len(asked))),
+    ]
+    if timed:
+        new = [spec for key, spec in found.specs.items() if not store.finished(key)]
+        time = duration(_seconds(comparison, new, store.data))
+        lines.append(f"not in the store yet: {count(len(new), 'stage')}, {time} in one process")
+    for line in lines:
+        say(console, line)
+
+
+def nothing_to_compare(found: Survey, reference: str) -> list[str]:
+    """Arms that are one and the same, and a reference that no condition has."""
+    said = []
+    for condition in dict.fromkeys(run.condition for run in found.runs):
+        same: dict[str, list[str]] = {}
+        for arm, run in found.first(condition).items():
+            same.setdefault([*run.stages.values()][-1], []).append(arm)
+        said += [f"{condition}: {' and '.join(arms)} are one and the same" for arms in same.values() if len(arms) > 1]
+    rows = row_names(found.runs).values()
+    if not any(row == reference or row.startswith(f"{reference}, ") for row in rows):
+        said.append(f"no row is called {reference}, so none is compared with it; --reference names another")
+    return said
+
+
+def power(seeds: int, comparisons: int) -> str:
+    """What so many seeds can show at best."""
+    if seeds < SEEDS:
+        return f"{count(seeds, 'seed')}: values only; statements begin with {SEEDS} seeds"
+    needed = f"5% in {count(comparisons, 'comparison')} takes {seeds_needed(comparisons)} seeds"
+    least = f"one of {detectable(1.0, seeds, comparisons):.1f} is shown 4 times in 5"
+    reachable = f"power: with {count(seeds, 'seed')} p is {smallest_p(seeds):.2g} at least; {needed}"
+    return f"{reachable}; where differences have a standard deviation of 1 point, {least}"
+
+
+def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:
+    """Time of the stages: three steps of each kind, as those of seed 0 are timed."""
+    total = 0.0
+    for arm, condition, seed in comparison.runs():
+        if seed:
+            continue
+        prepared = prepare(comparison.request(arm, condition, seed), cache)
+        wanted = {stage.spec.key for stage in stages(prepared, resolve_machine(prepared.config))}
+        mine = [spec for spec in specs if spec.key in wanted]
+        specs = [spec for spec in specs if spec.key not in wanted]
+        found: dict[str, Seconds] = {}
+        for data in filter(None, (prepared, prepared.source)):
+            own = [spec for spec in mine if spec.data["fingerprint"] == data.images.fingerprint]
+            found |= step_seconds(own, data.images, data.split)
+        total += sum(found[spec.key].step * int(spec.training["steps"]) for spec in mine)
+    return total * comparison.seeds
+
+
+def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Console, how: Options) -> Path:
+    """Train what is missing, storing every run as it ends; the comparison's folder.
+
+    Raises:
+        UserError: the store cannot be written to, or no run succeeded.
+        Stopped: interrupted; the same call goes on.
+    """
+    store = Store(runs)
+    folder = store.run_folder(how.name, comparison.digest, again=False)
+    about = _about(comparison, found, store, folder) | {"study": how.study}
+    entries = ledger.begin(store, folder, comparison, found, how.keep, about)
+    failed: list[Planned] = []
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("runs", total=len(entries))
+
+        def report(done: Planned) -> None:
+            ledger.note(store, folder, done)
+            bar.advance(task)
+            if done.error:
+                failed.append(done)
+                say(bar.console, f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}")
+
+        todo = [run for run in entries if run.error or how.keep]
+        bar.advance(task, len(entries) - len(todo))
+        how.work(comparison, todo, runs, how.jobs, how.plugins, how.keep, report)
+    if len(failed) == len(entries):
+        raise UserError(f"no run succeeded; the first one: {failed[0].error}")
+    if said := ledger.drop(store, folder, found):
+        say(console, said)
+    return folder
+
+
+def _about(comparison: Comparison, found: Survey, store: Store, folder: Path) -> dict[str, Any]:
+    """What is told of the comparison beside its plan; costs are counted once."""
+    labeled = {
+        run.condition: int(found.specs[next(iter(run.stages.values()))].data["labeled"][0]) for run in found.runs
+    }
+    return {
+        "differences": distinct(found, comparison.reference),
+        "labeled": labeled,
+        "costs": ledger.known(folder).get("costs") or costs(comparison, found, store.data),
+    }

@@ -1,0 +1,233 @@
+"""From a request to a configuration with its data: read, decoded and split."""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sslkit import registry
+from sslkit.config import Config, Data
+from sslkit.config.resolve import argument, coerce, named, options, pretraining, resolve
+from sslkit.data import Dataset, Images, decoding, is_own, normalizing
+from sslkit.data.checking import bad_images
+from sslkit.data.held_out import numbered
+from sslkit.data.image import Array, BadImageError
+from sslkit.data.parts import Parts, about, arrange, without_equal
+from sslkit.data.splits import Split, check_lists, split
+from sslkit.errors import UserError
+from sslkit.machine import memory
+from sslkit.plugins import check_plugins
+from sslkit.prepare.durations import in_steps
+
+MAX_SIZE = 224  # pixels, unless asked for more
+SMALL_SIZE = 64  # up to here images have the views of the small-image protocol, above those of Semi-ViT
+LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
+TUNING_SEED = 100  # the first one
+BAD_IMAGE = typing.get_type_hints(Data)["on_bad_image"]
+
+Look = Callable[[Parts, str, Path | None], Parts]
+T = TypeVar("T")
+_kept: ContextVar[dict[str, tuple[object, Any]] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Within, what was read last is not read again: a comparison asks for the same images many times."""
+    kept = _kept.get()
+    token = _kept.set({} if kept is None else kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def _once(what: str, key: object, make: Callable[[], T]) -> T:
+    """What `make` gives; within `read_once` what it gave for the last key, if this is the same."""
+    kept = _kept.get()
+    if kept is None:
+        return make()
+    if what not in kept or kept[what][0] != key:
+        kept.pop(what, None)  # before the next one takes its memory
+        kept[what] = key, make()
+    found: T = kept[what][1]
+    return found
+
+
+def skip_bad(parts: Parts, rule: str, cache: Path | None) -> Parts:
+    """With "skip" without the images that cannot be read, which are listed; "stop" leaves it to the decoding."""
+    if rule != "skip":
+        return parts
+    return parts.without_bad(*(bad_images(raw, p, cache) for raw, p in ((parts.train, "train"), (parts.test, "test"))))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, resolved: the configuration, its data, and what it was decided from."""
+
+    config: Config
+    images: Images
+    split: Split
+    remarks: list[str]
+    stored: Mapping[str, Any] = field(default_factory=dict)  # what was found out about the data, kept with the run
+    source: Prepared | None = None  # the same of the stage `pretrain`, where it has labelled images of its own
+
+    def of(self, stage: str) -> Prepared:
+        """What the stage with this label is trained on."""
+        return self.source if self.source and stage == "pretrain" else self
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A request, resolved, and its data before they are decoded."""
+
+    config: Config
+    parts: Parts
+    groups: Array | None  # (N,) int64 of training images, where data has groups
+
+
+def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
+    """Resolve a request, read its data set, decode it and split it.
+
+    Args:
+        cache: folder where decoded images are kept for the next time.
+
+    Raises:
+        UserError: anything in the request that cannot be.
+    """
+    try:
+        found = gather(request, cache)
+        data, parts = found.config.data, found.parts
+        assert data.size is not None, "gathered"
+        decode = functools.partial(
+            decoding.decode,
+            parts.classes,
+            parts.train,
+            parts.test,
+            data.size,
+            cache,
+            crop=data.crop,
+            limit=1e9 * data.cache_gb if data.cache_gb is not None else memory() / 2,
+            whole=data.whole,
+            workers=data.workers,
+        )
+        images = _once("images", (data, cache), decode)
+    except BadImageError as error:
+        raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
+    places = split(images, data, found.config.seed, found.groups)
+    tells = is_own(data.name) or data.stats == "measured"
+    remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
+    made = Prepared(in_steps(found.config, places), images, places, remarks, parts.stored)
+    return _with_source(made, cache) if found.config.pretrain.data else made
+
+
+def _with_source(made: Prepared, cache: Path | None) -> Prepared:
+    """With the labelled data set of the stage `pretrain`: all its labels, the same size, the view of pre-training.
+
+    Raises:
+        UserError: it cannot be read, or is the data set of the run, whose labels would then be known.
+    """
+    config, own = made.config, made.config.pretrain
+    if config.time is not None:
+        raise UserError("--time knows no stage with data of its own; set the steps instead, or drop pretrain.data")
+    kept = {f"data.{name}": getattr(config.data, name) for name in ("size", "crop", "whole", "cache_gb", "workers")}
+    asked = {"data.name": own.data, "data.dir": own.dir, "data.labels": "all", "backbone.name": config.backbone.name}
+    theirs = prepare(asked | {"stages": "finetune"} | {k: v for k, v in kept.items() if v is not None}, cache)
+    if theirs.images.fingerprint == made.images.fingerprint:
+        raise UserError(f"pretrain.data={own.data} is the data set of the run itself: its labels would all be known")
+    policy = config.views.pretrain
+    mirrored = policy.flip and getattr(registry.load("dataset", own.data), "flip", True)
+    views = replace(config.views, weak=replace(policy, flip=mirrored), labeled="weak")
+    places = replace(theirs.split, pool=theirs.split.pool[:0])
+    source = in_steps(replace(config, data=theirs.config.data, views=views), places)
+    config = replace(config, pretrain=source.pretrain)
+    return replace(made, config=config, source=replace(theirs, config=source, split=places))
+
+
+def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = skip_bad) -> Gathered:
+    """Resolve a request and read its data set: classes, parts, labels, and which images are left out.
+
+    Args:
+        cache: folder for what is found out about files.
+        look: gets what was read before anything else is done with it, the rule `data.on_bad_image`, and the cache.
+
+    Raises:
+        UserError: anything in the request that cannot be.
+    """
+    flat = pretraining(named(request))
+    if flat.get("data.tune") and flat.setdefault("seed", TUNING_SEED) < TUNING_SEED:
+        raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
+    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
+    name = str(flat.get("data.name", "digits"))
+    cls = _dataset(name)
+    place = argument("dataset", name, cls) | _place(flat, name, cls)
+    rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
+    parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
+    chosen: list[str] = []
+
+    @functools.cache
+    def size() -> int:
+        asked = flat.get("data.size", "auto")
+        if isinstance(asked, int):
+            return int(asked)
+        median = min(decoding.median_size(parts.train), MAX_SIZE)
+        patch = 4 if median <= SMALL_SIZE else 16  # of a ViT; a size that nobody chose must not fail for it
+        return max(patch, round(median / patch) * patch)
+
+    def backbone() -> str:
+        network = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= SMALL_SIZE else "vit_small"
+        chosen.append(f"backbone {network}, chosen for images of {size()} px")
+        return network
+
+    beneath = dict(LARGE) if size() > SMALL_SIZE else {}
+    if is_own(name) and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
+        beneath["data.labels"] = "all"
+    config = resolve(flat, cls, backbone, beneath)
+    config = replace(config, data=replace(config.data, size=size()))
+    read = parts.said(*chosen)
+    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
+    groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
+    return Gathered(config, parts, groups)
+
+
+def _dataset(name: str) -> type[Any]:
+    """The class of a data set; where a path is named in its place, the error says how that is done."""
+    try:
+        return registry.load("dataset", name)
+    except UserError as error:
+        if Path(name).exists():
+            kind = "folder" if Path(name).is_dir() else "csv"
+            raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
+        raise
+
+
+def _read(cls: type, place: Mapping[str, Any]) -> Parts:
+    """A data set as it reads itself."""
+    dataset: Dataset = cls(**place)
+    classes, train, test = dataset.read()
+    return Parts(classes, train, test, list(dataset.remarks))
+
+
+def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
+    """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
+    parts = arrange(parts, data)
+    check_lists(data, parts.train.label)
+    parts = without_equal(parts, data, cache)
+    return parts.said(*about(parts, own=is_own(data.name)))
+
+
+def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
+    """`data.dir` and `data.download` where they are given, for a data set that takes them."""
+    given = {}
+    for option, kind in (("dir", str), ("download", bool)):
+        value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
+        if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
+            raise UserError(f"data set {name!r} has no use for data.{option}; drop it")
+        if value:
+            given[option] = value
+    return given

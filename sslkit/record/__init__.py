@@ -1,0 +1,169 @@
+"""A run's folder: where it is, and what it holds: configuration, split, machine, versions, which stages are its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sslkit.config import Config, flatten
+from sslkit.config.resolve import to_toml
+from sslkit.errors import UserError
+from sslkit.finished import check_weights, has_weights
+from sslkit.machine import Machine, description, ranks, resolve_machine
+from sslkit.plugins import plugin_hashes
+from sslkit.prepare import Prepared
+from sslkit.record.budget import within
+from sslkit.record.stages import Stage, stages
+from sslkit.store import Store, is_done, read_json, remove, unfinished, write_json
+from sslkit.store.files import write_text
+from sslkit.training.spec import stamp
+
+KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
+FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is stored."""
+
+    folder: Path
+    suffix: str  # what the names of its stages end in: nothing, or "-2" and so on for a repetition
+    finished: bool
+
+    def key(self, stage: Stage) -> str:
+        """Name of a stage's folder."""
+        return stage.spec.key + self.suffix
+
+
+def place_of(store: Store, prepared: Prepared, name: str | None, *, again: bool, keep: bool) -> Place:
+    """The folder of a run, and of what is to be repeated the next one that is free.
+
+    Args:
+        keep: a run whose weights were dropped is not finished.
+
+    Raises:
+        UserError: what is to be repeated is not finished, or its weights were dropped.
+    """
+    name, digest = name or run_name(prepared.config), run_digest(prepared)
+    if ranks.count() > 1:  # they see other micro-batches than one process, so it is another run
+        digest = hashlib.sha256(f"{digest} {ranks.count()} processes".encode()).hexdigest()[:8]
+    first = store.run_folder(name, digest, again=False)
+    if again:
+        if not is_done(first):
+            raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")
+        check_weights(first)  # they are compared with
+    folder = store.run_folder(name, digest, again=again)
+    finished = is_done(folder) and not again and (has_weights(folder) or not keep)
+    return Place(folder, folder.name.rpartition(digest)[2], finished)
+
+
+def begin(store: Store, place: Place, prepared: Prepared, machine: Machine) -> Machine:
+    """Store what the run is, unless it was begun before; the machine that it has then."""
+    store.prepare()
+    with store.alone():
+        if (place.folder / "run.json").is_file():  # interrupted before, or another process began it meanwhile
+            machine = machine_of(place.folder, prepared.config)
+        else:
+            found = {stage.label: place.key(stage) for stage in stages(prepared, machine)}
+            write_run(place.folder, prepared, machine, found)
+        remove(unfinished(place.folder))
+    return machine
+
+
+def run_name(config: Config) -> str:
+    """Beginning of a run folder's name, where no other is asked for: data set, algorithm, mixer, backbone."""
+    names = [config.data.name.partition(":")[0], config.algo.name, config.mixer.name if config.mixer else ""]
+    return "-".join(filter(None, [*names, config.backbone.name.replace(":", "_")]))
+
+
+def run_digest(prepared: Prepared) -> str:
+    """8 hexadecimal digits of configuration, data and split; of neither the threads nor where the data came from."""
+    flat = flatten(prepared.config)
+    for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", *FREE):
+        flat.pop(name)
+    flat["plugins"] = sorted(plugin_hashes().values())
+    flat["images"] = prepared.images.fingerprint
+    flat["split"] = {name: stamp(index) for name, index in vars(prepared.split).items()}
+    if prepared.source:
+        flat["pretrain.images"] = prepared.source.images.fingerprint
+    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What a run stored of itself.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    about = read_json(folder / "run.json")
+    named = about.get("stages") if isinstance(about, dict) else None
+    if not isinstance(named, dict) or not all(isinstance(n, str) and KEY.fullmatch(n) for n in named.values()):
+        raise UserError(f"{folder / 'run.json'} is damaged: it does not name the run's stages")
+    return about
+
+
+def decide(place: Place, prepared: Prepared, began: float) -> Machine:
+    """The machine of a run, with the steps of its stages where a time is asked for; a repetition has the first run's.
+
+    Args:
+        began: `time.perf_counter()` at the start of the run.
+    """
+    first = place.folder.with_name(place.folder.name.removesuffix(place.suffix))
+    return within(machine_of(first, prepared.config), prepared, began)
+
+
+def machine_of(folder: Path, config: Config) -> Machine:
+    """What the unfinished run stored, else what is decided now.
+
+    Raises:
+        UserError: what it stored is damaged.
+    """
+    if (folder / "run.json").is_file():
+        try:
+            machine = Machine(**read_run(folder)["machine"])
+        except (KeyError, TypeError):
+            raise UserError(f"{folder / 'run.json'} is damaged: it does not name the run's machine") from None
+        torch.set_num_threads(machine.threads)
+        return machine
+    return resolve_machine(config)
+
+
+def write_run(folder: Path, prepared: Prepared, machine: Machine, stages: Mapping[str, str]) -> None:
+    """Store what a run needs to be gone on with and repeated.
+
+    Args:
+        stages: label -> name of the stage's folder.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}") from None
+    plugins = plugin_hashes()
+    text = to_toml(prepared.config)
+    if plugins:
+        text += "\n[plugins]\n" + "".join(f"{json.dumps(f)} = {json.dumps(h)}\n" for f, h in plugins.items())
+    write_text(folder / "config.toml", text)
+    split_ = {name: index.tolist() for name, index in vars(prepared.split).items()}
+    write_json(folder / "split.json", split_ | {"classes": prepared.images.classes})
+    write_json(folder / "data.json", {"remarks": prepared.remarks, **prepared.stored})
+    about = {
+        "machine": asdict(machine),
+        "versions": description(),
+        "plugins": plugins,
+        "command": sys.argv,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stages": dict(stages),
+    }
+    write_json(folder / "run.json", about)

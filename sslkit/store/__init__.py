@@ -1,0 +1,185 @@
+"""The store: finished stages under `stages/KEY/`, runs that refer to them under `NAME-HASH/`.
+
+A stage is worked on in `stages/.KEY/` under a lock and published by one rename; a killed one is gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sslkit.errors import UserError, one_line
+from sslkit.store.files import write_text
+
+PathLike = str | os.PathLike[str]
+WEIGHTS = "weights.safetensors"
+
+
+class Store:
+    """Folders of stages and runs below one root.
+
+    Raises:
+        UserError: the root cannot be a folder that is written to.
+    """
+
+    def __init__(self, root: PathLike) -> None:
+        self.root = Path(root)
+        if not str(root):
+            raise UserError("--runs needs the name of a folder")
+        there = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK)):
+            raise UserError(f"--runs {root}: {there} is not a folder that can be written to")
+        self.stages, self.data = self.root / "stages", self.root / "data"  # data: decoded images
+
+    def prepare(self) -> None:
+        """Make the folders.
+
+        Raises:
+            UserError: they cannot be made.
+        """
+        try:
+            self.stages.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {self.stages}: {one_line(error)}") from None
+
+    def finished(self, key: str) -> Path | None:
+        """Folder of the published stage, if there is one."""
+        folder = self.stages / key
+        return folder if (folder / "result.json").is_file() else None
+
+    def begun(self, key: str) -> bool:
+        """Whether a stage is finished or was interrupted."""
+        return self.finished(key) is not None or (self.stages / f".{key}").is_dir()
+
+    def held(self, key: str) -> bool:
+        """Whether a process is training the stage just now."""
+        lock = FileLock(self.stages / f".{key}.lock")
+        if not Path(lock.lock_file).exists():
+            return False
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    @contextmanager
+    def working(self, key: str, waiting: Callable[[], None], weights: bool = False) -> Iterator[Path | None]:
+        """The working folder of a stage, held alone; None if another process finished the stage meanwhile.
+
+        The folder is published, without its checkpoints, when the block ends without an error.
+
+        Args:
+            waiting: called once when another process holds the stage; then it is waited for.
+            weights: a finished stage whose weights were dropped is trained again, for these.
+
+        Raises:
+            UserError: a folder of that name is there and holds no result.
+        """
+        lock = FileLock(self.stages / f".{key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+        try:
+            done = self.finished(key)
+            if done and not (weights and without_weights(done)):
+                yield None
+                return
+            folder = self.stages / f".{key}"
+            if (self.stages / key).exists() and not done:
+                raise UserError(f"{self.stages / key} has no result.json: it is damaged; remove it")
+            folder.mkdir(exist_ok=True)
+            remove(unfinished(folder))
+            ready = (folder / "result.json").is_file()  # killed just before it was published
+            yield None if ready else folder
+            remove(folder.glob("checkpoint-*"))
+            if done:
+                os.replace(folder / WEIGHTS, done / WEIGHTS)
+                shutil.rmtree(folder)
+            else:
+                os.rename(folder, self.stages / key)
+            Path(lock.lock_file).unlink(missing_ok=True)  # a finished stage needs no lock: who waits finds it finished
+        finally:
+            lock.release()
+
+    def alone(self) -> FileLock:
+        """Held while what a run stores of itself is read and written."""
+        return FileLock(self.root / ".lock")
+
+    def run_folder(self, name: str, digest: str, *, again: bool) -> Path:
+        """`NAME-HASH`, or with `again` the first of `NAME-HASH-2`, `-3`, … that is not finished."""
+        folder = self.root / f"{safe(name)}-{digest}"
+        number = 2
+        while again and (number == 2 or is_done(folder)):
+            folder = self.root / f"{safe(name)}-{digest}-{number}"
+            number += 1
+        return folder
+
+
+def without_weights(stage: Path) -> bool:
+    """Whether a finished stage's weights were dropped."""
+    return (stage / "result.json").is_file() and not (stage / WEIGHTS).is_file()
+
+
+def weights_of(stage: Path) -> Path:
+    """The file of a finished stage's weights.
+
+    Raises:
+        UserError: they were dropped; says how to get them back.
+    """
+    if without_weights(stage):
+        raise UserError(
+            f"{stage / WEIGHTS} is not there: weights are dropped when a comparison ends; "
+            "the same `sslkit compare` with --keep trains them again"
+        )
+    return stage / WEIGHTS
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Files that a killed process was writing: ours, and those of safetensors, which has temporary files of its own."""
+    return [*folder.glob(".*.tmp"), *folder.glob(".tmp*")]
+
+
+def remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def is_done(run: Path) -> bool:
+    """Whether a run has its results."""
+    return (run / "results.json").is_file()
+
+
+def safe(name: str) -> str:
+    """`name` as one part of a path: letters, digits, `.`, `_`, `-`; nothing that climbs or hides."""
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip(".-_")[:80] or "run"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a run.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; is {path.parent} a run folder?") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {one_line(error)}") from None
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically."""
+    write_text(path, json.dumps(value, indent=1) + "\n")

@@ -1,0 +1,33 @@
+"""What is printed on a terminal: tables, and sentences as they are. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDE = 200  # letters in a line of what goes to a file
+
+
+def console() -> Console:
+    """As wide as the window; what goes to a file is not folded."""
+    return Console(emoji=False) if sys.stdout.isatty() else Console(width=WIDE, emoji=False)
+
+
+def show(console: Console, parts: Iterable[Table | Text]) -> None:
+    """Print one after another; a sentence's line is not cut, so that a path in it can be copied."""
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
+
+
+def say(console: Console, sentence: str) -> None:
+    """Print a sentence as it is: names in it are no markup."""
+    show(console, [Text(sentence)])
+
+
+def count(n: int, thing: str) -> str:
+    """1 seed, 2 seeds."""
+    return f"{n} {thing}{'' if n == 1 else 's'}"

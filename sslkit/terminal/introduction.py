@@ -1,0 +1,55 @@
+"""What a run says before it begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from sslkit.config.duration import duration
+from sslkit.data import is_own
+from sslkit.data.on_demand import OnDemand
+from sslkit.machine import Machine, unusable_gpu
+from sslkit.prepare import Prepared
+from sslkit.record.advice import before
+from sslkit.training.spec import Spec
+
+
+def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) -> list[str]:
+    """What was decided: backbone, data and its parts, machine; and what is amiss in that.
+
+    Args:
+        specs: of the run's stages.
+    """
+    config, s = prepared.config, prepared.split
+    sizes = f"{len(s.labeled)} labelled, {len(s.pool)} in the pool ({config.data.pool}), {len(s.test)} test"
+    lines = [
+        *prepared.remarks,
+        f"{config.data.name}: {prepared.images.size} px, {len(prepared.images.classes)} classes, {sizes}"
+        + (f", {len(s.val)} validation" if len(s.val) else ""),
+        _hidden(prepared),
+        prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
+        f"{machine.device}, {machine.precision}, {machine.threads} threads",
+        f"steps are set for a run of about {duration(config.time)}" if config.time else "",
+        f"{machine.processes} processes share every step; steps are not timed before" if machine.processes > 1 else "",
+        unusable_gpu(),
+    ]
+    if "pretrain" in config.stages and specs[0].stage != "pretrain":
+        lines.append(f"stage pretrain is skipped: {config.backbone.name} has no patches to mask")
+    if prepared.source:
+        labels, classes = len(prepared.source.split.labeled), len(prepared.source.images.classes)
+        lines.append(
+            f"pretrain learns the {classes} classes of {config.pretrain.data} from {labels} labelled images; "
+            "the next stage starts from its trunk, with a new head"
+        )
+    if config.data.tune:
+        lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
+    return [*filter(None, lines), *before(specs, config.data.workers, os.cpu_count() or 1)]
+
+
+def _hidden(prepared: Prepared) -> str:
+    """That labels of one's own data are not used."""
+    data, s, images = prepared.config.data, prepared.split, prepared.images
+    used, known = len(s.labeled) + len(s.val), int((images.label[: images.train] >= 0).sum())
+    if not is_own(data.name) or data.tune or used == known:
+        return ""
+    return f"{used} of {known} labels are used ({data.labels}), the others are hidden; --labels all takes them all"

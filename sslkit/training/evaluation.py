@@ -1,0 +1,134 @@
+"""What is measured: predictions on labelled images, and pseudo-labels against hidden truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from sslkit.augment.render import normalise
+from sslkit.contracts import Algorithm, PseudoLabels
+from sslkit.data.on_demand import Pixels, in_turn
+from sslkit.errors import out_of_memory
+from sslkit.machine import ranks
+from sslkit.network import Classifier
+from sslkit.training.spec import Spec
+
+BATCH = 500  # images
+
+
+def autocast(spec: Spec) -> torch.autocast:
+    """The precision of a stage, as a context."""
+    return torch.autocast(spec.device, torch.bfloat16, enabled=spec.precision == "bf16")
+
+
+def uncompiled(spec: Spec) -> AbstractContextManager[object]:
+    """What is evaluated is the network itself: its batches have sizes that are not worth compiling for."""
+    return torch.compiler.set_stance("force_eager") if spec.training.get("compile") else nullcontext()
+
+
+@torch.no_grad()
+def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec) -> Tensor:
+    """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation.
+
+    Several processes share out whole batches, so each has the logits that one process would have. A batch for which
+    memory is not enough is halved.
+    """
+    was_training = network.training
+    network.eval()
+    mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
+    found = torch.zeros(len(pixels), len(spec.data["classes"]))
+    mine = [slice(i, i + BATCH) for i in range(BATCH * ranks.rank(), len(pixels), BATCH * ranks.count())]
+    with autocast(spec), uncompiled(spec):
+        for some, read in zip(mine, in_turn(pixels, mine), strict=True):
+            whole = len(read) if spec.training.get("fsdp") else 1  # shards are gathered equally often everywhere
+            found[some] = in_halves(
+                lambda part: algorithm.predict(network, normalise(part.to(spec.device), mean, std)).float().cpu(),
+                read,
+                whole,
+            )
+        if spec.training.get("fsdp"):  # the others cannot go through the network without this one
+            blank = torch.zeros(1, 3, spec.data["size"], spec.data["size"], device=spec.device)
+            for _ in range(-(-len(pixels) // (BATCH * ranks.count())) - len(mine)):
+                algorithm.predict(network, blank)
+    network.train(was_training)
+    return ranks.total(found)
+
+
+def in_halves(predict: Callable[[Tensor], Tensor], images: Tensor, whole: int = 1) -> Tensor:
+    """`predict(images)` (N, …); of more than `whole` images in halves, and so on, where memory is not enough."""
+    try:
+        return predict(images)
+    except (MemoryError, RuntimeError) as error:
+        if len(images) <= whole or not out_of_memory(error):
+            raise
+    middle = len(images) // 2  # out of the handler: what was computed there is free now
+    return torch.cat([in_halves(predict, part, whole) for part in (images[:middle], images[middle:])])
+
+
+def outputs(
+    algorithm: Algorithm, network: Classifier, parts: Mapping[str, tuple[Pixels, Tensor]], spec: Spec
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Name -> logits (N, C) and labels, of the images and labels of each part."""
+    return {name: (logits(algorithm, network, pixels, spec), label) for name, (pixels, label) in parts.items()}
+
+
+def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
+    """top1, top5 (where there are more than five classes), macro_f1, nll and ece, the first three in [0, 1].
+
+    Args:
+        logits: (N, C) float32.
+        label: (N,) int64; images with label -1 are left out. Classes without an image do not enter macro_f1.
+
+    `ece` is the expected calibration error with 15 equal bins (Guo et al. 2017, arXiv:1706.04599), `nll` the mean
+    negative log-likelihood in nats.
+    """
+    from sklearn.metrics import f1_score  # slow to import
+
+    known = label >= 0
+    logits, label = logits[known].double(), label[known]
+    p = logits.softmax(1)
+    confidence, guess = p.max(1)
+    right = guess == label
+    found = {"top1": right.double().mean().item()}
+    if logits.shape[1] > 5:
+        found["top5"] = (logits.topk(5).indices == label[:, None]).any(1).double().mean().item()
+    present = torch.unique(label).numpy()
+    found["macro_f1"] = float(f1_score(label.numpy(), guess.numpy(), labels=present, average="macro", zero_division=0))
+    found["nll"] = torch.nn.functional.cross_entropy(logits, label).item()
+    found["ece"] = calibration_error(confidence, right)
+    return found
+
+
+def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float:
+    """sum over bins of |mean(right) - mean(confidence)|, weighted by the bin's share of the N images."""
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    gap = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, right.double() - confidence.double())
+    return gap.abs().sum().item() / len(confidence)
+
+
+def label_quality(labels: PseudoLabels, truth: Tensor) -> Tensor:
+    """(6,) float32 on the device: numbers of images, of kept ones, of images with known truth, of these kept ones, of
+    these right ones; sum of all confidences.
+
+    Args:
+        labels: of N unlabelled images, unmixed; an image of weight above 0 is kept.
+        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows.
+    """
+    kept, known = labels.weight > 0, truth >= 0
+    judged = known & kept
+    right = judged & (labels.target.argmax(1) == truth)
+    counts = torch.stack([torch.ones_like(kept), kept, known, judged, right]).sum(1)
+    return torch.cat([counts.float(), labels.confidence.sum()[None].float()])
+
+
+def label_scores(
+    images: float, kept: float, known: float, judged: float, right: float, confidence: float
+) -> dict[str, float]:
+    """coverage, mean confidence, and where truth is known precision (of kept labels) and recall (kept and right)."""
+    found = {"coverage": kept / images, "confidence": confidence / images}
+    if known:
+        found |= {"precision": right / judged if judged else float("nan"), "recall": right / known}
+    return found

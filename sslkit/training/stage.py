@@ -1,0 +1,288 @@
+"""A stage made ready to train: networks, parts and data of a specification, and where it was interrupted."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sslkit import registry
+from sslkit.augment.policy import Policy
+from sslkit.average import Average
+from sslkit.config import PARTS
+from sslkit.config.resolve import SLOTS, argument, options
+from sslkit.contracts import Algorithm, Setup
+from sslkit.data import Images
+from sslkit.data.on_demand import Pixels
+from sslkit.data.splits import Split
+from sslkit.errors import UserError, one_line, out_of_memory
+from sslkit.machine.sharding import spread, whole
+from sslkit.network import Classifier, Shape
+from sslkit.randomness import seeded
+from sslkit.store import checkpoint
+from sslkit.store.checkpoint import under
+from sslkit.training.execution import equip
+from sslkit.training.loader import Loader, Source, Targets
+from sslkit.training.spec import Spec
+from sslkit.weights import load_weights
+from sslkit.weights.start import take_over
+
+
+@dataclass
+class Job:
+    """A stage ready to train."""
+
+    spec: Spec
+    algorithm: Algorithm
+    average: Average
+    loader: Loader
+    truth: Tensor | None  # hidden labels of the pool, for the engine alone
+    pool: Pixels | None  # (N_u, 3, S, S) uint8
+    evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
+
+    def weights(self) -> dict[str, Tensor]:
+        """The student, the averaged network, and what else of the algorithm has a state; no tensor twice.
+
+        Of several processes with shards all must ask for them, and the leader has the weights.
+        """
+        parts = {"student.": self.algorithm.student, "averaged.": self.average.network}
+        weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
+        known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
+        own = self.algorithm.state_dict(keep_vars=True).items()
+        return whole(weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known})
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put the tensors of `weights` back."""
+        restore(self.algorithm, self.average, tensors)
+
+
+def restore(algorithm: Algorithm, average: Average, tensors: Mapping[str, Tensor]) -> None:
+    """Put the tensors of `Job.weights` back.
+
+    Raises:
+        UserError: they are of another algorithm or network.
+    """
+    try:
+        for network, prefix in ((algorithm.student, "student."), (average.network, "averaged.")):
+            network.load_state_dict(spread(network, under(prefix, tensors)))
+        own = spread(algorithm, under("algorithm.", tensors))
+        extra = algorithm.load_state_dict(own, strict=False).unexpected_keys
+    except RuntimeError as error:
+        raise UserError(f"the weights do not fit: {one_line(error)}") from None
+    if extra:
+        raise UserError(f"the weights do not fit: the algorithm has no {extra[0]}")
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Those of a stage that is being trained, by step."""
+    return sorted(folder.glob("checkpoint-*.safetensors"))
+
+
+def last_checkpoint(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
+    """The last whole checkpoint, if the stage has any.
+
+    Args:
+        say: given a sentence about each that is damaged.
+
+    Raises:
+        UserError: all are damaged.
+    """
+    found = checkpoints(folder)
+    for path in reversed(found):
+        try:
+            return path, *checkpoint.load(path)
+        except checkpoint.DamagedError as error:
+            damaged = error
+            say(str(error))
+    if found:
+        raise UserError(f"{damaged}; remove {folder} to start this stage anew")
+    return None
+
+
+def build(
+    spec: Spec, images: Images, split: Split, parent: Path | None, world: int = 1, weights: Path | None = None
+) -> Job:
+    """Networks, parts and data of a stage.
+
+    Args:
+        parent: folder of the stage it starts from.
+        world: number of processes that share every step.
+        weights: file it starts from instead.
+
+    Raises:
+        UserError: a part refuses its options, a batch does not divide, the pool is empty.
+    """
+    algorithm, average = build_algorithm(spec, parent, weights)
+    equip(spec, algorithm, average)
+    device, label = torch.device(spec.device), torch.from_numpy(images.label)
+    sources = _sources(spec, images, split, world)
+    views = {
+        stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
+    }
+    parts = spec.training["accumulate"] * world
+    mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
+    targets = Targets(len(images.classes), *(spec.training[name] for name in ("smoothing", "mixup", "cutmix")))
+    pooled = "unlabeled" in spec.views
+    return Job(
+        spec=spec,
+        algorithm=algorithm,
+        average=average,
+        loader=Loader(sources, views, spec.draws, parts, mean, std, targets),
+        truth=label[torch.from_numpy(split.pool)].to(device) if pooled else None,
+        pool=sources["unlabeled"].pixels if pooled else None,
+        evaluation={
+            name: (images.subset(i), label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)
+        },
+    )
+
+
+def _sources(spec: Spec, images: Images, split: Split, world: int) -> dict[str, Source]:
+    """Stream -> its images, of which "labeled" alone has labels.
+
+    Raises:
+        UserError: a batch does not divide, the pool is empty.
+    """
+    device, parts = torch.device(spec.device), spec.training["accumulate"] * world
+    indices = {"labeled": split.labeled, "unlabeled": split.pool, "all": np.union1d(split.labeled, split.pool)}
+    sources = {}
+    for stream in spec.views:
+        index = indices[stream]
+        batch = spec.training["batch"] * (spec.training["mu"] if stream == "unlabeled" else 1)
+        if batch % parts:
+            raise UserError(
+                f"{batch} {stream} images a step do not divide into {parts} micro-batches; "
+                f"change {spec.stage}.batch{' or' if world == 1 else ','} {spec.stage}.accumulate"
+                f"{'' if world == 1 else ' or the number of processes'}"
+            )
+        if not len(index):
+            raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
+        known = torch.from_numpy(images.label[index]).to(device) if stream == "labeled" else None
+        sources[stream] = Source(_placed(images.subset(index), device), torch.from_numpy(index), known, batch)
+    return sources
+
+
+def _placed(pixels: Pixels, device: torch.device) -> Pixels:
+    """On the device, unless that is a GPU without room for them: a quarter of what is free."""
+    if not isinstance(pixels, Tensor):
+        return pixels
+    crowded = device.type == "cuda" and pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 4
+    return pixels if crowded else pixels.to(device)
+
+
+@contextmanager
+def enough_memory(spec: Spec) -> Iterator[None]:
+    """Answer a batch that does not fit with the settings that make it smaller.
+
+    Raises:
+        UserError: memory was not enough within the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        batch, mu = spec.training["batch"], spec.training.get("mu", 0) if "unlabeled" in spec.views else 0
+        sizes = f"{batch} labelled" + (f" and {batch * mu} unlabelled" if mu else "")
+        raise UserError(
+            f"stage {spec.stage!r} needs more memory than {spec.device} has, with {sizes} images of "
+            f"{spec.data['size']} px a step in {spec.training['accumulate']} micro-batches; raise "
+            f"{spec.stage}.accumulate, or lower {spec.stage}.batch{' or semi.mu' if mu else ''}, or lower --size"
+        ) from None
+
+
+def not_finite(spec: Spec, error: Exception, kept: Sequence[Path]) -> UserError:
+    """The error for a loss that is not finite, with what can be done.
+
+    Args:
+        kept: the stage's checkpoints.
+    """
+    good = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was written before"
+    return UserError(
+        f"stage {spec.stage!r}: {error}; {good}. Try a lower {spec.stage}.lr, "
+        f"--set {spec.stage}.clip=1.0, or --precision fp32"
+    )
+
+
+def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None) -> tuple[Algorithm, Average]:
+    """The algorithm with its student and slots, and the averaged network, as they start."""
+    student = build_network(spec)
+    if weights:
+        load_weights(student, weights)
+    averaged = student
+    if parent:
+        averaged = copy.deepcopy(student)
+        take_over(parent, spec.data["fingerprint"], {"student.": student, "averaged.": averaged})
+    counts = torch.tensor(spec.data["counts"])
+    setup = Setup(
+        student=student,
+        averaged=averaged,
+        classes=len(spec.data["classes"]),
+        labeled=int(counts.sum()),
+        unlabeled=spec.data.get("pool", [0])[0],
+        class_counts=counts,
+        steps=spec.training["steps"],
+        decay=spec.average["decay"],
+        buffers=spec.average["buffers"],
+        skip_rejected=_skips(spec, student),
+    )
+    slots = {slot: _part(spec, slot, setup) for slot in SLOTS if slot in spec.parts}
+    algorithm = _part(spec, "algo" if "algo" in spec.parts else "pretrainer", setup, **slots)
+    average = next((m for m in algorithm.modules() if _same_average(m, spec)), None)
+    average = average or Average(averaged, spec.average["decay"], spec.average["buffers"])
+    return algorithm.to(spec.device), average.to(spec.device)
+
+
+def build_network(spec: Spec) -> Classifier:
+    """The backbone with its initial weights."""
+    described = spec.parts["backbone"]
+    cls = registry.load("backbone", described["name"])
+    seeded("backbone", spec.seed)
+    shape = Shape(spec.data["size"], len(spec.data["classes"]))
+    network: Classifier = _checked("backbone", cls, shape, described)
+    layout = torch.channels_last if network.channels_last else torch.contiguous_format
+    return network.to(memory_format=layout)
+
+
+def _part(spec: Spec, section: str, setup: Setup, **slots: nn.Module) -> Any:
+    described = spec.parts[section]
+    cls = registry.load(PARTS[section], described["name"])
+    seeded(section, spec.seed)
+    return _checked(section, cls, setup, described, **slots)
+
+
+def _checked(section: str, cls: type, first: object, described: dict[str, Any], **slots: nn.Module) -> Any:
+    """The part, made; a ValueError of its constructor is the user's, with the section's name."""
+    extra = argument(PARTS[section], described["name"], cls)
+    known = options(cls)
+    chosen = {name: value for name, value in described["options"].items() if name in known}
+    try:
+        return cls(first, **slots, **chosen, **extra)
+    except ValueError as error:
+        raise UserError(f"{section} {described['name']!r}: {error}") from None
+
+
+def _same_average(module: nn.Module, spec: Spec) -> bool:
+    same = isinstance(module, Average) and module.decay == spec.average["decay"]
+    return same and module.buffer_rule == spec.average["buffers"]
+
+
+def _skips(spec: Spec, student: Classifier) -> bool:
+    """Whether rejected strong views skip the student: where no draw or statistic depends on the batch's places."""
+    asked = spec.training.get("skip_rejected", "off")
+    if spec.training.get("compile"):
+        if asked == "on":
+            raise UserError("semi.skip_rejected=on gives batches of any size, each compiled anew; leave it at auto")
+        return False
+    coupled = any(
+        isinstance(m, _BatchNorm) or getattr(m, "drop_prob", 0) or (isinstance(m, nn.Dropout) and m.p)
+        for m in student.modules()
+    )
+    return asked == "on" or (asked == "auto" and spec.device == "cpu" and not coupled)

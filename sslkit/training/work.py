@@ -1,0 +1,52 @@
+"""One stage trained in its folder: what it is, the training, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from sslkit.data import Images
+from sslkit.data.splits import Split
+from sslkit.machine import ranks, versions, with_peak
+from sslkit.store import write_json
+from sslkit.training.engine import Engine, Report
+from sslkit.training.log import last_values
+from sslkit.training.spec import Spec
+from sslkit.training.stage import build, enough_memory
+
+
+def train(
+    spec: Spec,
+    images: Images,
+    split: Split,
+    folder: Path,
+    parent: Path | None,
+    weights: Path | None,
+    *,
+    save_every: float,
+    report: Report,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> None:
+    """Train a stage, from its last checkpoint on where it has one; at the end its folder holds `result.json`.
+
+    Args:
+        folder: the stage's working folder.
+        parent: folder of the stage that it starts from.
+        weights: file that it starts from instead.
+        save_every, report, stop, say: as of `Engine`.
+
+    Raises:
+        UserError: a part refuses its options, memory is not enough, a loss is not finite, the disk is full.
+        Stopped: asked to stop; a checkpoint is written.
+    """
+    if ranks.leads():
+        write_json(folder / "spec.json", asdict(spec))
+    with enough_memory(spec):
+        job = build(spec, images, split, parent, ranks.count(), weights)
+        engine = Engine(job, folder, save_every=save_every, report=report, stop=stop, say=say)
+        result = with_peak(spec.device, engine.train)
+    if ranks.leads():
+        about = result | {"versions": versions()} | last_values(folder / "metrics.jsonl")
+        write_json(folder / "result.json", about)
