@@ -7,10 +7,7 @@ a result. Names, folders, logging and the number of workers are not in it.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import sys
-import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -26,8 +23,8 @@ from sslkit.data.normalizing import normalization
 from sslkit.data.splits import Split
 from sslkit.errors import UserError, unknown
 from sslkit.machine import Machine
-from sslkit.plugins import source_of
 from sslkit.randomness import key
+from sslkit.training.sources import source_hash
 
 
 @dataclass(frozen=True)
@@ -169,31 +166,3 @@ def _described(section: str, part: Part) -> dict[str, Any]:
     """A part with the hash of its source and of the modules of its own package that it uses."""
     cls = registry.load(PARTS[section], part.name)
     return {"name": part.name, "options": dict(part.options), "source": source_hash(cls)}
-
-
-def source_hash(cls: type) -> str:
-    """sha256 over the files of a class, of its bases, and of what their modules import from the same package.
-
-    They are read once a process, as they are what it runs.
-    """
-    root = cls.__module__.partition(".")[0]
-    waiting, files = [base.__module__ for base in cls.__mro__], {}
-    while waiting:
-        name = waiting.pop()
-        module = sys.modules.get(name)
-        own = name.partition(".")[0] in (root, "sslkit")
-        if module is None or not own or name in files or not getattr(module, "__file__", None):
-            continue
-        files[name] = source_of(module)
-        for called, value in vars(module).items():
-            if not called.startswith("__"):  # torch.compile leaves such names behind
-                waiting.append(value.__name__ if isinstance(value, types.ModuleType) else _home(value))
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(files[name])
-    return digest.hexdigest()[:16]
-
-
-def _home(value: object) -> str:
-    is_code = inspect.isclass(value) or inspect.isfunction(value)
-    return str(getattr(value, "__module__", "")) if is_code else ""

@@ -20,7 +20,7 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.record import run_digest
 from sslkit.record.stages import stages
 from sslkit.training import spec
-from sslkit.training.spec import source_hash
+from sslkit.training.sources import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 BASE = {"control.lr": "auto", "backbone": "vit_micro", "device": "cpu"}
@@ -249,7 +249,7 @@ def test_control_shares_its_draws_with_semi_but_not_its_key() -> None:
 def test_source_of_a_part_is_in_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (PLUGINS / "swap.py").read_text()
     keys, digests = [], []
-    for content in (text, text + "# another line\n"):
+    for content in (text, text + "x = 1\n"):
         monkeypatch.setattr(registry, "plugins", {})
         file = tmp_path / "swap.py"
         file.write_text(content)
