@@ -16,15 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sslkit.data.csv_files import cell
-from sslkit.harness.numbers.answers import answers, notes, sentences
-from sslkit.harness.numbers.efficiency import worths
 from sslkit.harness.numbers.frame import Results, results
-from sslkit.harness.pages.cost_table import NOTE as COST
-from sslkit.harness.pages.cost_table import costs
 from sslkit.harness.pages.paper import NOTE as PAPER
-from sslkit.harness.pages.paper import paper, sources
-from sslkit.harness.pages.tables import mixed, summary
-from sslkit.harness.studies import asked
+from sslkit.harness.pages.paper import paper
+from sslkit.harness.pages.said import said
 from sslkit.terminal import WIDE, say, show
 
 LATEX: dict[str, int | str | None] = {
@@ -65,19 +60,19 @@ def text(folder: Path, form: str, delta: float = 1.0, style: str | None = None) 
         return _csv(paper(known) if style else known.frame)
     if form == "json":
         return _json(known, delta, style)
-    tables, said = _shown(known, delta, style)
-    return _latex(tables, said) if form == "latex" else _markdown(tables, said)
+    tables, sentences = _shown(known, delta, style)
+    return _latex(tables, sentences) if form == "latex" else _markdown(tables, sentences)
 
 
 def print_rich(folder: Path, delta: float, style: str | None, console: Console) -> None:
     """Print the tables and the sentences beneath them; arguments and errors are those of `text`."""
-    tables, said = _shown(results(folder), delta, style, NARROW)
+    tables, sentences = _shown(results(folder), delta, style, NARROW)
     for title, frame in tables:
         if title:
             show(console, [_table(title, frame.drop(columns=["worst seed", "images"], errors="ignore"))])
         else:
             show(console, [_group(str(name), group) for name, group in frame.groupby("condition", sort=False)])
-    show(console, map(Text, said))
+    show(console, map(Text, sentences))
     say(console, f"in {folder}")
 
 
@@ -89,33 +84,23 @@ def _shown(
     Args:
         room: columns that the main table has room for; None is all.
     """
-    papers = _papers(known, style)
-    beneath = [PAPER, *sources()] if papers else []
+    told = said(known, delta, style=style, room=room)
+    papers = [] if told.paper is None else [("as in the paper", told.paper)]
+    beneath = [PAPER, *told.sources] if papers else []
     if style:
         return papers, beneath
-    found = answers(known)
-    frame = summary(known, found, delta)
-    columns = [name for name in frame if room is None or name in room]
-    tables = [("", frame), ("stability and cost", costs(known)), *papers]
-    question, claim = asked(known.about["study"])
-    said = [*filter(None, (question, *sentences(found, delta), claim)), *map(str, worths(known)), *mixed(known)]
-    return tables, [*said, *notes(known, found, columns, delta), COST, *beneath]
-
-
-def _papers(known: Results, style: str | None) -> list[Titled]:
-    """The paper's table, where it is asked for or its study was run."""
-    return [("as in the paper", paper(known))] if style or known.about["study"] == "semi_vit" else []
+    tables = [("", told.summary), ("stability and cost", told.costs), *papers]
+    answered = [*filter(None, (told.question, *told.verdicts, told.claim)), *told.worths, *told.warnings]
+    return tables, [*answered, *told.notes, *beneath]
 
 
 def _json(known: Results, delta: float, style: str | None) -> str:
-    found, papers = answers(known), _papers(known, style)
+    told = said(known, delta, style=style)
     shown = {name: known.about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
-    frame = summary(known, found, delta)
-    shown["question"], shown["claim"] = asked(known.about["study"])
-    shown |= {"summary": _records(frame), "verdicts": sentences(found, delta), "worth": list(map(str, worths(known)))}
-    shown["notes"] = [*notes(known, found, frame.columns, delta), COST]
-    shown["stability and cost"] = _records(costs(known))
-    shown |= {"paper": _records(papers[0][1]), "sources": sources()} if papers else {}
+    shown |= {"question": told.question, "claim": told.claim, "summary": _records(told.summary)}
+    shown |= {"verdicts": told.verdicts, "worth": told.worths, "notes": told.notes}
+    shown["stability and cost"] = _records(told.costs)
+    shown |= {} if told.paper is None else {"paper": _records(told.paper), "sources": told.sources}
     shown |= {"rows": _records(known.frame)}
     finite = json.loads(json.dumps(shown), parse_constant=str)  # a part's option may be infinite; JSON has no word
     return json.dumps(finite, indent=1)
@@ -126,17 +111,17 @@ def _csv(frame: pd.DataFrame) -> str:
     return str(frame.map(lambda value: cell(value) if isinstance(value, str) else value).to_csv(index=False))
 
 
-def _latex(tables: list[Titled], said: list[str]) -> str:
+def _latex(tables: list[Titled], sentences: list[str]) -> str:
     """With letters that LaTeX has no glyph for in its usual encoding as commands."""
     made = [str(frame.to_latex(index=False, escape=True)).translate(str.maketrans(LATEX)) for _, frame in tables]
-    lines = [rf"{line.translate(str.maketrans(SPECIAL | LATEX))}\par" for line in said]
+    lines = [rf"{line.translate(str.maketrans(SPECIAL | LATEX))}\par" for line in sentences]
     return "\n".join([r"% \usepackage{booktabs}", *made, r"{\footnotesize", *lines, "}"])
 
 
-def _markdown(tables: list[Titled], said: list[str]) -> str:
+def _markdown(tables: list[Titled], sentences: list[str]) -> str:
     plain = (frame.map(lambda value: str(value).replace("|", "\\|").replace("<", "&lt;")) for _, frame in tables)
     made = [str(frame.to_markdown(index=False, disable_numparse=True)) for frame in plain]
-    return "\n\n".join([*made, "\n".join(f"* {line}" for line in said)])
+    return "\n\n".join([*made, "\n".join(f"* {line}" for line in sentences)])
 
 
 def _table(title: str, frame: pd.DataFrame) -> Table:

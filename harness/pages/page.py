@@ -19,17 +19,12 @@ from markupsafe import Markup
 from sslkit.errors import UserError, one_line
 from sslkit.harness import figures
 from sslkit.harness.history import SHARES, history
-from sslkit.harness.numbers.answers import Answer, answers, notes, sentences
-from sslkit.harness.numbers.efficiency import worths
+from sslkit.harness.numbers.answers import Answer
 from sslkit.harness.numbers.frame import Results, results
 from sslkit.harness.numbers.samples import Samples, samples
 from sslkit.harness.numbers.statistics import Difference
-from sslkit.harness.pages.cost_table import NOTE as COST
-from sslkit.harness.pages.cost_table import costs
 from sslkit.harness.pages.paper import NOTE as PAPER
-from sslkit.harness.pages.paper import paper, sources
-from sslkit.harness.pages.tables import mixed, summary
-from sslkit.harness.studies import asked
+from sslkit.harness.pages.said import Said, said
 from sslkit.record.results import read_results
 from sslkit.store import read_json
 from sslkit.store.version import __version__
@@ -59,30 +54,20 @@ def page(folder: Path, delta: float = 1.0) -> str:
         UserError: no such comparison, or it is damaged.
     """
     known = results(folder)
-    about, found = known.about["comparison"], answers(known)
-    question, claim = asked(known.about["study"])
-    groups = list(_groups(known, found, delta))
-    columns = {name for group in groups for name in group.table}
+    told = said(known, delta)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     shown = {
         "name": folder.name,
-        "about": about,
+        "about": known.about["comparison"],
         "version": __version__,
-        "verdicts": [*sentences(found, delta), *mixed(known)],
-        "question": question,
-        "claim": claim,
-        "notes": notes(known, found, columns, delta),
+        "said": told,
+        "paper_note": PAPER,
         "delta": delta,
-        "groups": groups,
-        "costs": costs(known),
-        "cost_note": COST,
-        "paper": paper(known) if known.about["study"] == "semi_vit" else None,
-        "paper_notes": [PAPER, *sources()],
+        "groups": list(_groups(known, told, delta)),
         "efficiency": list(_efficiency(known)),
-        "worths": list(map(str, worths(known))),
         "samples": _samples(known),
         "differences": configurations(known),
         **_commands(known),
@@ -90,11 +75,11 @@ def page(folder: Path, delta: float = 1.0) -> str:
     return environment.get_template("page.html").render(shown)
 
 
-def _groups(known: Results, found: list[Answer], delta: float) -> Iterator[Group]:
-    told, logs = summary(known, found, delta), history(known.frame, known.runs)
+def _groups(known: Results, told: Said, delta: float) -> Iterator[Group]:
+    logs = history(known.frame, known.runs)
     rows = [str(row) for row in known.frame["row"].unique()]
-    for number, (condition, table) in enumerate(told.groupby("condition", sort=False)):
-        lines, forest = differences([a for a in found if a.condition == condition]), None
+    for number, (condition, table) in enumerate(told.summary.groupby("condition", sort=False)):
+        lines, forest = differences([a for a in told.found if a.condition == condition]), None
         if len(lines):
             title = "Differences by seed, mean and 95% interval"
             made = figures.paired_differences(lines, rows, known.reference, title, delta)

@@ -31,7 +31,6 @@ from sslkit.training.timing import trial
 
 FEW = 2  # labelled images of a counted step
 EQUAL = "finetune+, equal compute"
-_known: dict[str, tuple[int, float] | None] = {}  # kind of work -> as `_counted`: `--equal-compute` asks twice
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,10 @@ def _stages(
         spec = found.specs[key]
         shape = spec.data["size"], len(spec.data["classes"])
         work = json.dumps([spec.parts, _small(spec).training, sorted(map(str, spec.views.items())), shape])
-        if work not in _known:
+        if work not in found.counted:
             prepared = prepare(comparison.request(run.arm, run.condition, run.seed), cache)
-            _known[work] = _counted(spec, prepared.images, prepared.split)
-        one = _known[work]
+            found.counted[work] = _counted(spec, prepared.images, prepared.split)
+        one = found.counted[work]
         before = spent.get(spec.parent)
         if one is None or before is None:
             continue

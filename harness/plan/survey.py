@@ -40,6 +40,8 @@ class Survey:
 
     runs: list[Planned]
     specs: dict[str, Spec] = field(default_factory=dict)  # by key
+    # kind of work -> parameters and FLOPs of a step; None where the step fails
+    counted: dict[str, tuple[int, float] | None] = field(default_factory=dict)
 
     def spec(self, run: Planned, label: str) -> Spec:
         return self.specs[run.stages[label]]
@@ -54,13 +56,13 @@ class Survey:
         return {run.arm: run for run in self.runs if run.condition == condition and run.seed == 0}
 
 
-def survey(comparison: Comparison, store: Store) -> Survey:
-    """The runs of a comparison.
+def survey(comparison: Comparison, store: Store, earlier: Survey | None = None) -> Survey:
+    """The runs of a comparison; what a step of `earlier` ones costs stays known.
 
     Raises:
         UserError: arms differ in what was not asked for.
     """
-    found = Survey([])
+    found = Survey([], counted=earlier.counted if earlier else {})
     for arm, condition, seed in comparison.runs():
         prepared = prepare(comparison.request(arm, condition, seed), store.data)
         made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
@@ -77,10 +79,10 @@ def _folder(store: Store, name: str, digest: str, keys: dict[str, str]) -> str:
 
     A run by hand with other threads, or of other sources, may have the usual one, or one that has lost a stage since.
     """
-    folder, number = store.run_folder(name, digest, again=False), 1
+    folder, number = store.run_folder(name, digest), 1
     while (folder / "run.json").is_file() and not _is_of(folder, store, keys):
         number += 1
-        folder = store.run_folder(f"{name[:70]}-{number}", digest, again=False)
+        folder = store.run_folder(f"{name}-{number}", digest)
     return folder.name
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sslkit.errors import UserError, one_line
-from sslkit.harness.plan.arms import Comparison
 from sslkit.harness.plan.survey import Planned
-from sslkit.harness.work.execute import one
-from sslkit.store import PathLike
+from sslkit.harness.work.execute import Report, Task, one
 
 KINDS = ("slurm", "local")
 POLL = 2.0  # seconds
@@ -30,16 +28,7 @@ class Cluster:
     kind: str
     parameters: dict[str, Any] = field(default_factory=dict)  # of submitit's AutoExecutor
 
-    def __call__(
-        self,
-        comparison: Comparison,
-        todo: Sequence[Planned],
-        runs: PathLike,
-        jobs: int,
-        plugins: Sequence[PathLike],
-        keep: bool,
-        report: Callable[[Planned], None],
-    ) -> None:
+    def __call__(self, tasks: Sequence[Task], jobs: int, report: Report) -> None:
         """Submit the runs as one array, `jobs` of them at a time, and wait for them; as `execute` does.
 
         Runs that share a stage wait for each other on the store's lock, so the store must be on a file system with
@@ -48,16 +37,12 @@ class Cluster:
         Raises:
             UserError: submitit is not installed, or refuses the parameters.
         """
-        executor = _executor(self, Path(runs) / "cluster", jobs)
-        plugins = [Path(plugin).absolute() for plugin in plugins]
+        if not tasks:
+            return
+        executor = _executor(self, Path(tasks[0].runs) / "cluster", jobs)
         with executor.batch():
-            submitted = [
-                executor.submit(
-                    one, run, comparison.request(run.arm, run.condition, run.seed), Path(runs).absolute(), plugins, keep
-                )
-                for run in todo
-            ]
-        waiting = dict(zip(submitted, todo, strict=True))
+            submitted = [executor.submit(one, _from_anywhere(task)) for task in tasks]
+        waiting = {job: task.planned for job, task in zip(submitted, tasks, strict=True)}
         try:
             while waiting:
                 for job in [job for job in waiting if job.done()]:
@@ -67,6 +52,12 @@ class Cluster:
             for job in waiting:
                 job.cancel()
             raise
+
+
+def _from_anywhere(task: Task) -> Task:
+    """The task with whole paths: a job need not begin in this folder."""
+    plugins = tuple(Path(plugin).absolute() for plugin in task.plugins)
+    return replace(task, runs=Path(task.runs).absolute(), plugins=plugins)
 
 
 def parse(text: str) -> Cluster:

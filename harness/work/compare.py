@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sslkit.harness.plan.arms import Comparison, is_control
 from sslkit.harness.plan.cost import costs
 from sslkit.harness.plan.survey import Planned, Survey, distinct, row_names, sentences
 from sslkit.harness.stored import ledger
-from sslkit.harness.work.execute import execute
+from sslkit.harness.work.execute import Task, Work, execute
 from sslkit.machine import resolve_machine
 from sslkit.prepare import prepare
 from sslkit.record.stages import stages
@@ -25,10 +25,6 @@ from sslkit.store import PathLike, Store
 from sslkit.terminal import count, say
 from sslkit.training.spec import Spec
 from sslkit.training.timing import Seconds, step_seconds
-
-Work = Callable[
-    [Comparison, Sequence[Planned], PathLike, int, Sequence[PathLike], bool, Callable[[Planned], None]], None
-]
 
 
 @dataclass(frozen=True)
@@ -39,13 +35,13 @@ class Options:
     study: str = ""  # whose arms they are
     jobs: int = 1
     keep: bool = False  # weights of all stages
-    plugins: Sequence[PathLike] = ()
+    plugins: tuple[PathLike, ...] = ()
     work: Work = execute
 
 
 def settled(comparison: Comparison, runs: PathLike, name: str) -> Comparison:
     """With device and precision: those that the unfinished comparison stored, else what `auto` comes to here."""
-    folder = Store(runs).run_folder(name, comparison.digest, again=False)
+    folder = Store(runs).run_folder(name, comparison.digest)
     known = ledger.known(folder)
     if known:
         return replace(comparison, machine=known["comparison"]["machine"])
@@ -133,7 +129,7 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
         Stopped: interrupted; the same call goes on.
     """
     store = Store(runs)
-    folder = store.run_folder(how.name, comparison.digest, again=False)
+    folder = store.run_folder(how.name, comparison.digest)
     about = _about(comparison, found, store, folder) | {"study": how.study}
     entries = ledger.begin(store, folder, comparison, found, how.keep, about)
     failed: list[Planned] = []
@@ -153,7 +149,9 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
 
         todo = [run for run in entries if run.error or how.keep]
         bar.advance(task, len(entries) - len(todo))
-        how.work(comparison, todo, runs, how.jobs, how.plugins, how.keep, report)
+        requests = [comparison.request(run.arm, run.condition, run.seed) for run in todo]
+        tasks = [Task(run, keys, runs, how.plugins, how.keep) for run, keys in zip(todo, requests, strict=True)]
+        how.work(tasks, how.jobs, report)
     if len(failed) == len(entries):
         raise UserError(f"no run succeeded; the first one: {failed[0].error}")
     if said := ledger.drop(store, folder, found):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -18,47 +18,45 @@ from rich.console import Console
 
 from sslkit.config import Flat
 from sslkit.errors import Stopped, UserError, one_line
-from sslkit.harness.plan.arms import Comparison
 from sslkit.harness.plan.survey import Planned
 from sslkit.pipeline import run
 from sslkit.store import PathLike, Store
 
-Calls = dict[int, tuple[Planned, Flat, PathLike, tuple[PathLike, ...], bool]]  # what `one` is called with, by identity
+
+@dataclass(frozen=True)
+class Task:
+    """One run to carry out, with all that this needs."""
+
+    planned: Planned
+    request: Flat
+    runs: PathLike  # root of the store
+    plugins: tuple[PathLike, ...]
+    keep: bool  # train stages again whose weights were dropped
 
 
-def execute(
-    comparison: Comparison,
-    todo: Sequence[Planned],
-    runs: PathLike,
-    jobs: int,
-    plugins: Sequence[PathLike],
-    keep: bool,
-    report: Callable[[Planned], None],
-) -> None:
-    """Train what is not finished yet.
+Report = Callable[[Planned], None]  # called with every run that has ended
+Work = Callable[[Sequence[Task], int, Report], None]  # the second is how many of them at a time
 
-    Args:
-        jobs: processes; each is started once and keeps what it imported.
-        keep: train stages again whose weights were dropped.
-        report: called with every run that has ended.
+
+def execute(tasks: Sequence[Task], jobs: int, report: Report) -> None:
+    """Train what is not finished yet, `jobs` runs at a time, each in a process that keeps what it imported.
 
     Raises:
         Stopped: interrupted; the same call goes on.
     """
     work = _in_turn if jobs == 1 else _side_by_side
-    calls = {id(p): (p, comparison.request(p.arm, p.condition, p.seed), runs, tuple(plugins), keep) for p in todo}
-    for done in work(list(todo), calls, Store(runs), jobs):
+    for done in work(list(tasks), jobs):
         report(done)
 
 
-def _in_turn(todo: list[Planned], calls: Calls, store: Store, jobs: int) -> Iterator[Planned]:
+def _in_turn(todo: list[Task], jobs: int) -> Iterator[Planned]:
     while todo:
-        chosen = free(todo, store, ()) or todo[0]
+        chosen = free(todo, ()) or todo[0]
         todo.remove(chosen)
-        yield one(*calls[id(chosen)])
+        yield one(chosen)
 
 
-def _side_by_side(todo: list[Planned], calls: Calls, store: Store, jobs: int) -> Iterator[Planned]:
+def _side_by_side(todo: list[Task], jobs: int) -> Iterator[Planned]:
     context = multiprocessing.get_context("spawn")
     jobs = max(1, min(jobs, len(todo)))
     with ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),)) as pool, _passing_on():
@@ -66,11 +64,11 @@ def _side_by_side(todo: list[Planned], calls: Calls, store: Store, jobs: int) ->
         try:
             while todo or busy:
                 while len(busy) < jobs and todo:
-                    chosen = free(todo, store, {key for run_ in busy.values() for key in run_.stages.values()})
+                    chosen = free(todo, {key for run_ in busy.values() for key in run_.stages.values()})
                     if chosen is None and busy:
                         break  # all others wait for stages that are being trained
                     todo.remove(chosen := chosen or todo[0])
-                    busy[pool.submit(one, *calls[id(chosen)])] = chosen
+                    busy[pool.submit(one, chosen)] = chosen.planned
                 ended, _ = wait(busy, return_when=FIRST_COMPLETED)
                 for future in ended:
                     busy.pop(future)
@@ -101,20 +99,23 @@ def _passing_on() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def free(todo: Sequence[Planned], store: Store, busy: Collection[str]) -> Planned | None:
+def free(todo: Sequence[Task], busy: Collection[str]) -> Task | None:
     """The first run of whose unfinished stages none is being trained, here (`busy`) or by another comparison."""
-    for run_ in todo:
-        missing = [key for key in run_.stages.values() if store.finished(key) is None]
+    for task in todo:
+        store = Store(task.runs)
+        missing = [key for key in task.planned.stages.values() if store.finished(key) is None]
         if not any(key in busy or store.held(key) for key in missing):
-            return run_
+            return task
     return None
 
 
-def one(planned: Planned, request: Flat, runs: PathLike, plugins: Sequence[PathLike], keep: bool) -> Planned:
+def one(task: Task) -> Planned:
     """The run with the name of its folder, or why there is none."""
+    planned = task.planned
     try:
         name = planned.folder.rpartition("-")[0]
-        found = run(request, runs=runs, name=name, plugins=plugins, keep=keep, console=Console(quiet=True))
+        quiet = Console(quiet=True)
+        found = run(task.request, runs=task.runs, name=name, plugins=task.plugins, keep=task.keep, console=quiet)
         if {row["stage"]: row["key"] for row in found.results["stages"]} != planned.stages:
             raise UserError("sources or machine are not those of the plan; the same command plans anew")
     except (Stopped, KeyboardInterrupt):

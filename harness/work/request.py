@@ -50,7 +50,7 @@ def comparison(words: Words, runs: PathLike, name: str) -> tuple[Comparison, Sur
     found = survey(made, store)
     if words.equal:
         made = settled(equal_compute(made, found, store.data), runs, name)
-        found = survey(made, store)
+        found = survey(made, store, found)
     return made, found
 
 

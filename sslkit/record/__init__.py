@@ -56,7 +56,7 @@ def place_of(store: Store, prepared: Prepared, name: str | None, *, again: bool,
     name, digest = name or run_name(prepared.config), run_digest(prepared)
     if ranks.count() > 1:  # they see other micro-batches than one process, so it is another run
         digest = hashlib.sha256(f"{digest} {ranks.count()} processes".encode()).hexdigest()[:8]
-    first = store.run_folder(name, digest, again=False)
+    first = store.run_folder(name, digest)
     if again:
         if not is_done(first):
             raise UserError(f"{first} is not finished, so there is nothing to repeat; run it without --again")

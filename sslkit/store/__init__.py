@@ -21,6 +21,7 @@ from sslkit.store.files import write_text
 
 PathLike = str | os.PathLike[str]
 WEIGHTS = "weights.safetensors"
+LONGEST, TAIL = 80, 8  # letters of a name as a part of a path, and of its end that is kept
 
 
 class Store:
@@ -116,7 +117,7 @@ class Store:
         """Held while what a run stores of itself is read and written."""
         return FileLock(self.root / ".lock")
 
-    def run_folder(self, name: str, digest: str, *, again: bool) -> Path:
+    def run_folder(self, name: str, digest: str, *, again: bool = False) -> Path:
         """`NAME-HASH`, or with `again` the first of `NAME-HASH-2`, `-3`, … that is not finished."""
         folder = self.root / f"{safe(name)}-{digest}"
         number = 2
@@ -161,8 +162,12 @@ def is_done(run: Path) -> bool:
 
 
 def safe(name: str) -> str:
-    """`name` as one part of a path: letters, digits, `.`, `_`, `-`; nothing that climbs or hides."""
-    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip(".-_")[:80] or "run"
+    """`name` as one part of a path: letters, digits, `.`, `_`, `-`; nothing that climbs or hides.
+
+    A long one is cut in its middle, so that a number at its end stays, and what was cut is not cut again.
+    """
+    plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip(".-_")
+    return (plain if len(plain) <= LONGEST else plain[: LONGEST - TAIL] + plain[-TAIL:]) or "run"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -85,11 +85,22 @@ def test_the_table_is_printed_for_few_classes() -> None:
 def test_names_of_runs_stay_in_their_folder(name: str, tmp_path: Path) -> None:
     from sslkit.store import Store
 
-    folder = Store(tmp_path / "runs").run_folder(name, "12345678", again=False)
+    folder = Store(tmp_path / "runs").run_folder(name, "12345678")
     assert folder.parent == tmp_path / "runs"
     assert folder.name.endswith("-12345678")
     assert not folder.name.startswith((".", "-"))
     assert len(folder.name) < 120
+
+
+@pytest.mark.parametrize("name", ["a" * 78, "a" * 300, "digits-" + "b" * 66])
+def test_a_long_name_keeps_the_number_at_its_end_and_is_cut_once(name: str) -> None:
+    from sslkit.store import safe
+
+    cut = safe(f"{name}-12")
+    assert cut.endswith("-12")
+    assert cut.startswith(name[:70])
+    assert safe(cut) == cut
+    assert len(cut) <= 80
 
 
 def test_changed_data_are_noticed_by_predict() -> None:

@@ -68,7 +68,7 @@ def test_equal_compute_is_finetune_plus_for_longer(monkeypatch: pytest.MonkeyPat
     made, found = of({"fixmatch": {"algo": "fixmatch"}, "none": {"algo": "ema_teacher", "mixer": "none"}})
     before = costs(made, found, Path("cache"))["all"]
     more = equal_compute(made, found, Path("cache"))
-    again = survey(more, Store("runs"))
+    again = survey(more, Store("runs"), found)
     monkeypatch.setattr(cost_module, "_counted", lambda *_: pytest.fail("counted twice"))
     rows = costs(more, again, Path("cache"))["all"]
     assert set(rows) == {"finetune", "finetune+", "fixmatch", "none", EQUAL}

@@ -13,7 +13,7 @@ from sslkit.errors import UserError
 from sslkit.harness import load
 from sslkit.harness.plan.survey import Planned
 from sslkit.harness.work.cluster import Cluster, parse
-from sslkit.harness.work.execute import free, gpu_of
+from sslkit.harness.work.execute import Task, free, gpu_of
 from sslkit.store import Store
 from tests.cli.call import assert_refused
 from tests.harness.work.test_compare import SMALL, compare, elsewhere  # noqa: F401
@@ -61,17 +61,18 @@ def test_workers_take_gpus_in_turn() -> None:
 def test_runs_that_share_a_stage_in_training_wait(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.prepare()
-    first, second, third = (Planned("a", "c", i, "f", {"finetune": f"k{i // 2}", "semi": f"s{i}"}) for i in range(3))
-    assert free([first, second, third], store, ()) is first
-    assert free([second, third], store, {"k0"}) is third
-    assert free([second], store, {"k0"}) is None
+    planned = (Planned("a", "c", i, "f", {"finetune": f"k{i // 2}", "semi": f"s{i}"}) for i in range(3))
+    first, second, third = (Task(run, {}, tmp_path, (), False) for run in planned)
+    assert free([first, second, third], ()) is first
+    assert free([second, third], {"k0"}) is third
+    assert free([second], {"k0"}) is None
     with store.working("k1", lambda: None) as folder:
         assert folder is not None
         assert store.held("k1")
-        assert free([third], store, ()) is None
+        assert free([third], ()) is None
         (folder / "result.json").write_text("{}")
     assert not store.held("k1")
-    assert free([third], store, {"k1"}) is third, "a finished stage keeps nobody waiting"
+    assert free([third], {"k1"}) is third, "a finished stage keeps nobody waiting"
 
 
 @pytest.mark.slow
