@@ -80,7 +80,7 @@ def run(
         if ranks.leads():
             todo = stages(prepared, machine)
             screen.introduce(prepared, machine, todo, [s.label for s in todo if not store.begun(place.key(s))])
-        machine = ranks.led(lambda: begin(store, place, prepared, machine))
+        machine = ranks.led(lambda: begin(store, place, prepared, machine, screen.say))
         machine.use()
         todo = stages(prepared, machine)
         ranks.agree([stage.spec.key for stage in todo])

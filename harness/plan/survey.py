@@ -11,12 +11,13 @@ from typing import Any
 from sslkit.config import Config
 from sslkit.errors import UserError
 from sslkit.harness.plan.arms import CONTROLS, Comparison
-from sslkit.harness.plan.matching import differences, unasked
+from sslkit.harness.plan.matching import unasked
 from sslkit.machine import Machine, resolve_machine
 from sslkit.prepare import prepare
 from sslkit.record import read_run, run_digest, run_name
 from sslkit.record.stages import stages
 from sslkit.store import Store, is_done
+from sslkit.training.differences import differences
 from sslkit.training.spec import Spec
 
 

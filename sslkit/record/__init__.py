@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,9 @@ from sslkit.record.budget import within
 from sslkit.record.stages import Stage, stages
 from sslkit.store import Store, is_done, read_json, remove, unfinished, write_json
 from sslkit.store.files import write_text
-from sslkit.training.spec import stamp
+from sslkit.store.version import __version__
+from sslkit.training.differences import changes
+from sslkit.training.spec import Spec, stamp
 
 KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
 FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
@@ -66,17 +69,42 @@ def place_of(store: Store, prepared: Prepared, name: str | None, *, again: bool,
     return Place(folder, folder.name.rpartition(digest)[2], finished)
 
 
-def begin(store: Store, place: Place, prepared: Prepared, machine: Machine) -> Machine:
-    """Store what the run is, unless it was begun before; the machine that it has then."""
+def begin(store: Store, place: Place, prepared: Prepared, machine: Machine, say: Callable[[str], None]) -> Machine:
+    """Store what the run is, unless it was begun before; the machine that it has then.
+
+    Args:
+        say: given a sentence where the stages of a run that was begun have become others since.
+    """
     store.prepare()
     with store.alone():
-        if (place.folder / "run.json").is_file():  # interrupted before, or another process began it meanwhile
-            machine = machine_of(place.folder, prepared.config)
-        else:
-            found = {stage.label: place.key(stage) for stage in stages(prepared, machine)}
-            write_run(place.folder, prepared, machine, found)
+        begun = (place.folder / "run.json").is_file()  # interrupted before, or by another process meanwhile
+        machine = machine_of(place.folder, prepared.config) if begun else machine
+        specs = {stage.label: (place.key(stage), stage.spec) for stage in stages(prepared, machine)}
+        keys = {label: key for label, (key, _) in specs.items()}
+        if begun and (stored := read_run(place.folder))["stages"] != keys:
+            say(_changed(store, stored, specs))
+            begun = False
+        if not begun:
+            write_run(place.folder, prepared, machine, keys)
         remove(unfinished(place.folder))
     return machine
+
+
+def _changed(store: Store, stored: Mapping[str, Any], specs: Mapping[str, tuple[str, Spec]]) -> str:
+    """That stages are trained anew, and what of them has changed since the run was begun."""
+    anew = [label for label, (key, _) in specs.items() if stored["stages"].get(label) != key]
+    found: dict[str, None] = {}
+    for label in anew:
+        name = str(stored["stages"].get(label))
+        for folder in (store.stages / name, store.stages / f".{name}"):
+            with suppress(UserError):  # what was not begun, or is damaged, has nothing to tell
+                found |= dict.fromkeys(changes(specs[label][1], read_json(folder / "spec.json")))
+    before = stored.get("versions", {}).get("sslkit", "")
+    by = f" (begun by sslkit {before}, this is {__version__})" if before not in ("", __version__) else ""
+    return (
+        f"{' and '.join(anew)} of this run {'is' if len(anew) == 1 else 'are'} trained anew{by}; "
+        f"changed since it was begun: {', '.join(found) or 'what it starts from'}"
+    )
 
 
 def run_name(config: Config) -> str:

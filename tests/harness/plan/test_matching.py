@@ -9,10 +9,11 @@ import pytest
 
 from sslkit.errors import UserError
 from sslkit.harness.plan.arms import Comparison, plan
-from sslkit.harness.plan.matching import differences, unasked
+from sslkit.harness.plan.matching import unasked
 from sslkit.harness.plan.survey import distinct, row_names, sentences, survey
 from sslkit.harness.work.compare import settled
 from sslkit.store import Store
+from sslkit.training.differences import differences
 from sslkit.training.spec import Spec
 from tests.harness.work.test_compare import elsewhere  # noqa: F401
 
