@@ -49,16 +49,16 @@ def list_parts(kind: str | None, check: bool, as_json: bool) -> None:
 
 
 def list_recipes(as_json: bool) -> None:
-    """Print the recipes with what was published."""
+    """Print the recipes with what was published, and what they gave here."""
     from sslkit.recipes import about, recipes
 
     rows = [{"name": name, **about(name)} for name in recipes()]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    table = Table(Column("name", no_wrap=True), "what it is", "published")
+    table = Table(Column("name", no_wrap=True), "what it is", "published", "here")
     for row in rows:
-        table.add_row(*(escape(row[key]) for key in ("name", "title", "published")))
+        table.add_row(*(escape(row[key]) for key in ("name", "title", "published", "here")))
     Console().print(table)
 
 

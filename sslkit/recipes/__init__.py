@@ -14,6 +14,7 @@ from sslkit.errors import unknown
 from sslkit.plugins import load_plugin
 
 FOLDER = Path(__file__).parent
+HEADS = ("Here", "Source", "Published", "Protocol", "Hardware", "Deviations")
 
 
 def recipes() -> dict[str, Path]:
@@ -22,14 +23,17 @@ def recipes() -> dict[str, Path]:
 
 
 def about(name: str) -> dict[str, str]:
-    """What a recipe's opening comment says: title, source, published, protocol, hardware, deviations."""
+    """What a recipe's opening comment says: title, here, source, published, protocol, hardware, deviations.
+
+    `here` is what it gave in this project, or "not run": accuracy, seeds, hardware, seconds a step and date.
+    """
     found, key = {"title": ""}, "title"
     for line in recipes()[name].read_text("utf-8").splitlines():
         if not line.startswith("#"):
             break
         text = line.removeprefix("#").strip()
         head, colon, rest = text.partition(":")
-        if colon and head in ("Source", "Published", "Protocol", "Hardware", "Deviations"):
+        if colon and head in HEADS:
             key, text = head.lower(), rest.strip()
         found[key] = f"{found.get(key, '')} {text}".strip()
     return found

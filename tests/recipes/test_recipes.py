@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sslkit.config import Config
 from sslkit.config.resolve import named, resolve
 from sslkit.recipes import about, layers, recipes
 from tests.cli.call import sslkit
+from tests.docs.page import text
 
 # Fine-tuning: batch, rate after scaling, layer decay, epochs, warm-up epochs, drop path, erasing, mixing, EMA decay.
 FINETUNE = {
@@ -34,6 +36,13 @@ SEMI = {
     "semivit_huge_10p": (128, 640, 1.25e-3, 0.75, 50, 5, 0.6, 0.1, 0.25, True),
     "semivit_base_10p_scratch": (128, 640, 5e-4, 0.85, 100, 5, 0.5, 0.1, 0.25, True),
     "semivit_convnext_tiny_10p_scratch": (128, 640, 5e-4, 1.0, 100, 10, 0.7, 0.1, 0.25, True),
+}
+# What a measured `Here:` has -> how it is found. The hardware is in words of its own.
+MEASURED = {
+    "accuracy": r"\d+(\.\d+)? ?%",
+    "seeds": r"\bseeds?\b",
+    "seconds a step": r"\d s a step\b",
+    "date": r"\b20\d\d-\d\d-\d\d\b",
 }
 TOP1 = {  # after finetune, after semi
     "semivit_base_1p": (57.4, 71.0),
@@ -113,8 +122,49 @@ def test_the_recipe_of_fixmatch_is_the_published_one() -> None:
 @pytest.mark.parametrize("name", recipes())
 def test_a_recipe_says_where_it_comes_from(name: str) -> None:
     said = about(name)
-    assert set(said) == {"title", "source", "published", "protocol", "hardware", "deviations"}
+    assert set(said) == {"title", "here", "source", "published", "protocol", "hardware", "deviations"}
     assert all(said.values())
+
+
+def amiss(name: str) -> list[str]:
+    """What a recipe's `# Here: …`, its second line, lacks; nothing where it was not run and says so."""
+    if not recipes()[name].read_text("utf-8").splitlines()[1].startswith("# Here: "):
+        return ["a second line '# Here: …'"]
+    here = about(name)["here"]
+    return [] if here == "not run" else [what for what, pattern in MEASURED.items() if not re.search(pattern, here)]
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_says_what_it_gave_here(name: str) -> None:
+    assert amiss(name) == []
+    assert f"| {about(name)['here']} |" in next(
+        row for row in text("docs/recipes.md").splitlines() if f"| {name} |" in row
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "lacking"),
+    [
+        ("# Source: somebody.", ["a second line '# Here: …'"]),
+        ("#\n# Here: not run", ["a second line '# Here: …'"]),
+        ("# Here: not run", []),
+        ("# Here: not run yet", list(MEASURED)),
+        ("# Here: 41.0 %, one H100.", ["seeds", "seconds a step", "date"]),
+        ("# Here: scaled down, 41.0 %, 3 seeds, one H100,\n#   0.4 s a step, 2026-12-01.\n# Source: somebody.", []),
+    ],
+)
+def test_a_recipe_without_what_it_gave_here_is_found(
+    lines: str, lacking: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text(f"# A recipe.\n{lines}\n\nstages = 'semi'\n", "utf-8")
+    monkeypatch.setattr("sslkit.recipes.FOLDER", tmp_path)
+    assert amiss("mine") == lacking
+
+
+def test_the_list_says_what_recipes_gave_here() -> None:
+    listed = sslkit("list", "recipes", "--json").json
+    assert {row["name"]: row["here"] for row in listed} == {name: about(name)["here"] for name in recipes()}
+    assert sslkit("list", "recipes").out.count("not run") == sum(about(name)["here"] == "not run" for name in recipes())
 
 
 @pytest.mark.slow
@@ -139,9 +189,8 @@ def test_two_steps_of_a_recipe_on_a_small_twin(name: str, tmp_path: Path, monkey
     }
     keys |= {f"{stage}.drop_path": "auto" for stage in ("finetune", "semi")} if cnn else {}
     recipe = tmp_path / "recipe.toml"
-    text = recipes()[name].read_text("utf-8")
     own = "[backbone]"
-    head, _, tail = text.partition(own)
+    head, _, tail = recipes()[name].read_text("utf-8").partition(own)
     section, _, rest = tail.partition("\n[")
     kept = [line for line in section.splitlines() if line.startswith(("pool", "pos_embed", "bn_momentum")) and not cnn]
     recipe.write_text(f"{head}{own}\n" + "\n".join([*kept, "[" + rest]))
