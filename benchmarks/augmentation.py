@@ -20,8 +20,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
-from torchvision.transforms import v2
+from torchvision import transforms  # type: ignore[import-untyped]
+from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from sslkit.augment.policy import POLICIES
 from sslkit.augment.render import view
@@ -93,7 +93,7 @@ def torchvision_v2(images: Tensor) -> Pairs:
 
 
 def kornia_batches(images: Tensor, batch: int) -> Iterator[int]:
-    import kornia.augmentation as K
+    import kornia.augmentation as K  # type: ignore[import-not-found,unused-ignore]
 
     size = tuple(images.shape[2:])
     first = K.RandomResizedCrop(size, resample="bicubic"), K.RandomHorizontalFlip()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,8 @@ WORLDS = {
 }
 LABELS, CURVE = np.array([20, 40, 100, 250, 500]), np.array([62.0, 74.0, 85.0, 91.0, 94.0])
 NOISE, ROW = np.array([3.0, 2.0, 1.5, 1.0, 0.7]), 88.0  # points; the row is worth 158 labels
-Sample = Callable[[Any], np.ndarray]
+Size = int | tuple[int, int]
+Sample = Callable[[Size], np.ndarray]
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def together(draw: np.random.Generator, world: str, sample: Sample, seeds: int, 
     """The share of intervals over seeds and images that hold the difference of the arms over all of both."""
     spreads, own = WORLDS[world]
 
-    def chances(alike: np.ndarray, drawn: Any) -> list[np.ndarray]:
+    def chances(alike: np.ndarray, drawn: Size) -> list[np.ndarray]:
         """Of both arms, on images whose part that is alike in both is given."""
         logits = (
             1.5 + 1.5 * alike + gain + spread * sample(drawn) + own * draw.standard_normal(len(alike))

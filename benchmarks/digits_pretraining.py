@@ -35,7 +35,7 @@ DECODER = {"pretrainer.decoder_dim": 96, "pretrainer.decoder_depth": 2}
 @click.option("--runs", default="runs", show_default=True, metavar="DIR")
 def main(seeds: int, first: int, patch: int, longer: int, tune: bool, runs: str) -> None:
     """Train every arm on every seed and print the tables in markdown."""
-    own = {"backbone.patch": patch}
+    own: dict[str, Any] = {"backbone.patch": patch}
     mask = {"pretrainer.mask": 0.75 if patch == 2 else 0.5}
     arms = {"pretrained": own | PRETRAIN | DECODER | mask, "scratch": own}
     arms |= {"scratch, same compute": own | {"semi.steps": longer}} if longer else {}

@@ -86,10 +86,10 @@ def _place(part: str, names: list[str], labels: dict[int, int], i: int) -> str:
 def _write(raw: Raw, i: int, folder: str, out: Path, draw: np.random.Generator) -> str:
     """The image in a size and shape of its own; its name below the folder."""
     image = read_rgb(raw.source(i), raw.name(i, "train"))
-    size = tuple(int(side) for side in draw.integers(*SIDES, 2))
+    width, height = (int(side) for side in draw.integers(*SIDES, 2))
     name = f"{folder}/{i:05d}.jpg"
     (out / folder).mkdir(parents=True, exist_ok=True)
-    image.resize(size, Image.Resampling.BICUBIC).save(out / name, quality=90)
+    image.resize((width, height), Image.Resampling.BICUBIC).save(out / name, quality=90)
     return name
 
 

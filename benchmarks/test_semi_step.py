@@ -177,7 +177,7 @@ class Plain:
             target = torch.lerp(target[j], target, share[:, None])
         loss = F.cross_entropy(self.student(x["weak"]).logits, y)
         loss = loss + 5 * F.cross_entropy(self.student(mixed).logits, target)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.optimizer.zero_grad()
         torch._foreach_lerp_([*self.teacher.parameters()], [*self.student.parameters()], 0.1)

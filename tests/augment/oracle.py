@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from PIL import Image, ImageEnhance, ImageOps
 from timm.data import auto_augment as timm_ops
@@ -54,8 +55,10 @@ def reference(name: str, image: Image.Image, value: float, edge: Edge) -> Image.
     return PLAIN[name](image, value)
 
 
-def _fill(image: Image.Image, fill: tuple[int, int, int]) -> tuple[int, ...]:
+def _fill(image: Image.Image, fill: tuple[int, int, int]) -> tuple[int, int, int]:
     """The colour of places outside; an image without colour has the grey of it."""
     red, green, blue = image.split()
-    grey = red.tobytes() == green.tobytes() == blue.tobytes()
-    return (Image.new("RGB", (1, 1), fill).convert("L").getpixel((0, 0)),) * 3 if grey else fill
+    if not red.tobytes() == green.tobytes() == blue.tobytes():
+        return fill
+    grey = cast("int", Image.new("RGB", (1, 1), fill).convert("L").getpixel((0, 0)))
+    return (grey,) * 3
