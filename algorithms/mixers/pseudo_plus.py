@@ -17,6 +17,6 @@ class PseudoPlus(BetaMixer):
     """The partner is the image at the mirrored place of the batch; weights are the anchors'."""
 
     def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
-        partner = torch.arange(len(images), device=images.device).flip(0)
-        mixed, target = self.blended(images, labels, partner, step)
+        partner = torch.arange(len(images), device=images.device).flip(0)  # (N,)
+        mixed, target = self.blended(images, labels, partner, step)  # (N, 3, H, W), (N, C)
         return Mixed(mixed, PseudoLabels(target, labels.weight, labels.confidence))

@@ -42,10 +42,10 @@ class EMA(Teacher):
     def predict(self, student: Classifier, images: Tensor, step: Step) -> Output:
         network = self.average.network
         if self.mode == "eval":
-            return step.forward("teacher", network, images)
+            return step.forward("teacher", network, images)  # logits (N, C)
         network.train()
         with frozen_stats(network):
-            output = step.forward("teacher", network, images)
+            output = step.forward("teacher", network, images)  # logits (N, C)
         network.eval()
         return output
 

@@ -29,6 +29,6 @@ class Student(Teacher):
     @torch.no_grad()
     def predict(self, student: Classifier, images: Tensor, step: Step) -> Output:
         student.train(self.mode == "train")
-        output = step.forward("teacher", student, images)
+        output = step.forward("teacher", student, images)  # logits (N, C)
         student.train()
         return output
