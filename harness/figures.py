@@ -193,7 +193,8 @@ def svg(figure: Figure, name: str, label: str) -> str:
     )  # no XML has these
     for key in ("width", "height"):
         root.attrib.pop(key, None)
-    for rule in list(root.iter(f"{{{SVG}}}defs"))[:1]:  # matplotlib's own, which would be one for the whole page
+    # matplotlib's own rule would be one for the whole page: matplotlib/matplotlib#14283
+    for rule in list(root.iter(f"{{{SVG}}}defs"))[:1]:
         rule[:] = [node for node in rule if not node.tag.endswith("style")]
     root.attrib |= {"role": "img", "aria-label": label, "style": "stroke-linejoin: round; stroke-linecap: butt"}
     _rename(root, name)

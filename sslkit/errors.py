@@ -34,6 +34,9 @@ def one_line(error: BaseException) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory was not enough: torch has no class of its own for the CPU."""
+    """Whether an exception says that memory was not enough: torch has no class of its own for the CPU.
+
+    Its words there are those of pytorch/pytorch#20618.
+    """
     kinds = ("OutOfMemoryError", "MemoryError")
     return type(error).__name__ in kinds or "can't allocate memory" in str(error)

@@ -123,7 +123,10 @@ class Step:
 
 
 def _seed_device(value: int, device: torch.device) -> None:
-    """Seed the one generator that layers on `device` draw from; `torch.manual_seed` costs 5 ms for all of them."""
+    """Seed the one generator that layers on `device` draw from; `torch.manual_seed` costs 5 ms for all of them.
+
+    It cannot be told a device: pytorch/pytorch#89054.
+    """
     if device.type == "cpu":
         torch.default_generator.manual_seed(value)
     else:
