@@ -1,6 +1,9 @@
 """The student's prediction for one weak view follows the averaged student's prediction for another.
 
 Paper: Tarvainen and Valpola 2017, Mean teachers, arXiv:1703.01780
+
+It has no labeler, so no image is rejected, and it writes its own step, in which only labelled images move BatchNorm's
+statistics.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Figures of a comparison: each takes a data frame and gives a matplotlib `Figure`, readable at the width of a phone.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart; a row has one in all figures of the
-same rows, the reference is the text's own colour, dashed.
+same rows, the reference is the text's own colour, dashed. None of them reads the store.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Mixup and CutMix of a batch with given partners and ratios, element by element, and timm's draw of the ratio.
 
 Sources: Zhang et al. 2018 (mixup, 1710.09412), Yun et al. 2019 (CutMix, 1905.04899).
+
+It knows no labels: who mixes them takes the anchors' shares, which come back.
 """
 
 from __future__ import annotations

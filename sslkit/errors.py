@@ -1,4 +1,7 @@
-"""Errors for people: what was wrong, where, and what would be right."""
+"""Errors for people: what was wrong, where, and what would be right.
+
+What is changed here changes no stage's key.
+"""
 
 from __future__ import annotations
 

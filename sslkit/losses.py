@@ -1,4 +1,7 @@
-"""Small functions that algorithms share: losses, joint forwards, protected statistics."""
+"""Small functions that algorithms share: losses, joint forwards, protected statistics.
+
+Nothing here waits for the device but `only_kept`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The default step: teacher, pseudo-labeler and mixer around one student. FixMatch and its family are this.
 
+No label of an unlabelled image is here, and nothing waits for the device unless rejected images are skipped.
+
 labelled (x, y) ───────────────────────────► student ─► supervised loss ─┐
 unlabelled u ─ weak ──► Teacher ─► PseudoLabeler ─► pseudo-labels        ├─► total ─► optimizer ─► updates
            └─ strong ────────────► Mixer (images, pseudo-labels) ─► student ─► consistency loss ┘

@@ -1,6 +1,8 @@
 """Threshold of its own for every class, lower while the class is learned by few images.
 
 Paper: Zhang et al. 2021, FlexMatch, arXiv:2110.08263
+
+It remembers a class for every image of the pool. Thresholds change after the optimizer's step, never within one.
 """
 
 import torch

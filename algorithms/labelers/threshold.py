@@ -1,6 +1,8 @@
 """Hard label where the confidence reaches a fixed threshold.
 
 Paper: Sohn et al. 2020, FixMatch, arXiv:2001.07685, eq. 4
+
+It remembers nothing.
 """
 
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup

@@ -1,4 +1,7 @@
-"""What the mixers share that draw one ratio a batch."""
+"""What the mixers share that draw one ratio a batch.
+
+Who is mixed with whom, and what becomes of the weights, is their own.
+"""
 
 import torch
 from torch import Tensor

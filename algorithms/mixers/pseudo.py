@@ -1,6 +1,8 @@
 """Mixup and CutMix within the confident images; the others stay out.
 
 Paper: Cai et al. 2022, Semi-ViT, arXiv:2208.05688, "Pseudo Mixup" (its definition is inferred from summaries)
+
+How many are confident never comes to the host.
 """
 
 import torch

@@ -1,6 +1,8 @@
 """Mixup and CutMix of the whole batch; an image counts if it was confident itself.
 
 Paper: Cai et al. 2022, Semi-ViT, arXiv:2208.05688, "Pseudo Mixup+" (behaviour of the official code)
+
+A rejected image still enters the picture and the label of its partner.
 """
 
 import torch

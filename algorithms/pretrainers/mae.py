@@ -1,6 +1,8 @@
 """Masked autoencoder: a ViT sees a quarter of the patches, a small decoder fills in the others.
 
 Paper: He et al. 2022, Masked Autoencoders Are Scalable Vision Learners, arXiv:2111.06377
+
+No label enters, and the student's head is not touched.
 """
 
 import torch

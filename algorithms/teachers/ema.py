@@ -1,6 +1,8 @@
 """The student's exponential moving average (Mean Teacher, Semi-ViT's EMA-Teacher).
 
 Paper: Tarvainen and Valpola 2017, arXiv:1703.01780; Cai et al. 2022, Semi-ViT, arXiv:2208.05688
+
+With the decay and the rule for buffers of `eval` it is the network that is reported: there is no second copy.
 """
 
 from typing import Literal

@@ -1,6 +1,8 @@
 """The student itself, without gradient.
 
 Paper: Sohn et al. 2020, FixMatch, arXiv:2001.07685
+
+In mode "train" its forward moves the student's BatchNorm statistics, too.
 """
 
 from typing import Literal

@@ -1,4 +1,7 @@
-"""Data sets that torchvision reads and downloads, with its check of published checksums."""
+"""Data sets that torchvision reads and downloads, with its check of published checksums.
+
+Nothing is fetched unless `download` says so.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The store: finished stages under `stages/KEY/`, runs that refer to them under `NAME-HASH/`.
 
-A stage is worked on in `stages/.KEY/` under a lock and published by one rename; a killed one is gone on with.
+A stage is worked on in `stages/.KEY/` under a lock and published by one rename; a killed one is gone on with. What
+is published is not written again, but for weights, which a comparison may drop.
 """
 
 from __future__ import annotations

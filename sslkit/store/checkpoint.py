@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with a JSON description inside, replaced atomically."""
+"""Checkpoints: one safetensors file with a JSON description inside, replaced atomically. Never a pickle."""
 
 from __future__ import annotations
 

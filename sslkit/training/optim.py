@@ -1,4 +1,7 @@
-"""Optimizers and their schedule."""
+"""Optimizers and their schedule.
+
+The schedule has no state: a learning rate is a function of the step.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +64,8 @@ def restore_optimizers(optimizers: Mapping[str, Optimizer], tensors: Mapping[str
             i, _, field = key.partition(".")
             state.setdefault(int(i), {})[field] = value
         chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})
-        # Fused optimizers want the parameter's memory layout, and a checkpoint's tensors are contiguous. On a GPU another
-        # layout is an error (pytorch/pytorch#106951); on a CPU torch 2.14.1 says nothing and takes the wrong values.
+        # Fused optimizers want the parameter's memory layout, and a checkpoint's tensors are contiguous. On a GPU
+        # another one is an error (pytorch/pytorch#106951); on a CPU torch 2.14.1 says nothing and takes wrong values.
         for parameter, kept in chosen.state.items():
             same = {k: like(v, parameter) for k, v in kept.items() if v.shape == parameter.shape}
             kept |= {k: torch.empty_like(parameter).copy_(v) for k, v in same.items()}

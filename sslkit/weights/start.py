@@ -1,4 +1,7 @@
-"""What the first stage starts from: a file, what a run left, or timm's own weights of the same network."""
+"""What the first stage starts from: a file, what a run left, or timm's own weights of the same network.
+
+Nothing is fetched that is on this machine already.
+"""
 
 from __future__ import annotations
 
