@@ -1,6 +1,8 @@
 """FixMatch with a curriculum: every class has its own threshold.
 
 Paper: Zhang et al. 2021, FlexMatch, arXiv:2110.08263
+
+It has no code of its own: the curriculum is the labeler's.
 """
 
 from sslkit.registry import register

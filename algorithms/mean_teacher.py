@@ -1,6 +1,9 @@
 """The student's prediction for one weak view follows the averaged student's prediction for another.
 
 Paper: Tarvainen and Valpola 2017, Mean teachers, arXiv:1703.01780
+
+It has no labeler, so no image is rejected, and it writes its own step, in which only labelled images move BatchNorm's
+statistics.
 """
 
 from collections.abc import Sequence
@@ -36,14 +39,14 @@ class MeanTeacher(Algorithm):
         self.teacher, self.weight, self.ramp = teacher, weight, ramp
 
     def forward(self, batch: Batch, step: Step) -> Losses:
-        x, u = batch["labeled"], batch["unlabeled"]
+        x, u = batch["labeled"], batch["unlabeled"]  # views (B, 3, H, W) and (N, 3, H, W)
         with frozen_stats(self.student):  # only labelled images move BatchNorm's statistics
-            target = self.teacher.predict(self.student, u["weak"], step).p
-        out_x = step.forward("labeled", self.student, x["weak"])
+            target = self.teacher.predict(self.student, u["weak"], step).p  # (N, C)
+        out_x = step.forward("labeled", self.student, x["weak"])  # logits (B, C)
         with frozen_stats(self.student):
-            p = step.forward("student", self.student, u["weak2"]).p
-        consistency = self.weight * step.ramp(self.ramp) * F.mse_loss(p, target)
-        labels = PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))
+            p = step.forward("student", self.student, u["weak2"]).p  # (N, C)
+        consistency = self.weight * step.ramp(self.ramp) * F.mse_loss(p, target)  # ()
+        labels = PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))  # (N, C), (N,), (N,)
         return Losses({"supervised": cross_entropy(out_x, x.y), "consistency": consistency}, labels)
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:

@@ -1,4 +1,7 @@
-"""Labelled images only: fine-tuning, the control arm finetune+, and the upper bound at all labels."""
+"""Labelled images only: fine-tuning, the control arm finetune+, and the upper bound at all labels.
+
+It asks for no unlabelled image: which ones are the pool is not even in its stage's key.
+"""
 
 from sslkit.contracts import Algorithm, Batch, Losses
 from sslkit.losses import cross_entropy

@@ -1,4 +1,7 @@
-"""timm's networks as `Classifier`s, sized for the image."""
+"""timm's networks as `Classifier`s, sized for the image.
+
+No weights are fetched here, and up to 64 px the stem is not the published one.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

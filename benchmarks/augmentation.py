@@ -78,7 +78,7 @@ def timm_on_pillow(images: Tensor) -> Pairs:
     crop = transforms.RandomResizedCrop(size, interpolation=BICUBIC)
     jitter = transforms.ColorJitter(0.4, 0.4, 0.4)
     weak = transforms.Compose([crop, transforms.RandomHorizontalFlip(), jitter, transforms.ToTensor(), normalise])
-    # mmax9: at magnitude 10 timm's posterize asks Pillow for 0 bits, which newer ones refuse
+    # mmax9: at magnitude 10 timm's posterize asks Pillow for 0 bits, which 13.0.0 refuses
     policy = "rand-m9-mstd0.5-mmax9-inc1"
     strong = create_transform(size, is_training=True, auto_augment=policy, interpolation="bicubic", color_jitter=None)
     return Pairs([Image.fromarray(x.permute(1, 2, 0).numpy()) for x in images], weak, strong)

@@ -1,7 +1,7 @@
 """Figures of a comparison: each takes a data frame and gives a matplotlib `Figure`, readable at the width of a phone.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart; a row has one in all figures of the
-same rows, the reference is the text's own colour, dashed.
+same rows, the reference is the text's own colour, dashed. None of them reads the store.
 """
 
 from __future__ import annotations
@@ -193,7 +193,8 @@ def svg(figure: Figure, name: str, label: str) -> str:
     )  # no XML has these
     for key in ("width", "height"):
         root.attrib.pop(key, None)
-    for rule in list(root.iter(f"{{{SVG}}}defs"))[:1]:  # matplotlib's own, which would be one for the whole page
+    # matplotlib's own rule would be one for the whole page: matplotlib/matplotlib#14283
+    for rule in list(root.iter(f"{{{SVG}}}defs"))[:1]:
         rule[:] = [node for node in rule if not node.tag.endswith("style")]
     root.attrib |= {"role": "img", "aria-label": label, "style": "stroke-linejoin: round; stroke-linecap: butt"}
     _rename(root, name)

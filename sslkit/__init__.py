@@ -3,7 +3,7 @@
     import sslkit
     run = sslkit.run(algo="ema_teacher", mixer="prob_pseudo", backbone="vit_micro", labels="10/class")
 
-`register` makes a class a part; the contracts are in `sslkit.contracts`.
+`register` makes a class a part; the contracts are in `sslkit.contracts`. Importing this does not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The averaged network: exponential moving average of a network's weights."""
+"""The averaged network: exponential moving average of a network's weights.
+
+It has no gradient, and it is in train mode for one forward at most, by a teacher that wants that.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The contracts: what an algorithm is, what its slots are, and what they exchange.
+"""The contracts: what an algorithm is, what its slots are, and what they exchange. No part ever sees a hidden label.
 
-Letters in shapes: B labelled images, N images of any kind, C classes. A part is made as `Part(setup, **options)`;
-its typed keyword parameters are its options. What must survive a restart is a parameter or a buffer. No part ever
-sees the hidden labels of unlabelled images."""
+A part is made as `Part(setup, **options)`; its typed keyword parameters are its options. What must survive a restart is
+a parameter or a buffer. Letters in shapes, unless a file says others: B labelled images, N images of any kind, N_u the
+pool, M images after mixing, C classes, D features, H W height, width, S a square's side, L patches, K those seen."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Trainer(Protocol):
         """Clip, step the optimizer called `name`, clear its gradients."""
 
     def predict_pool(self, network: Classifier) -> Tensor:
-        """(N, C) float32 probabilities for the unlabelled pool, by its index, without augmentation."""
+        """(N_u, C) float32 probabilities for the unlabelled pool, by its index, without augmentation."""
 
 
 class Algorithm(nn.Module, ABC):

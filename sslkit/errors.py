@@ -1,4 +1,7 @@
-"""Errors for people: what was wrong, where, and what would be right."""
+"""Errors for people: what was wrong, where, and what would be right.
+
+What is changed here changes no stage's key.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,9 @@ def one_line(error: BaseException) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory was not enough: torch has no class of its own for the CPU."""
+    """Whether an exception says that memory was not enough: torch has no class of its own for the CPU.
+
+    Its words there are those of pytorch/pytorch#20618.
+    """
     kinds = ("OutOfMemoryError", "MemoryError")
     return type(error).__name__ in kinds or "can't allocate memory" in str(error)

@@ -1,4 +1,7 @@
-"""Small functions that algorithms share: losses, joint forwards, protected statistics."""
+"""Small functions that algorithms share: losses, joint forwards, protected statistics.
+
+Nothing here waits for the device but `only_kept`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from sslkit.randomness import Step
 
 
 def weighted_ce(logits: Tensor, labels: PseudoLabels, n: int) -> Tensor:
-    """(1/n) sum_i weight_i * H(target_i, softmax(logits_i)), a scalar.
+    """(1/n) sum_i weight_i * H(target_i, softmax(logits_i)), a scalar, of logits (M, C).
 
     `n` is the size of the unlabelled batch, rejected images included (FixMatch, eq. 4): never the number kept.
     """
@@ -25,14 +28,14 @@ def weighted_ce(logits: Tensor, labels: PseudoLabels, n: int) -> Tensor:
 
 
 def one_hot(label: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
-    """(N, C) float32 targets: 1 - eps + eps/C at the label, eps/C elsewhere."""
-    hard = torch.zeros(len(label), classes, device=label.device).scatter_(1, label[:, None], 1.0)
+    """(N, C) float32 targets of labels (N,) int64: 1 - eps + eps/C at the label, eps/C elsewhere."""
+    hard = torch.zeros(len(label), classes, device=label.device).scatter_(1, label[:, None], 1.0)  # (N, C)
     return hard * (1 - smoothing) + smoothing / classes if smoothing else hard
 
 
 def joint_forward(name: str, network: Classifier, step: Step, *groups: Tensor) -> list[Output]:
     """One forward of all groups together, so that BatchNorm sees their joint statistics; split again."""
-    output = step.forward(name, network, torch.cat(groups))
+    output = step.forward(name, network, torch.cat(groups))  # of all groups, one after another
     sizes = [len(group) for group in groups]
     return [
         Output(*pair)
@@ -58,7 +61,7 @@ def only_kept(mixed: Mixed) -> Mixed:
 
     Needs the number of kept images on the host, so it is for the CPU, where it saves their forward.
     """
-    kept = mixed.labels.weight.nonzero().flatten()
+    kept = mixed.labels.weight.nonzero().flatten()  # (kept,) int64
     if len(kept) == 0:  # every parameter still gets a gradient, of zeros
         kept = torch.zeros(1, dtype=torch.long, device=mixed.images.device)
     labels = mixed.labels
@@ -75,5 +78,5 @@ def gather(x: Tensor) -> Tensor:
 
 
 def cross_entropy(output: Output, label: Tensor) -> Tensor:
-    """Mean cross-entropy of labels (B,), a scalar."""
+    """Mean cross-entropy of labels (B,) int64, or targets (B, C), a scalar."""
     return F.cross_entropy(output.logits, label)

@@ -1,6 +1,6 @@
-"""Networks: what a backbone is made for, what it is, and what it returns.
+"""Networks: what a backbone is made for, what it is, and what it returns. Shapes have the letters of `contracts`.
 
-Letters in shapes: N images, C classes, D features.
+A network knows no label and no step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run from request to results: its life reads here from top to bottom."""
+"""A run from request to results: its life reads here from top to bottom. It knows no algorithm by name."""
 
 from __future__ import annotations
 

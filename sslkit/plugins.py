@@ -1,4 +1,7 @@
-"""Plug-in files: executed when the command line names them, and known by the hash of what was executed."""
+"""Plug-in files: executed when the command line names them, and known by the hash of what was executed.
+
+There is no fence around one: its code does what it likes, with the user's rights.
+"""
 
 from __future__ import annotations
 

@@ -55,11 +55,11 @@ class Draw:
     """The uniforms of some samples at their visits; each name has draws of its own, on the device of `sample`."""
 
     seed: int
-    sample: Tensor  # (B,) int64
-    visit: Tensor  # (B,) int64
+    sample: Tensor  # (N,) int64
+    visit: Tensor  # (N,) int64
 
     def __call__(self, name: str, n: int) -> Tensor:
-        """(B, n) uniform float32 in [0, 1)."""
+        """(N, n) uniform float32 in [0, 1)."""
         return uniform(self._own + key(name), torch.arange(n, device=self.sample.device))
 
     @cached_property
@@ -123,7 +123,10 @@ class Step:
 
 
 def _seed_device(value: int, device: torch.device) -> None:
-    """Seed the one generator that layers on `device` draw from; `torch.manual_seed` costs 5 ms for all of them."""
+    """Seed the one generator that layers on `device` draw from; `torch.manual_seed` costs 5 ms for all of them.
+
+    It cannot be told a device: pytorch/pytorch#89054.
+    """
     if device.type == "cpu":
         torch.default_generator.manual_seed(value)
     else:

@@ -1,5 +1,7 @@
 """The default step: teacher, pseudo-labeler and mixer around one student. FixMatch and its family are this.
 
+No label of an unlabelled image is here, and nothing waits for the device unless rejected images are skipped.
+
 labelled (x, y) ───────────────────────────► student ─► supervised loss ─┐
 unlabelled u ─ weak ──► Teacher ─► PseudoLabeler ─► pseudo-labels        ├─► total ─► optimizer ─► updates
            └─ strong ────────────► Mixer (images, pseudo-labels) ─► student ─► consistency loss ┘
@@ -55,22 +57,22 @@ class PseudoLabeling(Algorithm):
         self.joint, self.skip_rejected = joint, setup.skip_rejected
 
     def forward(self, batch: Batch, step: Step) -> Losses:
-        x, u = batch["labeled"], batch["unlabeled"]
+        x, u = batch["labeled"], batch["unlabeled"]  # views (B, 3, H, W) and (N, 3, H, W)
         if self.joint:
             views = x["weak"], u["weak"], u["strong"]
-            out_x, weak, out_u = joint_forward("student", self.student, step, *views)
+            out_x, weak, out_u = joint_forward("student", self.student, step, *views)  # logits (B, C), (N, C), (N, C)
             weak = weak.detach()
-            labels = kept = self.labeler.label(weak, out_x.detach(), batch, step)
+            labels = kept = self.labeler.label(weak, out_x.detach(), batch, step)  # target (N, C), weight (N,)
         else:
-            weak = self.teacher.predict(self.student, u["weak"], step)
-            out_x = step.forward("labeled", self.student, x["weak"])
-            labels = self.labeler.label(weak, out_x.detach(), batch, step)
-            mixed = self.mixer.mix(u["strong"], labels, step)
+            weak = self.teacher.predict(self.student, u["weak"], step)  # logits (N, C)
+            out_x = step.forward("labeled", self.student, x["weak"])  # logits (B, C)
+            labels = self.labeler.label(weak, out_x.detach(), batch, step)  # target (N, C), weight (N,)
+            mixed = self.mixer.mix(u["strong"], labels, step)  # images (M, 3, H, W), target (M, C), weight (M,)
             if self.skip_rejected:
-                mixed = only_kept(mixed)
-            out_u, kept = step.forward("student", self.student, mixed.images), mixed.labels
+                mixed = only_kept(mixed)  # M is the number of kept images now
+            out_u, kept = step.forward("student", self.student, mixed.images), mixed.labels  # logits (M, C)
         lambda_u = 0.0 if step.index < self.burn_in * step.total else self.lambda_u
-        unlabeled = lambda_u * weighted_ce(out_u.logits, kept, n=len(u.index))
+        unlabeled = lambda_u * weighted_ce(out_u.logits, kept, n=len(u.index))  # ()
         terms = {"supervised": self.supervised(out_x, x.y, step), "unlabeled": unlabeled}
         return Losses(terms | self.extra(out_x, weak, out_u, labels, batch, step), labels, {"index": u.index})
 
@@ -89,8 +91,8 @@ class PseudoLabeling(Algorithm):
         made = [loss.labels for loss in losses if loss.labels]
         target, weight, confidence = (
             gather(torch.cat([getattr(labels, name) for labels in made])) for name in ("target", "weight", "confidence")
-        )
-        index = gather(torch.cat([loss.memory["index"] for loss in losses]))
+        )  # (N, C), (N,), (N,), N of the global batch
+        index = gather(torch.cat([loss.memory["index"] for loss in losses]))  # (N,) int64
         self.labeler.update(PseudoLabels(target, weight, confidence), index, step)
 
     def networks(self) -> dict[str, Classifier]:

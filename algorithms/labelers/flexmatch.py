@@ -1,6 +1,8 @@
 """Threshold of its own for every class, lower while the class is learned by few images.
 
 Paper: Zhang et al. 2021, FlexMatch, arXiv:2110.08263
+
+It remembers a class for every image of the pool. Thresholds change after the optimizer's step, never within one.
 """
 
 import torch
@@ -34,20 +36,20 @@ class FlexMatch(PseudoLabeler):
 
     def thresholds(self) -> Tensor:
         """(C,) float32, the threshold of every class now."""
-        counts = torch.zeros(self.classes + 1, dtype=torch.long, device=self.seen.device)
-        counts = counts.scatter_add_(0, self.seen, torch.ones_like(self.seen))
-        most = (counts if self.warmup else counts[:-1]).max().clamp_min(1)
-        beta = counts[:-1] / most
+        counts = torch.zeros(self.classes + 1, dtype=torch.long, device=self.seen.device)  # (C + 1,), the last: of none
+        counts = counts.scatter_add_(0, self.seen, torch.ones_like(self.seen))  # (C + 1,)
+        most = (counts if self.warmup else counts[:-1]).max().clamp_min(1)  # ()
+        beta = counts[:-1] / most  # (C,)
         return self.tau * beta / (2 - beta)
 
     def label(self, weak: Output, labeled: Output, batch: Batch, step: Step) -> PseudoLabels:
-        confidence, y = weak.p.max(1)
-        keep = confidence >= self.thresholds()[y]
-        return PseudoLabels(one_hot(y, self.classes, self.smoothing), keep.float(), confidence)
+        confidence, y = weak.p.max(1)  # (N,), (N,) int64
+        keep = confidence >= self.thresholds()[y]  # (N,) bool
+        return PseudoLabels(one_hot(y, self.classes, self.smoothing), keep.float(), confidence)  # (N, C), (N,), (N,)
 
     def update(self, labels: PseudoLabels, index: Tensor, step: Step) -> None:
-        place = torch.arange(len(index), device=index.device)
-        learned = torch.where(labels.confidence >= self.tau, place, -1)
-        last = torch.full_like(self.seen, -1)  # where an image stands twice in the batch, its last place wins
-        last = last.scatter_reduce_(0, index, learned, "amax")
+        place = torch.arange(len(index), device=index.device)  # (N,)
+        learned = torch.where(labels.confidence >= self.tau, place, -1)  # (N,)
+        last = torch.full_like(self.seen, -1)  # (N_u,); where an image stands twice in the batch, its last place wins
+        last = last.scatter_reduce_(0, index, learned, "amax")  # (N_u,)
         self.seen = torch.where(last >= 0, labels.target.argmax(1)[last.clamp_min(0)], self.seen)

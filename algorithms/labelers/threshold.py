@@ -1,6 +1,8 @@
 """Hard label where the confidence reaches a fixed threshold.
 
 Paper: Sohn et al. 2020, FixMatch, arXiv:2001.07685, eq. 4
+
+It remembers nothing.
 """
 
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
@@ -25,9 +27,9 @@ class Threshold(PseudoLabeler):
         self.tau, self.smoothing = check(tau, smoothing)
 
     def label(self, weak: Output, labeled: Output, batch: Batch, step: Step) -> PseudoLabels:
-        confidence, y = weak.p.max(1)
-        target = one_hot(y, weak.logits.shape[1], self.smoothing)
-        return PseudoLabels(target, (confidence >= self.tau).float(), confidence)
+        confidence, y = weak.p.max(1)  # (N,), (N,) int64
+        target = one_hot(y, weak.logits.shape[1], self.smoothing)  # (N, C)
+        return PseudoLabels(target, (confidence >= self.tau).float(), confidence)  # weight (N,)
 
 
 def check(tau: float, smoothing: float) -> tuple[float, float]:

@@ -1,4 +1,7 @@
-"""What the mixers share that draw one ratio a batch."""
+"""What the mixers share that draw one ratio a batch.
+
+Who is mixed with whom, and what becomes of the weights, is their own.
+"""
 
 import torch
 from torch import Tensor
@@ -36,6 +39,6 @@ class BetaMixer(Mixer):
 
     def blended(self, images: Tensor, labels: PseudoLabels, partner: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and targets (N, C) mixed with those of their partners (N,)."""
-        lam, cut, u = self.ratio.draw(len(images), step, images.device, "mixer")
-        mixed, share = blend(images, partner, lam, cut, u, self.box)
-        return mixed, torch.lerp(labels.target[partner], labels.target, share[:, None])
+        lam, cut, u = self.ratio.draw(len(images), step, images.device, "mixer")  # (N,), (N,), (4, N)
+        mixed, share = blend(images, partner, lam, cut, u, self.box)  # (N, 3, H, W), (N,)
+        return mixed, torch.lerp(labels.target[partner], labels.target, share[:, None])  # target (N, C)

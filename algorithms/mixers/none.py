@@ -15,4 +15,4 @@ class Identity(Mixer):
         super().__init__()
 
     def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
-        return Mixed(images, labels)
+        return Mixed(images, labels)  # M = N

@@ -35,11 +35,11 @@ class ProbPseudo(Mixer):
 
     def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
         n, device = len(images), images.device
-        j = step.permutation("mixer.pair", n, device)
-        u = step.uniform("mixer.box", 5, n, device=device)
-        o, oj = labels.confidence, labels.confidence[j]
-        lam = torch.where(o + oj > 0, o / (o + oj), 0.5)
-        mixed, share = blend(images, j, lam, u[4] < self.cutmix, u, self.box)
+        j = step.permutation("mixer.pair", n, device)  # (N,)
+        u = step.uniform("mixer.box", 5, n, device=device)  # (5, N)
+        o, oj = labels.confidence, labels.confidence[j]  # (N,), (N,)
+        lam = torch.where(o + oj > 0, o / (o + oj), 0.5)  # (N,)
+        mixed, share = blend(images, j, lam, u[4] < self.cutmix, u, self.box)  # (N, 3, H, W), (N,)
         target = torch.lerp(labels.target[j], labels.target, share[:, None])  # (N, C)
-        weight = torch.maximum(labels.weight, labels.weight[j])
+        weight = torch.maximum(labels.weight, labels.weight[j])  # (N,)
         return Mixed(mixed, PseudoLabels(target, weight, torch.maximum(o, oj)))

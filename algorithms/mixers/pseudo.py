@@ -1,6 +1,8 @@
 """Mixup and CutMix within the confident images; the others stay out.
 
 Paper: Cai et al. 2022, Semi-ViT, arXiv:2208.05688, "Pseudo Mixup" (its definition is inferred from summaries)
+
+How many are confident never comes to the host.
 """
 
 import torch
@@ -17,11 +19,11 @@ class Pseudo(BetaMixer):
     """Partners are drawn within the images of weight above 0; weights stay as they are."""
 
     def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
-        kept = labels.weight > 0
-        partner = cycle(kept, step.uniform("mixer.pair", len(images), device=images.device))
-        mixed, target = self.blended(images, labels, partner, step)
-        mixed = torch.where(kept[:, None, None, None], mixed, images)
-        target = torch.where(kept[:, None], target, labels.target)
+        kept = labels.weight > 0  # (N,) bool
+        partner = cycle(kept, step.uniform("mixer.pair", len(images), device=images.device))  # (N,)
+        mixed, target = self.blended(images, labels, partner, step)  # (N, 3, H, W), (N, C)
+        mixed = torch.where(kept[:, None, None, None], mixed, images)  # (N, 3, H, W)
+        target = torch.where(kept[:, None], target, labels.target)  # (N, C)
         return Mixed(mixed, PseudoLabels(target, labels.weight, labels.confidence))
 
 
@@ -33,8 +35,8 @@ def cycle(member: Tensor, u: Tensor) -> Tensor:
         u: (N,) uniform in [0, 1), the random order.
     """
     n = len(u)
-    order = torch.where(member, u, u + 1).argsort(stable=True)  # members first
-    count = member.sum()
-    place = torch.arange(n, device=u.device)
-    following = torch.where(place < count, (place + 1) % count.clamp_min(1), place)
+    order = torch.where(member, u, u + 1).argsort(stable=True)  # (N,), members first
+    count = member.sum()  # ()
+    place = torch.arange(n, device=u.device)  # (N,)
+    following = torch.where(place < count, (place + 1) % count.clamp_min(1), place)  # (N,)
     return torch.empty_like(order).scatter_(0, order, order[following])

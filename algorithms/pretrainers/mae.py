@@ -1,6 +1,8 @@
 """Masked autoencoder: a ViT sees a quarter of the patches, a small decoder fills in the others.
 
 Paper: He et al. 2022, Masked Autoencoders Are Scalable Vision Learners, arXiv:2111.06377
+
+No label enters, and the student's head is not touched.
 """
 
 import torch
@@ -75,18 +77,18 @@ class MAE(Algorithm):
     def forward(self, batch: Batch, step: Step) -> Losses:
         images = batch["all"]["pretrain"]
         n = len(images)
-        target = patches_of(images, self.encoder.patch)  # (N, L, 3 p p)
+        target = patches_of(images, self.encoder.patch)  # (N, L, p p 3)
         if self.normalise:
             target = (target - target.mean(2, keepdim=True)) / (target.var(2, keepdim=True) + 1e-6).sqrt()
-        order = step.uniform("mask", n, target.shape[1], device=images.device).argsort(1)
-        seen, hidden = order[:, : self.visible], order[:, self.visible :]
-        predicted = self.reconstruct(images, seen)
-        index = hidden[..., None].expand(-1, -1, target.shape[2])
+        order = step.uniform("mask", n, target.shape[1], device=images.device).argsort(1)  # (N, L)
+        seen, hidden = order[:, : self.visible], order[:, self.visible :]  # (N, K), (N, L - K)
+        predicted = self.reconstruct(images, seen)  # (N, L, p p 3)
+        index = hidden[..., None].expand(-1, -1, target.shape[2])  # (N, L - K, p p 3)
         loss = (predicted.float().gather(1, index) - target.gather(1, index)).square().mean()
         return Losses({"reconstruction": loss})
 
     def reconstruct(self, images: Tensor, seen: Tensor) -> Tensor:
-        """(N, L, 3 p p) predicted patches from those whose numbers (N, K) are seen."""
+        """(N, L, p p 3) predicted patches from those whose numbers (N, K) are seen; p is the side of a patch."""
         tokens = self.decoder_embed(self.norm(self.encoder.encode(images, seen)))  # (N, 1 + K, D)
         n, dim = len(tokens), tokens.shape[2]
         patches = self.mask_token.to(tokens.dtype).expand(n, self.decoder_pos_embed.shape[1] - 1, -1)

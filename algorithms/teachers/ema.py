@@ -1,6 +1,8 @@
 """The student's exponential moving average (Mean Teacher, Semi-ViT's EMA-Teacher).
 
 Paper: Tarvainen and Valpola 2017, arXiv:1703.01780; Cai et al. 2022, Semi-ViT, arXiv:2208.05688
+
+With the decay and the rule for buffers of `eval` it is the network that is reported: there is no second copy.
 """
 
 from typing import Literal
@@ -42,10 +44,10 @@ class EMA(Teacher):
     def predict(self, student: Classifier, images: Tensor, step: Step) -> Output:
         network = self.average.network
         if self.mode == "eval":
-            return step.forward("teacher", network, images)
+            return step.forward("teacher", network, images)  # logits (N, C)
         network.train()
         with frozen_stats(network):
-            output = step.forward("teacher", network, images)
+            output = step.forward("teacher", network, images)  # logits (N, C)
         network.eval()
         return output
 

@@ -1,6 +1,8 @@
 """The student itself, without gradient.
 
 Paper: Sohn et al. 2020, FixMatch, arXiv:2001.07685
+
+In mode "train" its forward moves the student's BatchNorm statistics, too.
 """
 
 from typing import Literal
@@ -29,6 +31,6 @@ class Student(Teacher):
     @torch.no_grad()
     def predict(self, student: Classifier, images: Tensor, step: Step) -> Output:
         student.train(self.mode == "train")
-        output = step.forward("teacher", student, images)
+        output = step.forward("teacher", student, images)  # logits (N, C)
         student.train()
         return output

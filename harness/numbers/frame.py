@@ -1,4 +1,7 @@
-"""Results of comparisons as long pandas frames, one line a row, condition and seed."""
+"""Results of comparisons as long pandas frames, one line a row, condition and seed.
+
+A run that failed is a line with its reason, and never left out.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Was training stable? Flags of one stage, from its log and its predictions of the test set.
 
+A flag is said beside a result and changes none.
+
 diverged: at the end the loss on labelled images is that of a uniform guess or worse, or it was not finite.
 spikes: after the first tenth, the loss on labelled images (mean of ten steps) exceeds three times the median of the ten
     means before it, and by half a nat or more.

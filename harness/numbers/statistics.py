@@ -1,6 +1,7 @@
 """Statistics of paired differences between arms: intervals, exact tests, and a sentence about them.
 
-All functions take differences a - b of one arm and its reference, a value per seed, in points.
+All functions take differences a - b of one arm and its reference, a value per seed, in points. What is drawn
+has a fixed seed, so the same differences say the same.
 """
 
 from __future__ import annotations

@@ -120,6 +120,7 @@ def _latex(tables: list[Titled], sentences: list[str]) -> str:
 
 def _markdown(tables: list[Titled], sentences: list[str]) -> str:
     plain = (frame.map(lambda value: str(value).replace("|", "\\|").replace("<", "&lt;")) for _, frame in tables)
+    # else tabulate takes words for numbers, and writes them anew: astanin/python-tabulate#66
     made = [str(frame.to_markdown(index=False, disable_numparse=True)) for frame in plain]
     return "\n\n".join([*made, "\n".join(f"* {line}" for line in sentences)])
 

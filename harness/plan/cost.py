@@ -94,7 +94,10 @@ def _counted(spec: Spec, images: Images, split: Split) -> tuple[int, float] | No
 
 @contextmanager
 def _counter() -> Iterator[FlopCounterMode]:
-    """Counts FLOPs; attention is computed by its formula, as torch does not count its fused kernel on the CPU."""
+    """Counts FLOPs; attention is computed by its formula, as torch does not count its fused kernel on the CPU.
+
+    See pytorch/pytorch#195460.
+    """
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         yield counter
 

@@ -128,7 +128,10 @@ def one(task: Task) -> Planned:
 
 
 def _enter(number: Any) -> None:
-    """What a worker does first: it ends with its parent, even a killed one, and takes the next GPU."""
+    """What a worker does first: it ends with its parent, even a killed one, and takes the next GPU.
+
+    By itself it would stay: python/cpython#111873.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 

@@ -1,4 +1,7 @@
-"""Policies: how views are drawn, as values that a configuration can name and print."""
+"""Policies: how views are drawn, as values that a configuration can name and print.
+
+Nothing is drawn here.
+"""
 
 from __future__ import annotations
 

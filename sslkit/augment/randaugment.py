@@ -1,5 +1,7 @@
 """RandAugment as the SSL code bases have it: which operations are drawn, how often, and how strong.
 
+What an operation does to pixels is not here but in `ops`.
+
 Source: Cubuk et al. 2020 (1909.13719); tables of timm's increasing set, of google-research/fixmatch and of USB.
 """
 

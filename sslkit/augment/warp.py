@@ -39,7 +39,10 @@ def warp(images: Tensor, matrix: Tensor, kind: Filter, fill: Tensor | None = Non
 
 
 def _bicubic(images: Tensor, at: Tensor, matrix: Tensor) -> Tensor:
-    """(N, C, H, W) float32 at places (N, 2, H, W), by Pillow's kernel (a = -1; that of `grid_sample` has a = -3/4)."""
+    """(N, C, H, W) float32 at places (N, 2, H, W), by Pillow's kernel.
+
+    It has a = -1; that of `grid_sample` has a = -3/4: pytorch/pytorch#44780.
+    """
     same = matrix == torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=matrix.dtype)  # on the host
     a, b, c, d, e, f = same.all(0).tolist()
     if a and d and e and f:  # rows slide, as in shear_x and translate_x

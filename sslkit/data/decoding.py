@@ -1,4 +1,7 @@
-"""All images of a data set, decoded: each once, and kept for the next run."""
+"""All images of a data set, decoded: each once, and kept for the next run.
+
+No seed and no augmentation enters what is kept, so runs share it.
+"""
 
 from __future__ import annotations
 

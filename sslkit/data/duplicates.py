@@ -1,4 +1,7 @@
-"""Images that are there twice: byte for byte, or nearly, by a perceptual hash."""
+"""Images that are there twice: byte for byte, or nearly, by a perceptual hash.
+
+No label is looked at.
+"""
 
 from __future__ import annotations
 

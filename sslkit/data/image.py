@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".pbm", ".pnm", ".bmp", ".tif", ".tiff"),
     *(".webp", ".gif", ".jp2"),
-    *((".avif",) if features.check("avif") else ()),  # Pillow has it from 11.3 on
+    *((".avif",) if features.check("avif") else ()),  # Pillow's wheels from 11.3 on: python-pillow/Pillow#8959
 )
 PAPER = (255, 255, 255, 255)  # what transparent images are laid on
 LIMIT = 89_478_485  # pixels of one image, Pillow's own limit for a decompression bomb
@@ -95,7 +95,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(levels: Array, mode: str) -> Array:
-    """uint8 of deeper greys, scaled by depth; Pillow itself would clip them to white.
+    """uint8 of deeper greys, scaled by depth; Pillow itself would clip them to white (python-pillow/Pillow#3159).
 
     Integers have 16 bits. Floats are from 0 to 1, else from 0 to 255 as 8 bits, else from 0 to 65535 as 16 bits.
 

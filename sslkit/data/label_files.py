@@ -1,4 +1,7 @@
-"""Labels from a table of names: which image is meant by a row, and which class by its label."""
+"""Labels from a table of names: which image is meant by a row, and which class by its label.
+
+A row that means no image, or several, is an error: none is left out.
+"""
 
 from __future__ import annotations
 

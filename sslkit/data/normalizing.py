@@ -1,4 +1,7 @@
-"""Mean and standard deviation of each channel, by which images are normalised."""
+"""Mean and standard deviation of each channel, by which images are normalised.
+
+The test part is not looked at.
+"""
 
 from __future__ import annotations
 

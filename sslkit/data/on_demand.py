@@ -1,4 +1,7 @@
-"""Images that are decoded when a batch needs them: those that do not fit into memory, and crops of whole images."""
+"""Images that are decoded when a batch needs them: those that do not fit into memory, and crops of whole images.
+
+Threads do it, not processes, and nothing that was decoded is kept.
+"""
 
 from __future__ import annotations
 

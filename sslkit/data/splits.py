@@ -1,4 +1,7 @@
-"""Who is labelled, who is in the pool, who is the test: stratified, seeded, nested, or listed in files."""
+"""Who is labelled, who is in the pool, who is the test: stratified, seeded, nested, or listed in files.
+
+No pixel is looked at.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Data sets that torchvision reads and downloads, with its check of published checksums."""
+"""Data sets that torchvision reads and downloads, with its check of published checksums.
+
+Nothing is fetched unless `download` says so.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class TorchvisionSet(Dataset):
         if missing and not self.download:
             raise UserError(f"no {self.dir / missing[0]}; --data-dir must hold {_list(self.needs)}, or add --download")
         try:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr):  # where it prints: pytorch/vision#8680
                 return getattr(torchvision, cls)(str(self.dir), download=self.download, **options)
         except Exception as error:  # archives, the network and pickles raise what they like
             why = "a file is damaged: its checksum is not the published one" if "corrupted" in str(error) else ""

@@ -33,7 +33,8 @@ class Hf(Dataset):
 
     def _load(self) -> Any:
         if not self.download:
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before the import: else the hub is asked every time
+            # before the import, which reads it once (huggingface/transformers#42308): else the hub is asked every time
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
         try:
             import datasets  # type: ignore[import-not-found,unused-ignore]
 

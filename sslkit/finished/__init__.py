@@ -1,4 +1,7 @@
-"""What a finished run left: its stages, a network ready to predict, and its test set."""
+"""What a finished run left: its stages, a network ready to predict, and its test set.
+
+Nothing is trained here, and data that have changed since are refused.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ from sslkit.store.files import new_file, replacing, write_text
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 18  # the first that torch's exporter writes; read by onnxruntime from 1.14 (2023) on
-TRACED, SIZES = 2, (1, 3, 32)  # images in the traced batch; batch sizes it is checked at, again and again
+# images in the traced batch, not 1, which would be fixed (pytorch/pytorch#157621); batch sizes it is checked at in turn
+TRACED, SIZES = 2, (1, 3, 32)
 CHECKED = 200  # images of the test set, at most
 TOLERANCE = 1e-4  # largest difference of a probability
 LARGEST = 2e9  # bytes: an ONNX file is one protocol buffer, which cannot hold more
@@ -214,7 +215,7 @@ def _read_onnx(path: Path) -> Run:
 
 def _write_torch(module: nn.Module, images: Tensor, path: Path, about: dict[str, Any]) -> None:
     program = torch.export.export(module, (images,), dynamic_shapes=_shapes(), strict=False)
-    with path.open("wb") as file:
+    with path.open("wb") as file:  # torch 2.14.1 refuses names that do not end in .pt2, as a temporary one
         torch.export.save(program, file, extra_files={"sslkit.json": json.dumps(about)})
 
 

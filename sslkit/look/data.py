@@ -1,4 +1,7 @@
-"""What a data set holds: classes and parts, sizes, kinds, damage, duplicates; as JSON and as tables."""
+"""What a data set holds: classes and parts, sizes, kinds, damage, duplicates; as JSON and as tables.
+
+What would only stop a run is in the report, and stops nothing here.
+"""
 
 from __future__ import annotations
 

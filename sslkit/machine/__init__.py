@@ -57,7 +57,7 @@ def resolve_machine(config: Config) -> Machine:
         raise UserError("--fsdp gives each of torchrun's processes a shard, and there is one process; drop it")
     if config.fsdp and config.compile:
         raise UserError("--fsdp and --compile do not go together yet; drop one of them")
-    if device == "mps" and ranks.count() > 1:
+    if device == "mps" and ranks.count() > 1:  # pytorch/pytorch#160732
         raise UserError(
             "gloo, by which processes exchange tensors, knows no Apple GPU; use --device cpu, or one process"
         )
@@ -143,6 +143,7 @@ def _driver() -> str:
 def _faster(device: str) -> str:
     """fp32 or bf16, whichever multiplies matrices faster here: on CPUs without bf16 units it is 10-40x slower."""
     if device == "cuda":
+        # GPUs without bf16 units emulate it, slowly, and are said to support it: pytorch/pytorch#148322
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     x = torch.rand(192, 192, device=device)
     seconds = {"fp32": math.inf, "bf16": math.inf}

@@ -179,7 +179,8 @@ def wrap(algorithm: Algorithm, average: Average, device: torch.device, shards: b
     if shards:
         return shard(algorithm, average, device)
     unused = not algorithm.classifies  # the head: only then it must be looked for
-    with warnings.catch_warnings():  # torch 2.14 renamed an argument that 2.9 wants
+    # from 2.13 on torch wants `forward_sync_buffers`, which 2.9 does not know: pytorch/pytorch#178054
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return DistributedDataParallel(algorithm, broadcast_buffers=False, find_unused_parameters=unused)
 

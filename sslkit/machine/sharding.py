@@ -38,7 +38,7 @@ def shard(algorithm: Algorithm, average: Average, device: torch.device) -> nn.Mo
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     networks = dict.fromkeys(m for part in (algorithm, average) for m in part.modules() if isinstance(m, Classifier))
     for network in networks:
-        network.to(memory_format=torch.contiguous_format)  # shards are of rows
+        network.to(memory_format=torch.contiguous_format)  # else it is refused: pytorch/torchtitan#1180
         for block in (*network.stack(), network):
             fully_shard(block, mesh=mesh, reshard_after_forward=True)
         if isinstance(network, PatchEncoder):

@@ -1,4 +1,7 @@
-"""`--time`: how many steps each stage has, so that the whole run takes about as long as asked."""
+"""`--time`: how many steps each stage has, so that the whole run takes about as long as asked.
+
+They are set once: a run that goes on has those that it began with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The results of a run: what each stage gave, what is amiss in that, and whether a repetition agrees."""
+"""The results of a run: what each stage gave, what is amiss in that, and whether a repetition agrees.
+
+No network is evaluated here: each stage has written what it gave.
+"""
 
 from __future__ import annotations
 

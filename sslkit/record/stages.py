@@ -1,4 +1,7 @@
-"""Which stages a run has, in the order of their training, and what each starts from."""
+"""Which stages a run has, in the order of their training, and what each starts from.
+
+It does not ask what is finished: that is the store's.
+"""
 
 from __future__ import annotations
 

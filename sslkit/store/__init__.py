@@ -1,6 +1,7 @@
 """The store: finished stages under `stages/KEY/`, runs that refer to them under `NAME-HASH/`.
 
-A stage is worked on in `stages/.KEY/` under a lock and published by one rename; a killed one is gone on with.
+A stage is worked on in `stages/.KEY/` under a lock and published by one rename; a killed one is gone on with. What
+is published is not written again, but for weights, which a comparison may drop.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ class Store:
                 shutil.rmtree(folder)
             else:
                 os.rename(folder, self.stages / key)
-            Path(lock.lock_file).unlink(missing_ok=True)  # a finished stage needs no lock: who waits finds it finished
+            # filelock leaves its file (tox-dev/filelock#577); a finished stage needs none: who waits finds it finished
+            Path(lock.lock_file).unlink(missing_ok=True)
         finally:
             lock.release()
 
@@ -147,7 +149,10 @@ def weights_of(stage: Path) -> Path:
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """Files that a killed process was writing: ours, and those of safetensors, which has temporary files of its own."""
+    """Files that a killed process was writing: ours, and those of safetensors, which has temporary files of its own.
+
+    See safetensors/safetensors#764.
+    """
     return [*folder.glob(".*.tmp"), *folder.glob(".tmp*")]
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with a JSON description inside, replaced atomically."""
+"""Checkpoints: one safetensors file with a JSON description inside, replaced atomically. Never a pickle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
     try:
         with replacing(path) as temporary:
             save_file(contiguous, temporary, metadata={"sslkit": json.dumps(about)})
-            with suppress(OSError):  # safetensors leaves a file to its owner; who may read the folder may read it
+            # safetensors leaves a file to its owner (safetensors/safetensors#782); who may read the folder may read it
+            with suppress(OSError):
                 temporary.chmod(path.parent.stat().st_mode & 0o666)
     except SafetensorError as error:
         raise UserError(f"cannot write {path}: {one_line(error)}") from None
@@ -46,6 +47,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tens
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             about = json.loads((file.metadata() or {})["sslkit"])
+            # an open file is no mapping, and cannot be walked: vllm-project/vllm#1732
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DamagedError(f"checkpoint {path} is missing or damaged ({one_line(error)})") from None

@@ -1,6 +1,6 @@
 """The engine: the loop of one stage, its log, its checkpoints, and how it is gone on with.
 
-Nothing in a step waits for the device; values come to the host at the log interval.
+It knows no algorithm by name. Nothing in a step waits for the device; values come to the host at the log interval.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What is measured: predictions on labelled images, and pseudo-labels against hidden truth."""
+"""What is measured: predictions on labelled images, and pseudo-labels against hidden truth.
+
+No image is augmented here.
+"""
 
 from __future__ import annotations
 

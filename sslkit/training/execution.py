@@ -63,7 +63,7 @@ def _recomputed(block: nn.Module, forward: Callable[..., Any], norms: bool, *inp
 
 @contextmanager
 def _on_copies(block: nn.Module) -> Iterator[None]:
-    """Forwards update copies of BatchNorm's running statistics."""
+    """Forwards update copies of BatchNorm's running statistics, which would be moved twice: pytorch/pytorch#96136."""
     own = [(m, name, x) for m in block.modules() if isinstance(m, _BatchNorm) for name, x in m.named_buffers()]
     for module, name, x in own:
         setattr(module, name, x.clone())

@@ -137,6 +137,8 @@ class SharedLog(Log):
 class Board:
     """TensorBoard's events, written at once: its own writer does so in a thread, where a full disk is a traceback.
 
+    See tensorflow/tensorboard#6167.
+
     Args:
         step: events of this step and later ones, which a killed process left, are to be forgotten.
     """

@@ -1,4 +1,7 @@
-"""Optimizers and their schedule."""
+"""Optimizers and their schedule.
+
+The schedule has no state: a learning rate is a function of the step.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def optimizer(module: nn.Module, student: Classifier, training: Mapping[str, Any
         for (scale, decayed), parameters in groups.items()
     ]
     if training["optimizer"] == "sgd":
-        fused = not training.get("fsdp")  # torch has no fused SGD of shards
+        fused = not training.get("fsdp")  # torch 2.14.1 has no fused SGD of shards
         return torch.optim.SGD(chosen, training["lr"], momentum=0.9, nesterov=True, fused=fused)
     return torch.optim.AdamW(chosen, training["lr"], (0.9, training["beta2"]), fused=True)
 
@@ -61,7 +64,9 @@ def restore_optimizers(optimizers: Mapping[str, Optimizer], tensors: Mapping[str
             i, _, field = key.partition(".")
             state.setdefault(int(i), {})[field] = value
         chosen.load_state_dict({"state": state, "param_groups": chosen.state_dict()["param_groups"]})
-        for parameter, kept in chosen.state.items():  # fused optimizers want the parameter's memory layout
+        # Fused optimizers want the parameter's memory layout, and a checkpoint's tensors are contiguous. On a GPU
+        # another one is an error (pytorch/pytorch#106951); on a CPU torch 2.14.1 says nothing and takes wrong values.
+        for parameter, kept in chosen.state.items():
             same = {k: like(v, parameter) for k, v in kept.items() if v.shape == parameter.shape}
             kept |= {k: torch.empty_like(parameter).copy_(v) for k, v in same.items()}
 

@@ -37,7 +37,7 @@ def source_hash(cls: type) -> str:
             continue
         found[name] = code(source_of(module))
         for called, value in vars(module).items():
-            if not called.startswith("__"):  # torch.compile leaves such names behind
+            if not called.startswith("__"):  # torch.compile leaves such names behind: pytorch/pytorch#108147
                 waiting.append(value.__name__ if isinstance(value, types.ModuleType) else _home(value))
     digest = hashlib.sha256()
     for name in sorted(found):

@@ -1,4 +1,7 @@
-"""A stage made ready to train: networks, parts and data of a specification, and where it was interrupted."""
+"""A stage made ready to train: networks, parts and data of a specification, and where it was interrupted.
+
+Of all streams "labeled" alone has labels: those of the pool go to the engine, past the algorithm.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A *container* is a name that a file keeps a set of weights under (`model`, `teacher`); a *prefix* is what a wrapper puts
 before the names of its network (`module.`).
+
+No code of a file is ever run.
 """
 
 from __future__ import annotations

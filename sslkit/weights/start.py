@@ -1,4 +1,7 @@
-"""What the first stage starts from: a file, what a run left, or timm's own weights of the same network."""
+"""What the first stage starts from: a file, what a run left, or timm's own weights of the same network.
+
+Nothing is fetched that is on this machine already.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +133,9 @@ def _from_hub(name: str, repository: str, files: tuple[str, ...]) -> Path:
 
 
 def _answers(url: str) -> None:
-    """Raise an OSError at once where the hub cannot be reached, which its client would try for half a minute."""
+    """Raise an OSError at once where the hub cannot be reached, which its client would try for half a minute.
+
+    It does so for a file that is not here yet: huggingface/huggingface_hub#3569.
+    """
     with suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=PATIENCE):  # any answer will do
         pass

@@ -1,4 +1,7 @@
-"""What a finished run says about its data: which images to label next, and which labels are likely wrong."""
+"""What a finished run says about its data: which images to label next, and which labels are likely wrong.
+
+Labels that were hidden from the run stay hidden.
+"""
 
 from __future__ import annotations
 
