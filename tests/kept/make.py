@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -53,7 +52,7 @@ def stopped() -> None:
         if self.spec.stage == "semi" and index == 9:
             self.stop = lambda: True
 
-    Engine.step = step  # type: ignore[method-assign, assignment]
+    Engine.step = step  # type: ignore[method-assign]
     call(*CUT, code=130)
     Engine.step = real  # type: ignore[method-assign]
 

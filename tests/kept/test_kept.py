@@ -1,4 +1,4 @@
-"""Stores as earlier versions left them are read, shown and predicted from, and unfinished runs in them are gone on with.
+"""Stores as earlier versions left them are read, shown and predicted from, and unfinished runs are gone on with.
 
 A key that is added to the configuration must leave the names of runs and the keys of stages that do not use it: leave
 it out of `run_digest` and of the specification where it has its default.
