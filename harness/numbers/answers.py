@@ -79,42 +79,49 @@ def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
     said = []
     for a in found:
         if a.found is None:
-            few = f"{count(a.n, 'common seed')}, too few for a statement"
+            few = f"{count(a.n, 'common seed')}, too few for an interval"
             said.append(f"{a.condition}: {a.row} - {a.reference}: {few}.")
             continue
         d, p = a.found, ""
         if d.p_adjusted is not None:
-            p = f", p = {d.p_adjusted:.2g}"
+            p = f", adjusted p = {d.p_adjusted:.2g}"
         elif a.comparisons:
-            p = f", no p of 5% below {seeds_needed(a.comparisons)} seeds"
+            p = f", {seeds_needed(a.comparisons)} seeds needed for p <= 0.05"
         said.append(
             f"{a.condition}: {a.row} - {a.reference} = {d.mean:+.1f} points "
-            f"(95% interval {d.low:+.1f} to {d.high:+.1f}, n = {d.n}{p}): {verdict(d, delta)}."
+            f"(95% CI {interval(d.low, d.high)}, n = {d.n}{p}): "
+            f"{verdict(d, delta) if a.comparisons else 'baseline, not tested'}."
         )
     return said
 
 
+def interval(low: float, high: float) -> str:
+    """An interval in points; an end beside 0 has the decimals that tell on which side it lies."""
+    return " to ".join(f"{x:+.2f}" if x and f"{abs(x):.1f}" == "0.0" else f"{x:+.1f}" for x in (low, high))
+
+
 def notes(results: Results, found: list[Answer], columns: Collection[str], delta: float = 1.0) -> list[str]:
-    """What the columns of a summary are; where there are intervals also what is said of them, and how far they hold."""
+    """What the columns of a summary are; where there are intervals also what the verdicts are, and their coverage."""
     seeds, declared = [a.n for a in found if a.found], max((a.comparisons for a in found), default=0)
     told = {
-        "top-1 %": "averaged network at the last step, mean ± sd over n seeds",
+        "top-1 %": "test accuracy of the averaged weights (EMA) at the last step, mean ± SD over n seeds",
         "worst": "top-1 of the worst seed",
         "flags": "what went wrong in training, in how many seeds",
-        "kept %": "pseudo-labels that were kept at the end",
-        "right %": "of these the right ones",
-        "difference": f"from {results.reference} in points, mean over the seeds that both have",
-        "95% interval": "over seeds (Student)",
-        "seeds and images": "95% interval where the test images might be others, too",
+        "kept %": "pseudo-labels above the threshold, mean over the last tenth of the steps",
+        "correct %": "accuracy of the kept pseudo-labels, by the hidden labels",
+        "difference": f"from {results.reference} in points, paired by seed, mean",
+        "95% CI": "paired t interval over seeds, not adjusted for the number of comparisons",
+        "CI, seeds and images": "95% CI where the test images are a sample, too",
         "wins": "seeds on which the row is better (=: equal)",
-        "p": f"sign flips, adjusted for {count(declared, 'comparison')} (Holm)",
+        "adjusted p": f"exact sign-flip test, two-sided, adjusted for {count(declared, 'comparison')} (Holm)",
     }
     said = ["; ".join(f"{name}: {words}" for name, words in told.items() if name in columns) + "."]
     if not seeds:
         return said
-    beside = "Shown, opposite: the 95% interval lies above, below 0, and p is at most 0.05"
-    surer = (
-        f"where so few seeds can have no such p, the interval of 1 - 5%/{max(1, declared)} (Bonferroni) lies there, too"
+    level = 100 * (1 - 0.05 / max(1, declared))
+    verdicts = (
+        "Verdicts: better (worse): the 95% CI lies above (below) 0 and the adjusted p is at most 0.05, or, where so "
+        f"few seeds cannot reach that, the {level:.4g}% CI (Bonferroni) excludes 0; equivalent: the 95% CI lies within "
+        f"±{delta:g} points (--delta); not significant: none of these, which is no evidence of equality."
     )
-    rest = f"Equivalent: the 95% interval lies within ±{delta:g}. Not shown is no proof of equality"
-    return [*said, f"{beside}; {surer}. {rest}.", trust(min(seeds))]
+    return [*said, verdicts, trust(min(seeds))]

@@ -31,9 +31,11 @@ class Worth:
     n: int  # seeds
 
     def __str__(self) -> str:
-        words = f"{self.condition}: {self.row} with {self.labels} labels is worth {self._word(self.worth)}"
-        interval = f" (95% {self._word(self.low)} to {self._word(self.high)}, n = {self.n})" if self.n >= SEEDS else ""
-        return f"{words} labels of fine-tuning{interval}."
+        words = f"{self.condition}: {self.row} with {self.labels} labels is as accurate as finetune with "
+        if self.low == np.inf or (self.labels == self.largest and self.worth == np.inf):
+            return f"{words}more labels than were tried ({self.largest})."
+        interval = f" (95% CI {self._word(self.low)} to {self._word(self.high)}, n = {self.n})"
+        return f"{words}{self._word(self.worth)}{interval if self.n >= SEEDS else ''}."
 
     def _word(self, value: float) -> str:
         if value == np.inf:

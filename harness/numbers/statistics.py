@@ -153,23 +153,25 @@ def differ(differences: Sequence[float], comparisons: int, level: float = LEVEL)
 
 
 def trust(n: int) -> str:
-    """How often intervals of so many seeds hold the truth, for the note of a table."""
+    """The coverage of intervals of so many seeds, for the note of a table."""
     held = SKEWED[max(seeds for seeds in SKEWED if seeds <= n)]
-    words = f"95 of 100 hold the truth where differences are about normal, {held} where they are strongly skewed"
-    return f"Simulated: of such intervals {words} (n = {n})."
+    return (
+        f"Coverage of the 95% CI at n = {n}, simulated: 95% where differences are about normal, {held}% where they are "
+        "strongly skewed."
+    )
 
 
 def verdict(found: Difference, delta: float = 1.0) -> str:
-    """shown, opposite, equivalent within delta, or not shown: what the 95% interval lies above, below or within.
+    """better, worse, equivalent within delta, or not significant: what the 95% interval lies above, below or within.
 
     Above and below must also hold over all declared comparisons: by an adjusted p of at most `LEVEL` where one can be
     had, else by Bonferroni's interval.
     """
     told_apart = found.apart if found.p_adjusted is None else found.p_adjusted <= LEVEL
     if told_apart and found.low > 0:
-        return "shown"
+        return "better"
     if told_apart and found.high < 0:
-        return "opposite"
+        return "worse"
     if -delta < found.low and found.high < delta:
         return f"equivalent within ±{delta:g}"
-    return "not shown"
+    return "not significant"

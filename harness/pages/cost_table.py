@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -9,12 +10,25 @@ import pandas as pd
 from sslkit.harness.numbers.frame import Results
 from sslkit.harness.plan.arms import is_control
 
-NOTE = (
-    "sd: of top-1 over the seeds; worst seed: its number; parameters: of the student; images: seen in all steps; "
-    "TFLOP: counted on a step, times the steps; in all: with the stages that the row starts from; equal finetune+: "
-    "steps of finetune+ of this stage's TFLOP; seconds: of this stage, mean; memory: the largest, of GPU tensors or of "
-    "the process."
-)
+TOLD = {
+    "SD": "of top-1 over the seeds",
+    "worst seed": "its number",
+    "parameters": "of the student",
+    "images": "seen in all steps",
+    "train TFLOPs": "of this stage, measured on one step, times the steps",
+    "with start": "the same with the stages that it starts from",
+    "finetune+ at equal TFLOPs": "steps of finetune+ that cost the same as this stage (--equal-compute trains them)",
+    "seconds": "of this stage, mean over the seeds",
+    "peak MB": "largest memory, of GPU tensors or on a CPU of the whole process",
+}
+
+
+COUNTED = ("parameters", "steps", "images", "train TFLOPs", "with start", "finetune+ at equal TFLOPs")
+
+
+def note(columns: Collection[str]) -> str:
+    """What the columns are."""
+    return "; ".join(f"{name}: {words}" for name, words in TOLD.items() if name in columns) + "."
 
 
 def costs(results: Results) -> pd.DataFrame:
@@ -25,12 +39,12 @@ def costs(results: Results) -> pd.DataFrame:
         lines.append(
             {
                 "condition": condition,
-                "row": row,
-                "sd": f"{good['top1'].std():.2f}" if len(good) > 1 else "",
+                "method": row,
+                "SD": f"{good['top1'].std():.2f}" if len(good) > 1 else "",
                 "worst seed": f"{good['seed'][good['top1'].idxmin()]}" if len(good) else "",
                 **_counted(known.get(condition, {}), str(row)),
                 "seconds": f"{good['seconds'].mean():.0f}" if len(good) else "",
-                "memory MB": f"{good['memory'].max() / 1e6:.0f}" if good["memory"].notna().any() else "",
+                "peak MB": f"{good['memory'].max() / 1e6:.0f}" if good["memory"].notna().any() else "",
             }
         )
     return pd.DataFrame(lines)
@@ -42,16 +56,16 @@ def _counted(rows: dict[str, dict[str, Any]], row: str) -> dict[str, str]:
     shared = next((c for name, c in rows.items() if name.split(",")[0] == "finetune+"), None)
     control = rows.get(f"finetune+, {row}", shared)
     if cost is None:
-        return dict.fromkeys(("parameters", "steps", "images", "TFLOP", "in all", "equal finetune+"), "")
+        return dict.fromkeys(COUNTED, "")
     flops = cost["flops"] * cost["steps"]
     longer = f"{flops / control['flops']:.0f}" if control and not is_control(row) else ""
     return {
         "parameters": short(cost["parameters"]),
         "steps": f"{cost['steps']}",
         "images": short(cost["images"] * cost["steps"]),
-        "TFLOP": f"{flops / 1e12:.3g}",
-        "in all": f"{(flops + cost['before']) / 1e12:.3g}",
-        "equal finetune+": longer,
+        "train TFLOPs": f"{flops / 1e12:.3g}",
+        "with start": f"{(flops + cost['before']) / 1e12:.3g}",
+        "finetune+ at equal TFLOPs": longer,
     }
 
 

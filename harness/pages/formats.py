@@ -19,6 +19,7 @@ from sslkit.data.csv_files import cell
 from sslkit.harness.numbers.frame import Results, results
 from sslkit.harness.pages.paper import NOTE as PAPER
 from sslkit.harness.pages.paper import paper
+from sslkit.harness.pages.said import WIDE as WIDE_COSTS
 from sslkit.harness.pages.said import said
 from sslkit.terminal import WIDE, say, show
 
@@ -32,7 +33,7 @@ LATEX: dict[str, int | str | None] = {
 SPECIAL: dict[str, int | str | None] = {letter: rf"\{letter}" for letter in "&%$#_{}"}  # to LaTeX, in a sentence
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 # what a line of 100 characters has room for; flags and failed come with what went wrong
-NARROW = ("row", "n", "top-1 %", "flags", "kept %", "right %", "difference", "95% interval", "wins", "says", "failed")
+NARROW = ("method", "n", "top-1 %", "flags", "kept %", "correct %", "difference", "95% CI", "wins", "verdict", "failed")
 Titled = tuple[str, pd.DataFrame]  # "" is the title of the main table
 
 
@@ -69,7 +70,7 @@ def print_rich(folder: Path, delta: float, style: str | None, console: Console) 
     tables, sentences = _shown(results(folder), delta, style, NARROW)
     for title, frame in tables:
         if title:
-            show(console, [_table(title, frame.drop(columns=["worst seed", "images"], errors="ignore"))])
+            show(console, [_table(title, frame.drop(columns=[*WIDE_COSTS], errors="ignore"))])
         else:
             show(console, [_group(str(name), group) for name, group in frame.groupby("condition", sort=False)])
     show(console, map(Text, sentences))
@@ -91,14 +92,14 @@ def _shown(
         return papers, beneath
     tables = [("", told.summary), ("stability and cost", told.costs), *papers]
     answered = [*filter(None, (told.question, *told.verdicts, told.claim)), *told.worths, *told.warnings]
-    return tables, [*answered, *told.notes, *beneath]
+    return tables, [*answered, *told.notes, told.cost_note, *beneath]
 
 
 def _json(known: Results, delta: float, style: str | None) -> str:
     told = said(known, delta, style=style)
     shown = {name: known.about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
     shown |= {"question": told.question, "claim": told.claim, "summary": _records(told.summary)}
-    shown |= {"verdicts": told.verdicts, "worth": told.worths, "notes": told.notes}
+    shown |= {"verdicts": told.verdicts, "worth": told.worths, "notes": [*told.notes, told.cost_note]}
     shown["stability and cost"] = _records(told.costs)
     shown |= {} if told.paper is None else {"paper": _records(told.paper), "sources": told.sources}
     shown |= {"rows": _records(known.frame)}
@@ -138,7 +139,7 @@ def _group(condition: str, frame: pd.DataFrame) -> Table:
     """The rows of one condition, without the columns that a line of 100 characters has no room for."""
     shown = Table(title=escape(condition), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in (name for name in NARROW if name in frame):
-        words = name in ("row", "flags", "says", "failed")
+        words = name in ("method", "flags", "verdict", "failed")
         shown.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     for line in frame.to_dict("records"):
         shown.add_row(*(escape(str(line[str(column.header)])) for column in shown.columns))

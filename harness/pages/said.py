@@ -13,6 +13,7 @@ from sslkit.harness.numbers.frame import Results
 from sslkit.harness.pages import cost_table, paper, tables
 from sslkit.harness.studies import asked
 
+WIDE = ("worst seed", "images")  # of the costs, what there is no room for where there is little
 PAPERS = "semi_vit"  # the study whose table is that of a paper, too
 
 
@@ -30,7 +31,8 @@ class Said:
     verdicts: list[str]
     warnings: list[str]
     worths: list[str]  # what labels are worth
-    notes: list[str]  # on the columns that are shown
+    notes: list[str]  # on the columns of the summary that are shown, and on the verdicts
+    cost_note: str
 
 
 def said(known: Results, delta: float, *, style: str | None = None, room: Sequence[str] | None = None) -> Said:
@@ -44,12 +46,13 @@ def said(known: Results, delta: float, *, style: str | None = None, room: Sequen
     found = answers(known)
     summary = tables.summary(known, found, delta)
     shown = [str(name) for name in summary if room is None or name in room]
+    costs = cost_table.costs(known)
     question, claim = asked(known.about["study"])
     papers = style == "paper" or known.about["study"] == PAPERS
     return Said(
         found=found,
         summary=summary,
-        costs=cost_table.costs(known),
+        costs=costs,
         paper=paper.paper(known) if papers else None,
         sources=paper.sources() if papers else [],
         question=question,
@@ -57,5 +60,6 @@ def said(known: Results, delta: float, *, style: str | None = None, room: Sequen
         verdicts=sentences(found, delta),
         warnings=tables.mixed(known),
         worths=[str(worth) for worth in worths(known)],
-        notes=[*notes(known, found, shown, delta), cost_table.NOTE],
+        notes=notes(known, found, shown, delta),
+        cost_note=cost_table.note([name for name in costs if room is None or name not in WIDE]),
     )

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pandas as pd
 
-from sslkit.harness.numbers.answers import Answer
+from sslkit.harness.numbers.answers import Answer, interval
 from sslkit.harness.numbers.frame import Results
 from sslkit.harness.numbers.statistics import seeds_needed, smallest_p, verdict
 from sslkit.harness.plan.survey import Planned
@@ -23,13 +23,13 @@ def summary(results: Results, found: list[Answer], delta: float = 1.0) -> pd.Dat
         good = group[group["error"] == ""]
         line = {
             "condition": condition,
-            "row": row,
+            "method": row,
             "n": len(good),
             "top-1 %": _mean(good["top1"], group["error"]),
             "worst": f"{good['top1'].min():.1f}" if len(good) else "",
             "flags": _flags(group.loc[group["error"] != NOT_YET, "flags"]),
             "kept %": _percent(good["coverage"]),
-            "right %": _percent(good["precision"]),
+            "correct %": _percent(good["precision"]),
             **_against(known.get((condition, row)), delta),
             "failed": "; ".join(sorted({*group["error"]} - {"", NOT_YET})),
         }
@@ -56,25 +56,21 @@ def _percent(values: pd.Series) -> str:
 
 
 def _against(answer: Answer | None, delta: float) -> dict[str, str]:
-    empty = dict.fromkeys(("difference", "95% interval", "seeds and images", "wins", "p", "says"), "")
+    empty = dict.fromkeys(("difference", "95% CI", "CI, seeds and images", "wins", "adjusted p", "verdict"), "")
     if answer is None:
         return empty
     if answer.found is None:
-        return empty | {"says": f"{count(answer.n, 'seed')}: values only"}
+        return empty | {"verdict": f"{count(answer.n, 'seed')}: values only"}
     d, both = answer.found, answer.crossed
     few = f"≥ {smallest_p(d.n):.2g} ({seeds_needed(answer.comparisons)} seeds needed)" if answer.comparisons else ""
     return {
         "difference": f"{d.mean:+.1f}",
-        "95% interval": _interval(d.low, d.high),
-        "seeds and images": both if isinstance(both, str) else _interval(*both),
+        "95% CI": interval(d.low, d.high),
+        "CI, seeds and images": both if isinstance(both, str) else interval(*both),
         "wins": f"{d.wins} of {d.n}" + (f" ({d.ties} =)" if d.ties else ""),
-        "p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
-        "says": verdict(d, delta),
+        "adjusted p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
+        "verdict": verdict(d, delta) if answer.comparisons else "baseline",
     }
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:+.1f} to {high:+.1f}"
 
 
 def mixed(known: Results) -> list[str]:

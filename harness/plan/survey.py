@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sslkit.config import Config
+from sslkit.config import Config, Flat
 from sslkit.errors import UserError
 from sslkit.harness.plan.arms import CONTROLS, Comparison
 from sslkit.harness.plan.matching import unasked
@@ -17,7 +17,7 @@ from sslkit.prepare import prepare
 from sslkit.record import read_run, run_digest, run_name
 from sslkit.record.stages import stages
 from sslkit.store import Store, is_done
-from sslkit.training.differences import differences
+from sslkit.training.differences import differences, settings
 from sslkit.training.spec import Spec
 
 
@@ -137,26 +137,38 @@ def _row(arm: str, label: str, shared: bool) -> str:
     return label if shared and label in CONTROLS else f"{label}, {arm}"
 
 
-def distinct(found: Survey, reference: str) -> dict[str, dict[str, dict[str, tuple[Any, Any]]]]:
+def distinct(found: Survey, comparison: Comparison) -> dict[str, dict[str, dict[str, tuple[Any, Any]]]]:
     """Condition -> row -> what it differs in from the reference (from the first arm, where finetune is that)."""
     names = row_names(found.runs)
     made = {}
     for condition in dict.fromkeys(run.condition for run in found.runs):
         rows = {
-            names[condition, run.arm, label]: found.spec(run, label) for run, label in _ends(found.first(condition))
+            names[condition, run.arm, label]: (found.spec(run, label), run.arm if label == "semi" else "")
+            for run, label in _ends(found.first(condition))
         }
-        base = reference if reference in rows else next(iter(rows), "")
-        made[condition] = {row: _apart(found, spec, rows[base]) for row, spec in rows.items() if row != base}
+        base = comparison.reference if comparison.reference in rows else next(iter(rows), "")
+        made[condition] = {
+            row: _apart(found, spec, rows[base][0], comparison.arms.get(arm, {}))
+            for row, (spec, arm) in rows.items()
+            if row != base
+        }
     return made
 
 
-def _apart(found: Survey, this: Spec, other: Spec) -> dict[str, tuple[Any, Any]]:
-    """What two stages differ in, and what the stages before them do."""
+def _apart(found: Survey, this: Spec, other: Spec, asked: Flat) -> dict[str, tuple[Any, Any]]:
+    """What two stages differ in, and what the stages before them do.
+
+    Args:
+        asked: keys that make the arm; of parts that the other does not have they are named, too.
+    """
     before, theirs = found.before(this), found.before(other)
     made = {} if [*before] == [*theirs] else {"stages before": (", ".join(theirs), ", ".join(before))}
     for stage in before.keys() & theirs.keys():
         made |= differences(before[stage], theirs[stage])
-    return made | differences(this, other)
+    made |= differences(this, other)
+    own = settings(this)
+    parts = {key.partition(".")[0] for key in made if key.endswith(".name")}
+    return made | {k: (None, own[k]) for k in asked if k not in made and k in own and k.partition(".")[0] in parts}
 
 
 def _ends(runs: dict[str, Planned]) -> Iterator[tuple[Planned, str]]:
@@ -170,13 +182,13 @@ def sentences(made: dict[str, dict[str, dict[str, tuple[Any, Any]]]]) -> list[st
     said: dict[str, list[str]] = {}
     for condition, rows in made.items():
         for row, keys in rows.items():
-            words = ", ".join(f"{key} {_word(b)} -> {_word(a)}" for key, (b, a) in keys.items())
+            words = "; ".join(f"{key} {_word(b)} -> {_word(a)}" for key, (b, a) in keys.items() if _word(b) != _word(a))
             said.setdefault(f"{row}: {words or 'the same stage'}", []).append(condition)
     return [line if len(c) == len(made) else f"{line} ({'; '.join(c)})" for line, c in said.items()]
 
 
 def _word(value: Any) -> str:
-    text = "\N{EN DASH}" if value is None else str(value)
+    text = "none" if value is None else f"[{value}]" if isinstance(value, str) and ", " in value else str(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
 

@@ -142,7 +142,10 @@ def drop(store: Store, folder: Path, found: Survey) -> str:
         gone = [f for k in leaves(found) - wanted for f in (store.stages / k).glob("*.safetensors") if _weights(f)]
         for path in gone:
             path.unlink(missing_ok=True)
-    words = f"dropped the weights of {count(len(gone), 'stage')} that nothing starts from; --keep keeps them"
+    words = (
+        f"deleted the weights of {count(len(gone), 'stage')} that no other stage starts from (their results and predictions "
+        "stay); --keep keeps them, for predict and export"
+    )
     return words if gone else ""
 
 

@@ -60,21 +60,26 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
         if arm != comparison.reference and not is_control(arm)
     ]
     single = sum(len(run.stages) for run in found.runs)
-    shared = f" instead of {single}, the others are shared" if single > len(found.specs) else ""
-    apart = sentences(distinct(found, comparison.reference))
+    shared = f", not {single}: equal ones are trained once" if single > len(found.specs) else ""
+    apart = sentences(distinct(found, comparison))
+    arms, conditions = len(comparison.arms), len(comparison.conditions)
     lines = [
         *comparison.remarks,
-        *(["what rows differ in, as reference -> row:", *apart] if apart else []),
+        *(
+            [f"settings that differ from the reference, {comparison.reference}, as reference -> method:"]
+            if apart
+            else []
+        ),
+        *apart,
         *nothing_to_compare(found, comparison.reference),
-        f"{count(len(found.runs), 'run')}: {count(len(comparison.arms), 'arm')}, "
-        f"{count(len(comparison.conditions), 'condition')}, {count(comparison.seeds, 'seed')}; "
-        f"{count(len(found.specs), 'stage')} to train{shared}",
+        f"{count(len(found.runs), 'run')} = {count(arms, 'method')} x {count(conditions, 'condition')} x "
+        f"{count(comparison.seeds, 'seed')}; {count(len(found.specs), 'stage')} to train{shared}",
         power(comparison.seeds, max(1, len(asked))),
     ]
     if timed:
         new = [spec for key, spec in found.specs.items() if not store.finished(key)]
         time = duration(_seconds(comparison, new, store.data))
-        lines.append(f"not in the store yet: {count(len(new), 'stage')}, {time} in one process")
+        lines.append(f"dry run, nothing is trained; not stored yet: {count(len(new), 'stage')}, {time} with --jobs 1")
     for line in lines:
         say(console, line)
 
@@ -86,21 +91,28 @@ def nothing_to_compare(found: Survey, reference: str) -> list[str]:
         same: dict[str, list[str]] = {}
         for arm, run in found.first(condition).items():
             same.setdefault([*run.stages.values()][-1], []).append(arm)
-        said += [f"{condition}: {' and '.join(arms)} are one and the same" for arms in same.values() if len(arms) > 1]
+        said += [f"{condition}: {' and '.join(arms)} are the same" for arms in same.values() if len(arms) > 1]
     rows = row_names(found.runs).values()
     if not any(row == reference or row.startswith(f"{reference}, ") for row in rows):
-        said.append(f"no row is called {reference}, so none is compared with it; --reference names another")
+        said.append(f"no method is called {reference}, so none is compared with it; --reference names another")
     return said
 
 
 def power(seeds: int, comparisons: int) -> str:
     """What so many seeds can show at best."""
     if seeds < SEEDS:
-        return f"{count(seeds, 'seed')}: values only; statements begin with {SEEDS} seeds"
-    needed = f"5% in {count(comparisons, 'comparison')} takes {seeds_needed(comparisons)} seeds"
-    least = f"one of {detectable(1.0, seeds, comparisons):.1f} is shown 4 times in 5"
-    reachable = f"power: with {count(seeds, 'seed')} p is {smallest_p(seeds):.2g} at least; {needed}"
-    return f"{reachable}; where differences have a standard deviation of 1 point, {least}"
+        return f"{count(seeds, 'seed')}: values without intervals, which take {SEEDS} seeds"
+    p, needed, asked = smallest_p(seeds), seeds_needed(comparisons), count(comparisons, "comparison")
+    least = (
+        f"smallest difference detected with 80% power: {detectable(1.0, seeds, comparisons):.1f} points, if differences "
+        "between seeds have SD 1 (it grows with that)"
+    )
+    if seeds < needed:
+        return (
+            f"{count(seeds, 'seed')} cannot reach p <= 0.05 by the sign-flip test in {asked} ({needed} can), so the "
+            f"Bonferroni CI decides; {least}"
+        )
+    return f"smallest p by the sign-flip test: {p:.2g}, adjusted for {asked} {comparisons * p:.2g}; {least}"
 
 
 def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:
@@ -165,7 +177,7 @@ def _about(comparison: Comparison, found: Survey, store: Store, folder: Path) ->
         run.condition: int(found.specs[next(iter(run.stages.values()))].data["labeled"][0]) for run in found.runs
     }
     return {
-        "differences": distinct(found, comparison.reference),
+        "differences": distinct(found, comparison),
         "labeled": labeled,
         "costs": ledger.known(folder).get("costs") or costs(comparison, found, store.data),
     }

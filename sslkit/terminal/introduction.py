@@ -11,6 +11,7 @@ from sslkit.data.on_demand import OnDemand
 from sslkit.machine import Machine, unusable_gpu
 from sslkit.prepare import Prepared
 from sslkit.record.advice import before
+from sslkit.terminal import count
 from sslkit.training.spec import Spec
 
 
@@ -21,14 +22,16 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
         specs: of the run's stages.
     """
     config, s = prepared.config, prepared.split
-    sizes = f"{len(s.labeled)} labelled, {len(s.pool)} in the pool ({config.data.pool}), {len(s.test)} test"
+    among = {"complement": "without the labelled ones", "all": "the labelled ones among them"}
+    labelled = f"{len(s.labeled)} labelled" + (f" and {len(s.val)} for validation" if len(s.val) else "")
+    pool = f"{len(s.pool)} unlabelled ({among.get(config.data.pool, config.data.pool)})"
     lines = [
         *prepared.remarks,
-        f"{config.data.name}: {prepared.images.size} px, {len(prepared.images.classes)} classes, {sizes}"
-        + (f", {len(s.val)} validation" if len(s.val) else ""),
+        f"{config.data.name}: {prepared.images.size} x {prepared.images.size} px, {len(prepared.images.classes)} classes; "
+        f"{labelled}, {pool}, {len(s.test)} test",
         _hidden(prepared),
         prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
-        f"{machine.device}, {machine.precision}, {machine.threads} threads",
+        f"{machine.device}, {machine.precision}, {count(machine.threads, 'thread')}",
         f"steps are set for a run of about {duration(config.time)}" if config.time else "",
         f"{machine.processes} processes share every step; steps are not timed before" if machine.processes > 1 else "",
         unusable_gpu(),
@@ -42,7 +45,7 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
             "the next stage starts from its trunk, with a new head"
         )
     if config.data.tune:
-        lines.append("--tune: a quarter of the training part stands in for the test, which stays hidden")
+        lines.append("--tune: a quarter of the training images stands in for the test images, which stay hidden")
     return [*filter(None, lines), *before(specs, config.data.workers, os.cpu_count() or 1)]
 
 
@@ -52,4 +55,4 @@ def _hidden(prepared: Prepared) -> str:
     used, known = len(s.labeled) + len(s.val), int((images.label[: images.train] >= 0).sum())
     if not is_own(data.name) or data.tune or used == known:
         return ""
-    return f"{used} of {known} labels are used ({data.labels}), the others are hidden; --labels all takes them all"
+    return f"{used} of {known} labels are used ({data.labels}), the other images count as unlabelled; --labels all uses all labels"

@@ -12,9 +12,9 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from sslkit.record.advice import Watch
 from sslkit.terminal import say
@@ -29,13 +29,14 @@ class Bar:
         self.images = spec.images_a_step
         self.start: tuple[int, float] | None = None
         self.watch = Watch(spec)
+        fixed = Column(no_wrap=True)
         self.progress = Progress(
-            TextColumn("[bold]{task.description:9}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}", markup=False),
+            TextColumn("[bold]{task.description:9}", table_column=fixed),
+            BarColumn(bar_width=10, table_column=fixed),
+            MofNCompleteColumn(table_column=fixed),
+            TimeRemainingColumn(compact=True, table_column=fixed),
+            TextColumn("left", table_column=fixed),
+            TextColumn("{task.fields[values]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
         )
         self.task = self.progress.add_task(label, total=spec.training["steps"], values="")
@@ -45,10 +46,12 @@ class Bar:
         start = self.start or (done, now)
         self.start = start
         rate = (done - start[0]) * self.images / (now - start[1]) if done > start[0] else 0.0
-        shown = [f"{rate:.0f} images/s"] if rate else []
-        shown += [f"{k} {v:.3f}" for k, v in line.items() if k not in (*PROGRESS, *QUALITY)]
-        if "coverage" in line:
-            shown.append(f"kept {line['coverage']:.0%}")
+        shown = [f"kept {line['coverage']:.0%}"] if "coverage" in line else []
+        if line.get("val_top1") is not None:
+            shown.append(f"validation {line['val_top1']:.1%}")
+        losses = [f"{k} {v:.3f}" for k, v in line.items() if k not in (*PROGRESS, *QUALITY, "val_top1")]
+        shown += [f"loss {', '.join(losses)}"] if losses else []
+        shown += [f"{rate:.0f} images/s"] if rate else []
         self.progress.update(self.task, completed=done, values=" · ".join(shown))
         warning = self.watch(line)
         if warning:

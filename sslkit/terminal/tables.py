@@ -20,27 +20,30 @@ FEW = 100  # validation images from which a temperature can be trusted
 
 def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     """What a run will do: (label, specification, seconds of a step where it was timed)."""
-    table = Table(title="plan", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("stage", "steps", "images a step", "labelled passes", "pool passes", "views' share", "expected time"):
+    table = Table(title="training plan", title_justify="left", box=box.SIMPLE_HEAD)
+    names = ("stage", "steps", "batch size", "labelled epochs", "unlabelled epochs", "augment. time", "expected time")
+    for name in names:
         table.add_column(name, justify="left" if name == "stage" else "right")
     if rows[0][0] != "pretrain":
-        table.add_row("pretrain", "skipped")
+        table.add_row("pretrain", "not asked for")
     for label, spec, seconds in rows:
         steps, batch = spec.training["steps"], spec.training["batch"]
         labeled, pool = sum(spec.data["counts"]), spec.data.get("pool", [0])[0]
+        more = batch * spec.training.get("mu", 0)
         drawn = {
             "labeled": (steps * batch / labeled, None),
-            "unlabeled": (None, steps * batch * spec.training.get("mu", 0) / pool if pool else None),
+            "unlabeled": (None, steps * more / pool if pool else None),
             "all": (steps * batch / (labeled + pool),) * 2,
         }
         both = zip(*(drawn[stream] for stream in spec.views), strict=True)
-        passes = [next((f"{p:.1f}" for p in column if p is not None), "") for column in both]
+        epochs = [next((f"{p:.1f}" for p in column if p is not None), "") for column in both]
         share = f"{seconds.views / seconds.step:.1%}" if seconds else ""
-        time = duration(seconds.step * steps) if seconds else "found in the store, or gone on with"
-        table.add_row(label, str(steps), str(spec.images_a_step), *passes, share, time)
+        time = duration(seconds.step * steps) if seconds else "stored, or gone on with"
+        size = f"{batch} + {more}" if "unlabeled" in spec.views else f"{batch}"
+        table.add_row(label, str(steps), size, *epochs, share, time)
     timed = [seconds.step * spec.training["steps"] for _, spec, seconds in rows if seconds]
     if timed:
-        table.add_row("all", *[""] * 5, duration(sum(timed)), style="bold")
+        table.add_row("total", *[""] * 5, duration(sum(timed)), style="bold")
     return table
 
 
@@ -49,11 +52,12 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     rows = results["stages"]
     top5 = any("top5" in n for row in rows for n in row["networks"].values())
     table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    names = ["stage", "network", "top-1 %"] + ["top-5 %"] * top5 + ["F1", "NLL", "ECE", "kept %", "right %", "time"]
+    scores = ["top-1 %"] + ["top-5 %"] * top5 + ["F1", "NLL", "ECE"]
+    names = ["stage", "weights", *scores, "kept %", "correct %", "time"]
     for name in names:
-        table.add_column(name, justify="left" if name in ("stage", "network") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("stage", "weights") else "right", no_wrap=True)
     if results["pretrain"] == "skipped":
-        table.add_row("pretrain", "skipped")
+        table.add_row("pretrain", "not trained")
     for row in rows:
         for i, cells in enumerate(_cells(row, top5)):
             table.add_row(*cells, style="bold" if i == 0 else None)
@@ -65,12 +69,12 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
     quality = row.get("pseudo_labels") or {}
     networks = dict(row["networks"])
     if row.get("best"):
-        networks["best/val"] = row["best"]
+        networks["best"] = row["best"]
     time = duration(row["seconds"]) if row["new"] else "stored"
     ends = [[_percent(quality.get("coverage")), _percent(quality.get("precision")), time]]
     if not networks:
         loss = ", ".join(f"{value:.3f}" for value in row["losses"].values())
-        yield [row["stage"], f"loss {loss}", *[""] * (4 + top5), *ends.pop()]
+        yield [row["stage"], f"(loss {loss})", *[""] * (4 + top5), *ends.pop()]
     for name, found in networks.items():
         cells = [_percent(found.get(k), 1) for k in (("top1", "top5") if top5 else ("top1",))]
         cells += [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
@@ -78,27 +82,40 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
 
 
 def _sentences(results: dict[str, Any]) -> list[str]:
-    labels = [row["stage"] for row in results["stages"]]
-    found = []
-    if "pretrain" in labels and results["stages"][0]["networks"]:
+    rows = results["stages"]
+    labels = [row["stage"] for row in rows]
+    found = [_legend(rows)]
+    if "pretrain" in labels and rows[0]["networks"]:
         found.append("pretrain is measured on the test images of its own data set.")
     if "semi" in labels:
-        found.append(
-            f"semi is {results['stages'][-1]['method']}; finetune+ is as many steps from the same start, labels only."
-        )
+        found.append(f"semi is {rows[-1]['method'].replace(' x ', ' + ')}.{_control(labels)}")
     if results["headline"]["top1"] is not None:
+        found.append(f"Result: averaged weights at the last step{_interval(results['headline'])}.")
         gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
-        points = f" Points: {gains} (one seed: no claim)." if gains else ""
-        found.append(f"Headline: the averaged network at the last step{_interval(results['headline'])}.{points}")
-    if "semi" in labels and "finetune+" not in labels:
-        found.append("No control: --control trains finetune+, as many steps on the labels only.")
-    best = {row["stage"]: row["best"]["step"] for row in results["stages"] if row.get("best")}
+        found += [f"Differences in points: {gains} (one seed, which is no evidence; sslkit compare)."] if gains else []
+    best = {row["stage"]: row["best"]["step"] for row in rows if row.get("best")}
     if best:
-        steps = ", ".join(f"{step} of {name}" for name, step in best.items())
-        found.append(f"best/val: the averaged network at the step that was best on the validation part ({steps}).")
-    if results["stages"][-1].get("calibration"):
-        found.append(_calibrated(results["stages"][-1]))
+        steps = ", ".join(f"step {step} of {name}" for name, step in best.items())
+        found.append(f"best: averaged weights at the step with the best validation accuracy ({steps}).")
+    if rows[-1].get("calibration"):
+        found.append(_calibrated(rows[-1]))
     return found + [f"Warning: {sentence}." for sentence in results.get("remarks", ())]
+
+
+def _legend(rows: list[dict[str, Any]]) -> str:
+    """What the columns are that the field calls in more than one way."""
+    told = ["averaged: exponential moving average (EMA) of the student's weights, which predict and export use"]
+    if any(row["networks"] for row in rows):
+        told.append("F1: macro; NLL, ECE (15 bins): of the probabilities, lower is better")
+    if any(row.get("pseudo_labels") for row in rows):
+        told.append("kept %: pseudo-labels above the threshold; correct %: accuracy of these, where labels are hidden")
+    return "; ".join(told) + "."
+
+
+def _control(labels: list[str]) -> str:
+    if "finetune+" in labels:
+        return " finetune+ is the control: same start and number of steps, labelled images only."
+    return " Did the unlabelled images help? --control trains finetune+, as many steps on the labels only."
 
 
 def _interval(headline: dict[str, Any]) -> str:
@@ -106,18 +123,19 @@ def _interval(headline: dict[str, Any]) -> str:
         return ""
     low, high = headline["interval"]
     share = f"{_percent(headline['top1'], 1)}% of {headline['images']} test images"
-    return f", {share} (95% interval {100 * low:.1f} to {100 * high:.1f})"
+    return f", {share} (95% CI {100 * low:.1f} to {100 * high:.1f}, for the number of test images)"
 
 
 def _calibrated(row: dict[str, Any]) -> str:
     """What the temperature gives on the test part, which it was not fitted on."""
     found, before = row["calibration"], row["networks"]["averaged"]
     if not found["errors"]:
-        return f"Calibration: all {found['images']} validation images are right, which fixes no temperature."
+        return f"Temperature scaling: all {found['images']} validation images are right, which fixes no temperature."
+    few = ", few, so roughly" if found["images"] < FEW else ""
     return (
-        f"Calibration: temperature {found['temperature']:.2f}, fitted on {found['images']} validation images; on the "
-        f"test NLL {before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f} "
-        f"(predict and export --calibrated).{' So few make a rough guess.' if found['images'] < FEW else ''}"
+        f"Temperature scaling: {found['temperature']:.2f}, fitted on {found['images']} validation images{few}; test NLL "
+        f"{before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f}; --calibrated of "
+        "predict and export takes it."
     )
 
 
