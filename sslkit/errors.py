@@ -22,12 +22,13 @@ def unknown(kind: str, name: str, known: Iterable[str], see: str = "") -> UserEr
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     if near:
-        hint = "; did you mean " + " or ".join(repr(n) for n in near) + "?"
+        hint = ", did you mean " + " or ".join(repr(n) for n in near) + "?"
     elif known and len(known) <= 12:
         hint = "; known are " + ", ".join(known)
     else:
         hint = ""
-    return UserError(f"unknown {kind} {name!r}{hint}{'; see `' + see + '`' if see else ''}")
+    there = f"{' ' if near else '; '}`{see}` lists all" if see else ""
+    return UserError(f"unknown {kind} {name!r}{hint}{there}")
 
 
 def one_line(error: BaseException) -> str:

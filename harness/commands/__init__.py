@@ -21,7 +21,7 @@ FORMATS = {"rich": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "j
 ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name", "mixer": "mixer.name"}
 
 form = click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the end of --out's name, rich without one]"
+    "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the extension of --out, rich without one]"
 )
 out = click.option("--out", metavar="FILE", help="Write it to this file, which is replaced, and not to the screen.")
 as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -35,35 +35,35 @@ def points(_: click.Context, __: click.Parameter, value: float) -> float:
 
 
 delta = click.option(
-    "--delta", default=1.0, show_default=True, callback=points, help="Points within which arms are equivalent."
+    "--delta", default=1.0, show_default=True, callback=points, help="Margin of equivalence, in points of accuracy."
 )
 
 
-@click.command("compare")
+@click.command("compare", short_help="Matched comparison of methods over seeds.")
 @click.option("--algo", metavar="A,B", help="Algorithms; each is an arm.")
 @click.option("--teacher", metavar="A,B", help="Teachers, where the algorithm has one.")
 @click.option("--labeler", metavar="A,B", help="Labelers, where the algorithm has one.")
 @click.option("--mixer", metavar="A,B", help="Mixers, where the algorithm has one.")
-@click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Any key, as --vary labeler.tau=0.5,0.7.")
-@click.option("--labels", metavar="A,B", help="Labelled images; each is a group of rows.  [default: 10/class]")
-@click.option("--backbone", metavar="A,B", help="Networks; each is a group of rows.")
-@click.option("--data", metavar="NAME[:ARG]", help="Data set; several are groups of rows.  [default: digits]")
-@click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study, and its question.")
-@click.option("--scale", default="quick", show_default=True, help="Of the study: quick, small or paper.")
-@click.option("--seeds", type=int, help="Seeds 0, 1, ... of every arm.  [default: 8, or the study's]")
-@click.option("--reference", help="Row that the others are compared with.  [default: finetune+, or the study's]")
+@click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Any key; each value is an arm: labeler.tau=0.5,0.7.")
+@click.option("--labels", metavar="A,B", help="Numbers of labels; each has a table.  [default: 10/class]")
+@click.option("--backbone", metavar="A,B", help="Networks; each has a table.")
+@click.option("--data", metavar="NAME[:ARG]", help="Data sets; each has a table.  [default: digits]")
+@click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study; `sslkit list studies`.")
+@click.option("--scale", default="quick", show_default=True, help="Size of the study: quick, small or paper.")
+@click.option("--seeds", type=int, help="How many seeds, 0, 1, ..., every arm has.  [default: 8, or the study's]")
+@click.option("--reference", help="Arm that the others are compared with.  [default: finetune+, or the study's]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
-@click.option("--config", metavar="FILE.toml", help="Configuration beneath the options, for all arms.")
-@click.option("--threads", type=int, default=1, show_default=True, help="Of each run, on a CPU.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each a process.")
+@click.option("--config", metavar="FILE.toml", help="Configuration file, which options override, for all arms.")
+@click.option("--threads", type=int, default=1, show_default=True, help="CPU threads of each run.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each in a process.")
 @plugin_files
 @click.option("--name", help="Beginning of the comparison's name.  [default: the study's, or compare]")
 @click.option(
-    "--cluster", metavar="slurm|local,KEY=VALUE", help="As jobs of a cluster, by submitit: slurm,partition=gpu."
+    "--cluster", metavar="slurm|local,KEY=VALUE", help="Submit the runs as jobs (submitit): slurm,partition=gpu."
 )
-@click.option("--equal-compute", is_flag=True, help="Also finetune+ at the cost of the dearest arm.")
+@click.option("--equal-compute", is_flag=True, help="Also train finetune+ for as many FLOPs as the most expensive arm.")
 @click.option("--keep", is_flag=True, help="Keep the weights of all stages.")
-@click.option("--dry-run", is_flag=True, help="Say what would be trained and what it could show, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, its time and its statistical power, and stop.")
 @delta
 @form
 @as_json
@@ -92,7 +92,7 @@ def compare_command(
     runs: str,
     **lists: str | None,
 ) -> None:
-    """Train all combinations on the same seeds, labels and steps; say what differs, by how much, how surely."""
+    """Train all combinations on the same seeds, labels and steps: paired differences, their 95% CIs and tests."""
     from sslkit.config.resolve import parse_set
     from sslkit.harness.studies import CONDITIONS
     from sslkit.harness.work.cluster import parse
@@ -121,7 +121,7 @@ def compare_command(
         show(compare(made, found, runs, said, how), form, delta, place)
 
 
-@click.command("table")
+@click.command("table", short_help="Results of a comparison, in several formats.")
 @click.argument("name", required=False)
 @click.option(
     "--style", type=click.Choice(["paper"]), help="The paper's table alone: model, method, labels, published."

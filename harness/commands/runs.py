@@ -31,7 +31,7 @@ class Listing(click.Group):
         return super().parse_args(ctx, ["ls", *args] if lists else args)
 
 
-@click.group("runs", cls=Listing)
+@click.group("runs", cls=Listing, short_help="List, remove and compare what is stored.")
 def runs_command() -> None:
     """List what is stored (ls), remove it (rm), compare configurations and results (diff)."""
 

@@ -143,8 +143,8 @@ def drop(store: Store, folder: Path, found: Survey) -> str:
         for path in gone:
             path.unlink(missing_ok=True)
     words = (
-        f"deleted the weights of {count(len(gone), 'stage')} that no other stage starts from (their results and predictions "
-        "stay); --keep keeps them, for predict and export"
+        f"deleted the weights of {count(len(gone), 'stage')} that no other stage starts from (their results "
+        "and predictions stay); --keep keeps them, for predict and export"
     )
     return words if gone else ""
 

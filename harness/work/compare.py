@@ -63,14 +63,10 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
     shared = f", not {single}: equal ones are trained once" if single > len(found.specs) else ""
     apart = sentences(distinct(found, comparison))
     arms, conditions = len(comparison.arms), len(comparison.conditions)
+    heading = f"settings that differ from the reference, {comparison.reference}, as reference -> method:"
     lines = [
         *comparison.remarks,
-        *(
-            [f"settings that differ from the reference, {comparison.reference}, as reference -> method:"]
-            if apart
-            else []
-        ),
-        *apart,
+        *([heading, *apart] if apart else []),
         *nothing_to_compare(found, comparison.reference),
         f"{count(len(found.runs), 'run')} = {count(arms, 'method')} x {count(conditions, 'condition')} x "
         f"{count(comparison.seeds, 'seed')}; {count(len(found.specs), 'stage')} to train{shared}",
@@ -104,8 +100,8 @@ def power(seeds: int, comparisons: int) -> str:
         return f"{count(seeds, 'seed')}: values without intervals, which take {SEEDS} seeds"
     p, needed, asked = smallest_p(seeds), seeds_needed(comparisons), count(comparisons, "comparison")
     least = (
-        f"smallest difference detected with 80% power: {detectable(1.0, seeds, comparisons):.1f} points, if differences "
-        "between seeds have SD 1 (it grows with that)"
+        f"smallest difference detected with 80% power: {detectable(1.0, seeds, comparisons):.1f} points, if the "
+        "differences have SD 1 over the seeds (it grows with that)"
     )
     if seeds < needed:
         return (

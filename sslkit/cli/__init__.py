@@ -50,40 +50,57 @@ def cli() -> None:
     """Semi-supervised image classification: few labels, many images."""
 
 
-@cli.command("run")
+@cli.command("run", short_help="Train: fine-tune on the labels, then semi-supervised on all.")
 @click.option("--algo", metavar="NAME", help="Algorithm.  [default: ema_teacher]")
-@click.option("--teacher", metavar="NAME", help="Whose predictions become labels.  [default: the algorithm's]")
-@click.option("--labeler", metavar="NAME", help="Which labels count.  [default: the algorithm's]")
-@click.option("--mixer", metavar="NAME", help="How images are mixed.  [default: the algorithm's]")
-@click.option("--backbone", metavar="NAME", help="Network; auto chooses by image size.  [default: auto]")
-@click.option("--data", metavar="NAME[:ARG]", help="Data set, as parquet:DIR.  [default: digits]")
+@click.option("--teacher", metavar="NAME", help="Network that makes the pseudo-labels.  [default: the algorithm's]")
+@click.option(
+    "--labeler", metavar="NAME", help="How pseudo-labels are chosen and weighted.  [default: the algorithm's]"
+)
+@click.option("--mixer", metavar="NAME", help="Mixup or CutMix of unlabelled images.  [default: the algorithm's]")
+@click.option("--backbone", metavar="NAME", help="Network; auto chooses by the image size.  [default: auto]")
+@click.option("--data", metavar="NAME[:ARG]", help="Data set; folder:DIR for images of your own.  [default: digits]")
 @data_options
 @click.option(
-    "--cache-gb", type=float, metavar="GB", help="Decode larger data for every batch.  [default: half the memory]"
+    "--cache-gb",
+    type=float,
+    metavar="GB",
+    help="Larger data is decoded for every batch, not once.  [default: half the memory]",
 )
-@click.option("--workers", type=int, help="Threads that decode.  [default: cores]")
-@click.option("--stages", metavar="LIST", help="Of pretrain, finetune, semi.  [default: finetune,semi]")
+@click.option("--workers", type=int, help="Threads that decode images.  [default: cores]")
+@click.option("--stages", metavar="LIST", help="Stages to run, of pretrain, finetune, semi.  [default: finetune,semi]")
 @click.option("--weights", metavar="FILE|RUN|timm", help="Weights that the first stage starts from.")
-@click.option("--pretrain", metavar="mae|supervised:DATA", help="Begin with the stage pretrain, and how it learns.")
-@click.option("--pretrainer", metavar="NAME", help="Method of the stage pretrain.  [default: mae]")
-@click.option("--control/--no-control", default=None, help="Also train finetune+, labels only, for as many steps.")
-@click.option("--time", metavar="2h|90m|45s", help="About what the whole run takes; sets the steps.")
-@click.option("--seed", type=int, help="Of everything that is drawn.  [default: 0]")
-@click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks going backward.")
+@click.option(
+    "--pretrain", metavar="mae|supervised:DATA", help="Pre-train first: by masked patches, or on the labels of DATA."
+)
+@click.option("--pretrainer", metavar="NAME", help="Another self-supervised method for that.  [default: mae]")
+@click.option(
+    "--control/--no-control",
+    default=None,
+    help="Also train finetune+: as many steps on the labels only, to see what the unlabelled images add.",
+)
+@click.option("--time", metavar="2h|90m|45s", help="Time for the whole run, about; sets the steps.")
+@click.option("--seed", type=int, help="Random seed: labelled images, weights, order, views.  [default: 0]")
+@click.option(
+    "--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks in the backward pass."
+)
 @click.option("--compile", is_flag=True, default=None, help="Networks by torch.compile; needs a compiler.")
-@click.option("--fsdp", is_flag=True, default=None, help="By torchrun: a shard of the weights in each process.")
+@click.option("--fsdp", is_flag=True, default=None, help="With torchrun: each process keeps a shard of the weights.")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
-@click.option("--threads", type=int, help="On a CPU.  [default: cores, at most 8]")
+@click.option("--threads", type=int, help="CPU threads.  [default: cores, at most 8]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set semi.lr=1e-3.")
-@click.option("--recipe", metavar="NAME", help="Published settings beneath --config; see `sslkit list recipes`.")
-@click.option("--config", metavar="FILE.toml", help="Configuration beneath the options.")
+@click.option(
+    "--recipe", metavar="NAME", help="Published settings, which --config and options override; `sslkit list recipes`."
+)
+@click.option("--config", metavar="FILE.toml", help="Configuration file, which options override.")
 @plugin_files
 @click.option("--name", help="Beginning of the run folder's name.")
 @store
-@click.option("--again", is_flag=True, help="Repeat a finished run beside the first, and compare the weights.")
+@click.option("--again", is_flag=True, help="Train a finished run again beside the first, and compare the weights.")
 @click.option("--show-config", is_flag=True, help="Print the resolved configuration and stop.")
-@click.option("--save-every", type=float, default=120.0, show_default=True, help="Seconds between checkpoints.")
+@click.option(
+    "--save-every", type=float, default=120.0, show_default=True, metavar="SECONDS", help="Time between checkpoints."
+)
 @as_json
 def run_command(
     sets: tuple[str, ...],
@@ -145,7 +162,7 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     say(console, f"in {folder}")
 
 
-@cli.command("show")
+@cli.command("show", short_help="Results of a finished run.")
 @click.argument("run")
 @as_json
 def show_command(run: str, as_json: bool) -> None:
@@ -159,10 +176,10 @@ def show_command(run: str, as_json: bool) -> None:
     print_results(read_results(folder), folder, as_json)
 
 
-@cli.command("show-views")
+@cli.command("show-views", short_help="A picture of the augmented views, and of pseudo-labels.")
 @click.argument("run", required=False)
 @click.option("--data", metavar="NAME[:ARG]", help="Data set, without a RUN.  [default: digits]")
-@click.option("--seed", type=int, help="Of what is drawn, without a RUN.  [default: 0]")
+@click.option("--seed", type=int, help="Random seed, without a RUN.  [default: 0]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set views.strong=usb.")
 @click.option("--n", type=int, default=8, show_default=True, help="How many images.")
 @click.option("--out", required=True, metavar="FILE.png", help="Picture to make; never overwritten.")
@@ -186,7 +203,7 @@ def show_views_command(
     click.echo(out)
 
 
-@cli.command("list")
+@cli.command("list", short_help="Algorithms, backbones, data sets, recipes, studies.")
 @click.argument("kind", required=False)
 @click.option("--check", is_flag=True, help="Load every part and show what fails.")
 @plugins

@@ -12,10 +12,10 @@ from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins
 from sslkit.terminal import show
 
 
-@click.command("data")
+@click.command("data", short_help="Look at images before training: counts, damage, duplicates.")
 @click.argument("data", metavar="DIR|NAME[:ARG]")
 @data_options
-@click.option("--seed", type=int, help="Of the labelled images.  [default: 0]")
+@click.option("--seed", type=int, help="Random seed of the labelled images.  [default: 0]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set data.test=0.3.")
 @plugins
 @as_json

@@ -16,12 +16,12 @@ network = click.option(
     default="averaged",
     show_default=True,
     metavar="averaged|student|best",
-    help="best is the averaged one at the best step by --val.",
+    help="averaged: EMA of the weights; best: that at the best step by --val.",
 )
-calibrated = click.option("--calibrated", is_flag=True, help="Probabilities by the temperature fitted on --val.")
+calibrated = click.option("--calibrated", is_flag=True, help="With the temperature that was fitted on --val.")
 
 
-@click.command("predict")
+@click.command("predict", short_help="Classify images with a finished run.")
 @click.argument("run")
 @click.argument("paths", nargs=-1)
 @click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
@@ -59,8 +59,8 @@ def predict_command(
     if as_json:
         click.echo(json.dumps(found))
         return
-    accuracy = f", top-1 {100 * found['top1']:.1f}% of {found['labeled']} with a label" if "top1" in found else ""
-    click.echo(f"{found['images']} images{accuracy}: {out}")
+    accuracy = f"; {found['labeled']} have a label, accuracy {100 * found['top1']:.1f}%" if "top1" in found else ""
+    click.echo(f"{found['images']} images predicted, written to {out}{accuracy}")
     if found.get("errors"):
         show_errors(found["errors"])
 
@@ -79,7 +79,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
     Console(emoji=False).print(table, highlight=False)
 
 
-@click.command("audit")
+@click.command("audit", short_help="Which images to label next, which labels are likely wrong.")
 @click.argument("run")
 @click.option("--out", required=True, metavar="DIR", help="Folder to make; never overwritten.")
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
@@ -94,13 +94,13 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     click.echo(
-        f"{found['suspect_labels']} labels to look at, {found['likely']} of all likely wrong, by predictions that "
-        f"share {100 * found['shared']:.0f}% of the labels; {found['label_next']} images to label next. Look at "
+        f"{found['suspect_labels']} labels to look at, about {found['likely']} of all likely wrong (predictions agree "
+        f"with {100 * found['shared']:.0f}% of the labels); {found['label_next']} images to label next. Look at "
         f"{out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
     )
 
 
-@click.command("export")
+@click.command("export", short_help="The network for timm, ONNX or torch.")
 @click.argument("run")
 @click.option(
     "--format",
@@ -129,7 +129,8 @@ def export_command(run: str, form: str, out: str, network: str, calibrated: bool
         return
     check = graph.export(Path(run), Path(out), form, network, calibrated)["check"]
     click.echo(
-        f"{out}: checked on {check['images']} test images in batches of {', '.join(map(str, check['batches']))}; "
-        f"the largest difference of a probability from torch is {check['largest_difference']:.1e}, the class is the "
-        f"same for {100 * check['same_class']:.1f}%. Class names and preprocessing: {out}.json"
+        f"{out}: agrees with torch on {check['images']} test images (batch sizes "
+        f"{', '.join(map(str, check['batches']))}): largest difference of a probability "
+        f"{check['largest_difference']:.1e}, same class for {100 * check['same_class']:.1f}%. Class names and "
+        f"preprocessing: {out}.json"
     )

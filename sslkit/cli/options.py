@@ -40,22 +40,35 @@ DATA_KEYS = {
     "duplicates": "data.duplicates",
 }
 DATA_OPTIONS = (
-    click.option("--data-dir", metavar="DIR", help="Folder that holds the data set, as for imagenet."),
-    click.option("--download", is_flag=True, default=None, help="Fetch what of the data set is not there."),
+    click.option("--data-dir", metavar="DIR", help="Folder of a data set that has a name, as imagenet."),
+    click.option("--download", is_flag=True, default=None, help="Download what is missing of the data set."),
     click.option(
         "--labels",
         metavar="N/class|N|N%|all",
-        help="Labelled images.  [default: 10/class; of one's own data with unlabelled images, all]",
+        help="How many labels are used.  [default: 10/class; all, if your data has images without a label]",
     ),
     click.option(
-        "--pool", metavar="complement|all", help="Are labelled images in the pool, too?  [default: complement]"
+        "--pool",
+        metavar="complement|all",
+        help="Unlabelled images: without the labelled ones, or with them.  [default: complement]",
     ),
-    click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images to validate on."),
-    click.option("--tune", is_flag=True, default=None, help="Hide the real test, to choose settings (seeds from 100)."),
-    click.option("--size", type=int, metavar="PX", help="Side of the images.  [default: their median, at most 224]"),
-    click.option("--on-bad-image", metavar="stop|skip", help="At an image that cannot be read.  [default: stop]"),
     click.option(
-        "--remove-duplicates", "duplicates", flag_value="drop", help="Train without images that are also in the test."
+        "--val", type=float, metavar="SHARE", help="Share of the labelled images that is held out for validation."
+    ),
+    click.option(
+        "--tune",
+        is_flag=True,
+        default=None,
+        help="Measure on a quarter of the training images, not on the test: to choose settings (seeds from 100).",
+    ),
+    click.option(
+        "--size", type=int, metavar="PX", help="Input resolution.  [default: the median of the images, at most 224]"
+    ),
+    click.option(
+        "--on-bad-image", metavar="stop|skip", help="What an image does that cannot be read.  [default: stop]"
+    ),
+    click.option(
+        "--remove-duplicates", "duplicates", flag_value="drop", help="Train without exact duplicates of test images."
     ),
 )
 

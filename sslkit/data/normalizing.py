@@ -33,8 +33,9 @@ def normalization(config: Config, images: Images) -> tuple[Channels, Channels]:
 def said(config: Config, images: Images) -> str:
     """The sentence about it."""
     mean, std = (", ".join(f"{x:.3f}" for x in channels) for channels in normalization(config, images))
-    own = "those of the training part" if config.data.stats == "measured" else "not measured here (data.stats)"
-    return f"images are normalised by mean {mean} and deviation {std}, {own}"
+    measured = config.data.stats == "measured"
+    own = "measured on the training images" if measured else "the usual ones; data.stats=measured takes the images' own"
+    return f"images are normalised with mean {mean} and std {std}, {own}"
 
 
 def histogram(images: Images) -> Array:

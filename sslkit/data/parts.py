@@ -114,11 +114,10 @@ def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
     drop = data.duplicates == "drop"
     pairs = [(parts.train.name(e.train, "train"), parts.test.name(e.test, "test")) for e in equal]
     gone = [e.train for e in equal]
-    what = "are left out of training" if drop else "stay; --remove-duplicates leaves them out of training"
+    what = "left out of training" if drop else "trained on all the same (--remove-duplicates leaves them out)"
     some = ", ".join(f"{a} = {b}" for a, b in pairs[:3]) + (", …" if len(pairs) > 3 else "")
     parts = parts.said(
-        f"{len(gone)} of {len(parts.train.images)} training images are byte for byte in the test part, too, "
-        f"and {what}: {some}"
+        f"{len(gone)} of {len(parts.train.images)} training images are exact duplicates of test images, {what}: {some}"
     )
     parts = parts.said(byte_equal=pairs)
     return _unlisted(parts.without(gone, []), data) if drop else parts
@@ -170,7 +169,7 @@ def _counts(parts: Parts) -> str:
         each = ", ".join(f"{name} {a} + {b}" for name, a, b in zip(parts.classes, train, test, strict=True))
     else:
         each = f"{_range(train)} + {_range(test)} images a class"
-    return f"labelled images, training + test: {each}; {bare} training images without a label"
+    return f"images with a label, training + test: {each}; training images without a label: {bare}"
 
 
 def _range(counts: Array) -> str:

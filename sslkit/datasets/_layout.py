@@ -33,9 +33,9 @@ class Layout:
     spare: list[str]  # which are not used
 
     def __str__(self) -> str:
-        said = [f"{self.train} is the training part" if self.train else "its folders are the classes"]
-        said += [f"{self.test} is the test part"] if self.test else []
-        said += [f"{name} holds images without a label" for name in self.unlabelled]
+        said = [f"training images from {self.train}/" if self.train else "its folders are the classes"]
+        said += [f"test images from {self.test}/"] if self.test else []
+        said += [f"images without a label from {name}/" for name in self.unlabelled]
         said += [f"not used: {first(self.spare)}"] if self.spare else []
         return "; ".join(said)
 

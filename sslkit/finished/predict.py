@@ -52,7 +52,7 @@ def predict(
         UserError: no such run, no image, one that cannot be read, `out` exists, data that has changed since the run.
     """
     if test == bool(paths):
-        raise UserError("name image files or folders to predict, or --test, not both")
+        raise UserError("give either image files or folders to predict, or --test")
     new_file(out)
     predictor = load(run, network, calibrated)
     classes: list[str] = predictor.spec.data["classes"]

@@ -24,8 +24,10 @@ from sslkit.data.splits import split
 from sslkit.errors import UserError
 from sslkit.look.inspection import Look, inspect
 from sslkit.prepare import Gathered, gather
+from sslkit.terminal import count
 
 MOST, MANY = 10, 40  # groups of duplicates and bad files, and classes, that a table lists
+SURE = 32  # pixels from which on the perceptual hash tells images apart
 UNEVEN = 5.0  # largest class against the smallest, from where on it is remarked
 
 
@@ -98,12 +100,12 @@ def _classes(images: Images, places: Mapping[str, Array]) -> list[dict[str, Any]
     """Images of each class with a known label: in training, of these labelled and for validation, and in the test."""
     every = {"training": np.arange(images.train), "labeled": [], "val": [], **places}
     every |= {"test": places.get("test", np.arange(images.train, len(images.label)))}
-    count = {
+    counts = {
         name: np.bincount(known[known >= 0], minlength=len(images.classes)).tolist()
         for name in ("training", "labeled", "val", "test")
         for known in [images.label[np.asarray(every[name], np.int64)]]
     }
-    return [{"name": name, **{part: n[c] for part, n in count.items()}} for c, name in enumerate(images.classes)]
+    return [{"name": name, **{part: n[c] for part, n in counts.items()}} for c, name in enumerate(images.classes)]
 
 
 def _imbalance(images: Images) -> float | None:
@@ -167,19 +169,24 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield _class_table(report["classes"])
     if report["bad"]:
         yield _list(f"files that cannot be read: {len(report['bad'])}", report["bad"])
-    for kind, title in (("equal", "byte for byte the same"), ("near", "alike (by a perceptual hash)")):
+    blind = f"; under {SURE} px it takes many for alike" if report["long_side"][1] < SURE else ""
+    kinds = (
+        ("equal", "exact duplicates (same bytes)", " = "),
+        ("near", f"near duplicates (perceptual hash{blind})", " ~ "),
+    )
+    for kind, title, sign in kinds:
         if report[kind]:
             across = sum(group["across_test"] for group in report[kind])
             yield _list(
-                f"groups of images that are {title}: {len(report[kind])}; {across} of them in training and test",
-                [_sentence(group) for group in sorted(report[kind], key=lambda group: not group["across_test"])],
+                f"{title}: {count(len(report[kind]), 'group')}, {across} across training and test",
+                [_sentence(group, sign) for group in sorted(report[kind], key=lambda group: not group["across_test"])],
             )
     if report["stop"]:
-        yield Text(f"sslkit run would stop: {report['stop']}", style="bold")
+        yield Text(f"`sslkit run` would stop: {report['stop']}", style="bold")
 
 
-def _sentence(group: Mapping[str, Any]) -> str:
-    said = " = ".join(f"{image['name']} ({image['part']})" for image in group["images"][:4])
+def _sentence(group: Mapping[str, Any], sign: str) -> str:
+    said = sign.join(f"{image['name']} ({image['part']})" for image in group["images"][:4])
     more = f" and {len(group['images']) - 4} more" if len(group["images"]) > 4 else ""
     return said + more + (f"; labels differ: {', '.join(group['labels'])}" if len(group["labels"]) > 1 else "")
 
@@ -188,18 +195,17 @@ def _facts(report: Mapping[str, Any]) -> Table:
     table = Table(title="images", title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
     parts = report["parts"]
     if parts:
-        said = (
-            f"{parts['labeled']} labelled, {parts['pool']} in the pool, {parts['val']} validation, {parts['test']} test"
-        )
-        table.add_row("parts", said)
-    for name, key in (("short side", "short_side"), ("long side", "long_side"), ("long / short", "aspect")):
+        said = f"{parts['labeled']} labelled, {parts['val']} for validation, {parts['pool']} unlabelled, {parts['test']} test"
+        table.add_row("split", said)
+    for name, key in (("short side", "short_side"), ("long side", "long_side"), ("long side / short side", "aspect")):
         low, middle, high = (f"{x:g}" for x in report[key])
-        table.add_row(name, f"{low} to {high}, median {middle}" + ("" if key == "aspect" else " px"))
-    table.add_row("read as", f"{report['size']} px")
-    for key in ("formats", "modes"):
-        table.add_row(key, Text(", ".join(f"{number} {name}" for name, number in report[key].items())))
+        spread = low if low == high else f"{low} to {high}, median {middle}"
+        table.add_row(name, spread + ("" if key == "aspect" else " px"))
+    table.add_row("input size", f"{report['size']} x {report['size']} px")
+    for name, key in (("file formats", "formats"), ("colour modes (Pillow)", "modes")):
+        table.add_row(name, Text(", ".join(f"{number} {name}" for name, number in report[key].items())))
     for key in ("mean", "std"):
-        table.add_row(f"{key} (red, green, blue)", ", ".join(f"{x:.3f}" for x in report[key]))
+        table.add_row(f"{key} (red, green, blue; 0 to 1)", ", ".join(f"{x:.3f}" for x in report[key]))
     if report["imbalance"] is None or report["imbalance"] >= UNEVEN:
         how = "some class has no labelled image" if report["imbalance"] is None else f"{report['imbalance']:.1f} to 1"
         table.add_row("largest class to smallest", how)
@@ -208,12 +214,12 @@ def _facts(report: Mapping[str, Any]) -> Table:
 
 def _class_table(classes: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=f"{len(classes)} classes", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("class", "training", "labelled", "validation", "test"):
+    for name in ("class", "training", "of it labelled", "of it validation", "test"):
         table.add_column(name, justify="left" if name == "class" else "right", overflow="fold")
     for row in classes[:MANY]:
         table.add_row(Text(row["name"]), *(str(row[part]) for part in ("training", "labeled", "val", "test")))
     if len(classes) > MANY:
-        table.add_row(f"and {len(classes) - MANY} more: --json")
+        table.add_row(f"and {len(classes) - MANY} more: --json lists all")
     return table
 
 

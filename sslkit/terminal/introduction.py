@@ -27,8 +27,8 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
     pool = f"{len(s.pool)} unlabelled ({among.get(config.data.pool, config.data.pool)})"
     lines = [
         *prepared.remarks,
-        f"{config.data.name}: {prepared.images.size} x {prepared.images.size} px, {len(prepared.images.classes)} classes; "
-        f"{labelled}, {pool}, {len(s.test)} test",
+        f"{config.data.name}: {prepared.images.size} x {prepared.images.size} px, "
+        f"{len(prepared.images.classes)} classes; {labelled}, {pool}, {len(s.test)} test",
         _hidden(prepared),
         prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
         f"{machine.device}, {machine.precision}, {count(machine.threads, 'thread')}",
@@ -55,4 +55,5 @@ def _hidden(prepared: Prepared) -> str:
     used, known = len(s.labeled) + len(s.val), int((images.label[: images.train] >= 0).sum())
     if not is_own(data.name) or data.tune or used == known:
         return ""
-    return f"{used} of {known} labels are used ({data.labels}), the other images count as unlabelled; --labels all uses all labels"
+    rest = "the other images count as unlabelled; --labels all uses all labels"
+    return f"{used} of {known} labels are used ({data.labels}), {rest}"

@@ -133,9 +133,9 @@ def _calibrated(row: dict[str, Any]) -> str:
         return f"Temperature scaling: all {found['images']} validation images are right, which fixes no temperature."
     few = ", few, so roughly" if found["images"] < FEW else ""
     return (
-        f"Temperature scaling: {found['temperature']:.2f}, fitted on {found['images']} validation images{few}; test NLL "
-        f"{before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f}; --calibrated of "
-        "predict and export takes it."
+        f"Temperature scaling: {found['temperature']:.2f}, fitted on {found['images']} validation images{few}; "
+        f"test NLL {before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f}; "
+        "--calibrated of predict and export takes it."
     )
 
 

@@ -68,20 +68,20 @@ def test_the_same_is_no_difference() -> None:
 
 def test_a_comparison_says_what_its_rows_differ_in() -> None:
     made = of({"none": {"algo": "fixmatch"}, "pairs": {"algo": "fixmatch", "mixer": "pseudo", "labeler.tau": 0.4}})
-    found = distinct(survey(made, Store("runs")), "none")["4/class"]
+    found = distinct(survey(made, Store("runs")), replace(made, reference="none"))["4/class"]
     assert {k: v for k, v in found["pairs"].items() if k != "mixer.alpha"} == {
         "labeler.tau": (0.6, 0.4), "mixer.name": ("none", "pseudo"),
     }  # fmt: skip
     assert found["finetune+"]["algo.name"] == ("fixmatch", "supervised")
     said = sentences({"4/class": found})
-    assert "pairs: labeler.tau 0.6 -> 0.4, mixer.name none -> pseudo" in said
+    assert "pairs: labeler.tau 0.6 -> 0.4; mixer.name none -> pseudo" in said
     assert sentences({"a": found, "b": found}) == said, "said once where it is the same"
 
 
 def test_what_differs_before_the_compared_stage_is_said() -> None:
     arms = {"scratch": {"algo": "fixmatch"}, "masked": {"algo": "fixmatch", "stages": "pretrain,finetune,semi"}}
     made = of(arms | {"faster": {"algo": "fixmatch", "finetune.lr": 0.1}}, **{"pretrain.steps": 4})
-    found = distinct(survey(made, Store("runs")), "scratch")["4/class"]
+    found = distinct(survey(made, Store("runs")), replace(made, reference="scratch"))["4/class"]
     assert found["masked"] == {"stages before": ("finetune", "pretrain, finetune")}
     assert found["faster"]["finetune.lr"][1] == 0.1
     assert "masked: stages before finetune -> pretrain, finetune" in sentences({"4/class": found})
@@ -89,7 +89,8 @@ def test_what_differs_before_the_compared_stage_is_said() -> None:
 
 def test_patience_may_vary() -> None:
     arms = {str(n): {"algo": "fixmatch", "eval.patience": n} for n in (1, 3)}
-    found = distinct(survey(of(arms, **{"data.val": 0.3}), Store("runs")), "1")["4/class"]
+    made = replace(of(arms, **{"data.val": 0.3}), reference="1")
+    found = distinct(survey(made, Store("runs")), made)["4/class"]
     assert found["3"]["semi.patience"] == (1, 3)
 
 
