@@ -1,7 +1,7 @@
 """sslkit: semi-supervised image classification.
 
     import sslkit
-    run = sslkit.run(algo="ema_teacher", mixer="prob_pseudo", backbone="vit_micro", labels="10/class")
+    run = sslkit.run({"data.labels": "10/class"}, algo="ema_teacher", mixer="prob_pseudo", backbone="vit_micro")
 
 `register` makes a class a part; the contracts are in `sslkit.contracts`. Importing this does not import torch.
 """
