@@ -17,6 +17,8 @@ from sslkit.errors import Stopped, UserError, one_line
 from sslkit.store.version import __version__
 from sslkit.terminal import say, show
 
+LONGEST = 200  # letters of what is said of a command line
+
 # flag -> configuration key
 KEYS = {
     "algo": "algo.name",
@@ -53,9 +55,7 @@ def cli() -> None:
 @cli.command("run", short_help="Train: fine-tune on the labels, then semi-supervised on all.")
 @click.option("--algo", metavar="NAME", help="Algorithm.  [default: ema_teacher]")
 @click.option("--teacher", metavar="NAME", help="Network that makes the pseudo-labels.  [default: the algorithm's]")
-@click.option(
-    "--labeler", metavar="NAME", help="How pseudo-labels are chosen and weighted.  [default: the algorithm's]"
-)
+@click.option("--labeler", metavar="NAME", help="Selects and weighs pseudo-labels.  [default: the algorithm's]")
 @click.option("--mixer", metavar="NAME", help="Mixup or CutMix of unlabelled images.  [default: the algorithm's]")
 @click.option("--backbone", metavar="NAME", help="Network; auto chooses by the image size.  [default: auto]")
 @click.option("--data", metavar="NAME[:ARG]", help="Data set; folder:DIR for images of your own.  [default: digits]")
@@ -64,34 +64,28 @@ def cli() -> None:
     "--cache-gb",
     type=float,
     metavar="GB",
-    help="Larger data is decoded for every batch, not once.  [default: half the memory]",
+    help="Larger data is decoded batch by batch.  [default: half the memory]",
 )
 @click.option("--workers", type=int, help="Threads that decode images.  [default: cores]")
 @click.option("--stages", metavar="LIST", help="Stages to run, of pretrain, finetune, semi.  [default: finetune,semi]")
 @click.option("--weights", metavar="FILE|RUN|timm", help="Weights that the first stage starts from.")
-@click.option(
-    "--pretrain", metavar="mae|supervised:DATA", help="Pre-train first: by masked patches, or on the labels of DATA."
-)
+@click.option("--pretrain", metavar="mae|supervised:DATA", help="Pre-train first, by masked patches or on DATA.")
 @click.option("--pretrainer", metavar="NAME", help="Another self-supervised method for that.  [default: mae]")
 @click.option(
     "--control/--no-control",
     default=None,
-    help="Also train finetune+: as many steps on the labels only, to see what the unlabelled images add.",
+    help="Also train finetune+, as many steps, labels only.",
 )
 @click.option("--time", metavar="2h|90m|45s", help="Time for the whole run, about; sets the steps.")
 @click.option("--seed", type=int, help="Random seed: labelled images, weights, order, views.  [default: 0]")
-@click.option(
-    "--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks in the backward pass."
-)
+@click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks going backward.")
 @click.option("--compile", is_flag=True, default=None, help="Networks by torch.compile; needs a compiler.")
 @click.option("--fsdp", is_flag=True, default=None, help="With torchrun: each process keeps a shard of the weights.")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
 @click.option("--threads", type=int, help="CPU threads.  [default: cores, at most 8]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set semi.lr=1e-3.")
-@click.option(
-    "--recipe", metavar="NAME", help="Published settings, which --config and options override; `sslkit list recipes`."
-)
+@click.option("--recipe", metavar="NAME", help="Published settings, which options override; `sslkit list recipes`.")
 @click.option("--config", metavar="FILE.toml", help="Configuration file, which options override.")
 @plugin_files
 @click.option("--name", help="Beginning of the run folder's name.")
@@ -99,7 +93,7 @@ def cli() -> None:
 @click.option("--again", is_flag=True, help="Train a finished run again beside the first, and compare the weights.")
 @click.option("--show-config", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option(
-    "--save-every", type=float, default=120.0, show_default=True, metavar="SECONDS", help="Time between checkpoints."
+    "--save-every", type=float, default=120.0, show_default=True, metavar="S", help="Seconds between checkpoints."
 )
 @as_json
 def run_command(
@@ -225,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return cli.main(arguments, prog_name="sslkit", standalone_mode=False) or 0
     except click.ClickException as error:
-        return fail(error.format_message().replace("\n", " "))
+        return fail(shortened(error.format_message()))
     except UserError as error:
         return fail(str(error))
     except Stopped as error:
@@ -236,6 +230,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except OSError as error:
         return fail(f"{error.filename or 'a file'} cannot be used: {one_line(error)}")
+
+
+def shortened(message: str) -> str:
+    """In one line; the many files that a pattern of the shell gave are named by the first one."""
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"
 
 
 def fail(message: str) -> int:

@@ -50,23 +50,19 @@ DATA_OPTIONS = (
     click.option(
         "--pool",
         metavar="complement|all",
-        help="Unlabelled images: without the labelled ones, or with them.  [default: complement]",
+        help="Unlabelled images without, or with, the labelled.  [default: complement]",
     ),
-    click.option(
-        "--val", type=float, metavar="SHARE", help="Share of the labelled images that is held out for validation."
-    ),
+    click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images held out for validation."),
     click.option(
         "--tune",
         is_flag=True,
         default=None,
-        help="Measure on a quarter of the training images, not on the test: to choose settings (seeds from 100).",
+        help="Not the test but training images: to choose settings.",
     ),
     click.option(
-        "--size", type=int, metavar="PX", help="Input resolution.  [default: the median of the images, at most 224]"
+        "--size", type=int, metavar="PX", help="Input resolution.  [default: the images' median, at most 224]"
     ),
-    click.option(
-        "--on-bad-image", metavar="stop|skip", help="What an image does that cannot be read.  [default: stop]"
-    ),
+    click.option("--on-bad-image", metavar="stop|skip", help="At an image that cannot be read.  [default: stop]"),
     click.option(
         "--remove-duplicates", "duplicates", flag_value="drop", help="Train without exact duplicates of test images."
     ),

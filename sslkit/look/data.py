@@ -195,8 +195,8 @@ def _facts(report: Mapping[str, Any]) -> Table:
     table = Table(title="images", title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
     parts = report["parts"]
     if parts:
-        said = f"{parts['labeled']} labelled, {parts['val']} for validation, {parts['pool']} unlabelled, {parts['test']} test"
-        table.add_row("split", said)
+        known = f"{parts['labeled']} labelled, {parts['val']} for validation"
+        table.add_row("split", f"{known}, {parts['pool']} unlabelled, {parts['test']} test")
     for name, key in (("short side", "short_side"), ("long side", "long_side"), ("long side / short side", "aspect")):
         low, middle, high = (f"{x:g}" for x in report[key])
         spread = low if low == high else f"{low} to {high}, median {middle}"
