@@ -14,7 +14,7 @@ from sslkit.backbones._timm import Width
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.backbones.wrn_10_1 import WRN10x1
 from sslkit.config.resolve import SLOTS, options
-from sslkit.contracts import Algorithm, Batch, PseudoLabels, Setup, Stream
+from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Stream
 from sslkit.machine import Machine
 from sslkit.network import Classifier, Shape
 from sslkit.prepare import prepare
@@ -108,6 +108,41 @@ def batch(cls: type[Algorithm], labeled: int = 3, unlabeled: int = 6, seed: int 
         label = torch.arange(n) % CLASSES if stream == "labeled" else None
         made[stream] = Stream(views, torch.arange(n), label)
     return made
+
+
+def seen_as(given: Batch, views: dict[str, Tensor]) -> Batch:
+    """The batch with these views of its unlabelled images."""
+    u = given["unlabeled"]
+    return {**given, "unlabeled": replace(u, views={**u.views, **views})}
+
+
+def gradient(p: Tensor) -> Tensor:
+    """The gradient of a parameter that has one."""
+    assert p.grad is not None
+    return p.grad
+
+
+class Trainer:
+    """What an algorithm sees of the engine; its update is one of plain descent."""
+
+    def __init__(self, made: Algorithm) -> None:
+        self.made = made
+
+    def run(self, batch: Batch, step: Step) -> Losses:
+        losses: Losses = self.made(batch, step)
+        return losses
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def update(self, name: str = "main") -> None:
+        with torch.no_grad():
+            for p in self.made.trainable()[name].parameters():
+                if p.grad is not None:
+                    p.sub_(p.grad, alpha=0.1)
+
+    def predict_pool(self, network: Classifier) -> Tensor:
+        raise AssertionError("no step asks for the whole pool")
 
 
 def labels(confidence: list[float], tau: float = 0.5, classes: int = CLASSES, smoothing: float = 0.1) -> PseudoLabels:

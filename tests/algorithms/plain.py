@@ -8,15 +8,17 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from sslkit.contracts import Batch
+from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.training.spec import Spec
 from tests.algorithms import reference
+from tests.algorithms.make import gradient
 
 Terms = dict[str, Tensor]
 
@@ -31,8 +33,8 @@ class Plain:
     """
 
     spec: Spec
-    student: nn.Module
-    averaged: nn.Module
+    student: Classifier
+    averaged: Classifier
     pool: int
     moments: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     learned: list[Any] = field(default_factory=list)  # FlexMatch: (index, classes, confidences) of one step
@@ -128,9 +130,9 @@ class Plain:
         self.learned.clear()
         for k, batch in enumerate(batches):
             terms = self.terms(batch, Step(index, self.spec.training["steps"], self.spec.draws, k))
-            (sum(terms.values()) / len(batches)).backward()
+            (cast("Tensor", sum(terms.values())) / len(batches)).backward()
             found.append({name: term.detach() for name, term in terms.items()})
-        gradients = {name: p.grad.clone() for name, p in self.student.named_parameters()}
+        gradients = {name: gradient(p).clone() for name, p in self.student.named_parameters()}
         self.adamw(index, gradients)
         networks = [self.averaged] if self.teacher is None else [self.averaged, self.teacher]
         decays = [self.spec.average["decay"], self.options.get("teacher", {}).get("decay")]
@@ -167,7 +169,7 @@ class Plain:
             mine.copy_(decay * mine + (1 - decay) * theirs[name] if averaged else theirs[name])
 
 
-def protected(name: str, net: nn.Module, images: Tensor, step: Step) -> Tensor:
+def protected(name: str, net: Classifier, images: Tensor, step: Step) -> Tensor:
     """Logits in train mode; BatchNorm's statistics are put back afterwards."""
     before = {key: buffer.clone() for key, buffer in net.named_buffers()}
     logits = step.forward(name, net, images).logits

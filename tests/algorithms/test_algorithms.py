@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,40 +15,33 @@ from sslkit.errors import UserError
 from sslkit.losses import cross_entropy
 from sslkit.randomness import Step
 from sslkit.training.engine import Engine
-from tests.algorithms.make import CLASSES, STEP, Small, algorithm, batch, built_in, images, job, network, setup
+from sslkit.training.log import Log
+from tests.algorithms.make import (
+    CLASSES,
+    STEP,
+    Small,
+    Trainer,
+    algorithm,
+    batch,
+    built_in,
+    gradient,
+    images,
+    job,
+    network,
+    seen_as,
+    setup,
+)
 from tests.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = built_in("algorithm")
 
 
-class Trainer:
-    """What an algorithm sees of the engine; its update is one of plain descent."""
-
-    def __init__(self, made: Algorithm) -> None:
-        self.made = made
-
-    def run(self, given: object, step: Step) -> Losses:
-        losses: Losses = self.made(given, step)
-        return losses
-
-    def backward(self, loss: torch.Tensor) -> None:
-        loss.backward()
-
-    def update(self, name: str = "main") -> None:
-        with torch.no_grad():
-            for p in self.made.trainable()[name].parameters():
-                if p.grad is not None:
-                    p.sub_(p.grad, alpha=0.1)
-
-
 def gradients(made: Algorithm, **sizes: int) -> tuple[Losses, dict[str, torch.Tensor]]:
     made.zero_grad()
     losses = made(batch(type(made), **sizes), STEP)
     losses.total.backward()
-    found = {n: p.grad for n, p in made.student.named_parameters()}
-    assert all(grad is not None for grad in found.values())
-    return losses, found
+    return losses, {n: gradient(p) for n, p in made.student.named_parameters()}
 
 
 def check_step(made: Algorithm, **sizes: int) -> Losses:
@@ -100,7 +94,8 @@ def test_every_algorithm_with_nothing_kept(name, skip):
     """The loss and the gradient are finite, and those of the labelled images alone."""
     made = algorithm(name, setup(skip_rejected=skip), {"labeler.tau": 1.0})
     if name == "flexmatch":
-        made.labeler.seen.copy_(torch.arange(len(made.labeler.seen)) % CLASSES)  # every class is learned
+        labeler: Any = made.labeler
+        labeler.seen.copy_(torch.arange(len(labeler.seen)) % CLASSES)  # every class is learned
     losses, found = gradients(made)
     assert all(grad.isfinite().all() for grad in found.values())
     if "unlabeled" in losses.terms:
@@ -163,7 +158,7 @@ def test_without_the_unlabelled_term_an_algorithm_is_supervised(name, tmp_path, 
         engine = Engine(made, tmp_path)
         made.algorithm.train()
         for index in range(3):
-            engine.step(index, Unread())
+            engine.step(index, cast("Log", Unread()))
         ended.append(made.algorithm.student.state_dict())
     assert all(value.equal(ended[1][key]) for key, value in ended[0].items())
 
@@ -178,7 +173,7 @@ def test_the_learning_rate_does_not_depend_on_mu(tmp_path):
     rates = []
     for mu in (1, 5):
         engine = Engine(job({"algo": "fixmatch", "semi.mu": mu}), tmp_path)
-        engine.step(2, Unread())
+        engine.step(2, cast("Log", Unread()))
         rates.append([group["lr"] for group in engine.optimizers["main"].param_groups])
     assert rates[0] == rates[1]
 
@@ -198,6 +193,7 @@ def test_labels_come_from_the_teacher_as_it_was_before_the_step():
     given = batch(type(made))
     expected = made.networks()["teacher"](given["unlabeled"]["weak"]).p.max(1)
     (losses,) = made.train_step(Trainer(made), [given], [STEP])
+    assert losses.labels is not None
     assert losses.labels.confidence.equal(expected.values)
     assert losses.labels.target.argmax(1).equal(expected.indices)
 
@@ -214,7 +210,7 @@ def test_mean_teacher_without_difference_is_zero():
     student = network()
     made = algorithm("mean_teacher", setup(student, averaged=student))
     given = batch(type(made))
-    given["unlabeled"].views["weak2"] = given["unlabeled"]["weak"]
+    given = seen_as(given, {"weak2": given["unlabeled"]["weak"]})
     assert made(given, STEP).terms["consistency"].item() == pytest.approx(0, abs=1e-9)
 
 
@@ -224,8 +220,7 @@ def test_mean_teacher_moves_the_statistics_by_labelled_images_alone(teacher):
     for seed in (0, 1):
         student = network("wrn")
         made = algorithm("mean_teacher", setup(student), {"teacher": teacher})
-        given = batch(type(made))
-        given["unlabeled"].views.update({name: images(6, seed=seed + 5) for name in ("weak", "weak2")})
+        given = seen_as(batch(type(made)), {name: images(6, seed=seed + 5) for name in ("weak", "weak2")})
         made(given, STEP)
         moved.append({name: buffer.clone() for name, buffer in student.named_buffers()})
     assert all(value.equal(moved[1][name]) for name, value in moved[0].items())
@@ -282,7 +277,7 @@ def test_a_step_of_two_micro_batches_is_the_mean_of_both():
     for one, step in zip(given, steps, strict=True):
         made.zero_grad()
         made(one, step).total.backward()
-        expected.append([p.grad.clone() for p in made.student.parameters()])
+        expected.append([gradient(p).clone() for p in made.student.parameters()])
     made.zero_grad()
     made.train_step(Trainer(made), given, steps)
     for p, one, other in zip(made.student.parameters(), *expected, strict=True):

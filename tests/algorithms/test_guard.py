@@ -1,10 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from tests.guard import HostSync, no_sync
 
 X = torch.arange(4.0)
-SYNCS = {
+SYNCS: dict[str, Callable[[], object]] = {
     "item": lambda: X.sum().item(),
     "float": lambda: float(X[0]),
     "branch": lambda: 1 if (X > 0).all() else 0,

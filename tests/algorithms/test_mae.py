@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,20 +15,21 @@ from sslkit.algorithms.pretrainers.mae import MAE, patches_of
 from sslkit.contracts import Stream
 from sslkit.errors import UserError
 from sslkit.network import PatchEncoder, sincos
-from tests.algorithms.make import STEP, Small, network, setup
+from tests.algorithms.make import STEP, Small, gradient, network, setup
 
 N, PATCH, SIDE = 6, 2, 8
 L = (SIDE // PATCH) ** 2
+Pool = Literal["mean", "token"]
 
 
-def made(pool: str = "mean", **options: object) -> MAE:
+def made(pool: Pool = "mean", **options: Any) -> MAE:
     from sslkit.network import Shape
 
     torch.manual_seed(0)
     student = Small(Shape(SIDE, 5), patch=PATCH, pool=pool)
     with torch.no_grad():
         student.model.pos_embed.normal_(std=0.3)
-    return MAE(setup(student), **{"decoder_dim": 32, "decoder_depth": 1} | options)
+    return MAE(setup(student), **({"decoder_dim": 32, "decoder_depth": 1} | options))
 
 
 def pictures(seed: int = 0) -> Tensor:
@@ -88,7 +90,7 @@ def written_out(mae: MAE, images: Tensor, order: list[list[int]], normalise: boo
 @pytest.mark.parametrize("pool", ["mean", "token"])
 @pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("mask", [0.75, 0.5])
-def test_the_loss_is_the_official_one(pool: str, normalise: bool, mask: float) -> None:
+def test_the_loss_is_the_official_one(pool: Pool, normalise: bool, mask: float) -> None:
     mae, images = made(pool, mask=mask, normalise=normalise), pictures()
     assert mae.visible == L - round(L * mask)
     order = STEP.uniform("mask", N, L, device=torch.device("cpu")).argsort(1).tolist()
@@ -101,7 +103,7 @@ def test_hidden_pixels_do_not_reach_the_encoder() -> None:
     order = STEP.uniform("mask", N, L, device=torch.device("cpu")).argsort(1)
     images.requires_grad_(True)
     mae.reconstruct(images, order[:, : mae.visible]).square().sum().backward()
-    flow = patches_of(images.grad, PATCH).abs().sum(2)  # (N, L)
+    flow = patches_of(gradient(images), PATCH).abs().sum(2)  # (N, L)
     assert torch.equal((flow > 0).sum(1), torch.full((N,), mae.visible))
     assert (flow.gather(1, order[:, : mae.visible]) > 0).all()
 
@@ -136,9 +138,10 @@ def test_position_embedding_encodes_the_column_first() -> None:
 
 
 @pytest.mark.parametrize("pool", ["mean", "token"])
-def test_all_patches_give_what_the_network_itself_sees(pool: str) -> None:
+def test_all_patches_give_what_the_network_itself_sees(pool: Pool) -> None:
     """In any order: the trunk's tokens, and with them the classifier's features."""
     student = made(pool).student
+    assert isinstance(student, Small)
     images = pictures()
     order = torch.stack([torch.randperm(L) for _ in range(N)])
     tokens = student.encode(images, order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -15,10 +16,10 @@ from sslkit.backbones._wrn import WideResNet
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.contracts import Losses
 from sslkit.training.engine import Engine
-from tests.algorithms.make import Small, job
+from tests.algorithms.make import Small, gradient, job
 from tests.algorithms.plain import Plain, Terms
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "supervised": {"algo": "supervised", "semi.clip": 0.5},
     "fixmatch": {"algo": "fixmatch", "labeler.tau": 0.5, "semi.skip_rejected": "off"},
     "fixmatch, skipping": {"algo": "fixmatch", "labeler.tau": 0.5, "semi.skip_rejected": "on"},
@@ -44,7 +45,7 @@ class Recorder(Engine):
     losses: list[Sequence[Losses]]
 
     def update(self, name: str = "main") -> None:
-        self.gradients.append({n: p.grad.clone() for n, p in self.algorithm.student.named_parameters()})
+        self.gradients.append({n: gradient(p).clone() for n, p in self.algorithm.student.named_parameters()})
         super().update(name)
 
     def add(self, losses: Sequence[Losses], norm: Tensor, truth: Sequence[Tensor | None]) -> None:
@@ -93,7 +94,7 @@ def test_engine_is_the_training_written_out(case, tmp_path):
         assert 1 in kept
 
 
-def spread(student: torch.nn.Module, averaged: torch.nn.Module) -> None:
+def spread(student: Any, averaged: Any) -> None:
     """Predictions far from uniform, and a teacher that is another network than the student."""
     torch.manual_seed(0)
     with torch.no_grad():

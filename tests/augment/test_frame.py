@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import functional as vision
+from torchvision.transforms import functional as vision  # type: ignore[import-untyped]
 
 from sslkit.augment.frame import BLUR_REACH, blurred, moved, reframe, resized
 from tests.augment.pictures import photos, pillow, tensor
@@ -22,10 +22,10 @@ def test_resized_crops_are_those_of_pillow(size: tuple[int, int], cubic: bool) -
     for _ in range(n):
         h, w = int(choose.integers(1, height + 1)), int(choose.integers(1, width + 1))
         boxes.append((int(choose.integers(0, height - h + 1)), int(choose.integers(0, width - w + 1)), h, w))
-    top, left, h, w = torch.tensor(boxes).float().unbind(1)
+    tops, lefts, heights, widths = torch.tensor(boxes).float().unbind(1)
     flip = torch.from_numpy(choose.random(n) < 0.5)
-    rows = resized(top, h, height, torch.zeros_like(flip), cubic=cubic)
-    made = reframe(images, rows, resized(left, w, width, flip, cubic=cubic))
+    rows = resized(tops, heights, height, torch.zeros_like(flip), cubic=cubic)
+    made = reframe(images, rows, resized(lefts, widths, width, flip, cubic=cubic))
     kind = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
     for i, (t, x, high, wide) in enumerate(boxes):
         expected = pillow(images[i]).crop((x, t, x + wide, t + high)).resize((width, height), kind)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sslkit.augment.ops import AFFINES, NAMES, Edge, apply, histogram, luminance
+from sslkit.augment.warp import Filter
 from tests.augment.oracle import MOVING, PLAIN, RANGES, WHOLE, reference
 from tests.augment.pictures import photos, pillow, tensor
 
@@ -48,7 +49,7 @@ def test_grey_levels_are_those_of_pillow(name: str, size: tuple[int, int]) -> No
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("name", MOVING)
-def test_moved_pixels_are_those_of_pillow(name: str, interpolation: str, size: tuple[int, int]) -> None:
+def test_moved_pixels_are_those_of_pillow(name: str, interpolation: Filter, size: tuple[int, int]) -> None:
     n = 4 if size[0] > 100 else 40
     error, far = compare(name, photos(n, *size), values(name, n), Edge(interpolation, FILL))
     assert error < 0.05

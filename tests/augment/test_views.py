@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 import torch
@@ -160,11 +161,14 @@ def test_jitter_draws_each_operation_once_in_every_order() -> None:
 
 @pytest.mark.parametrize("field", ["jitter", "grayscale", "solarize", "blur", "erase"])
 def test_probabilities(field: str) -> None:
-    policy = replace(Policy(brightness=0.4 if field == "jitter" else 0.0), **{field: 0.3})
+    chosen: dict[str, Any] = {field: 0.3}
+    policy = replace(Policy(brightness=0.4 if field == "jitter" else 0.0), **chosen)
     drawn = plan(policy, draws(4000), 16, 16)
     if field == "blur":
+        assert drawn.blur is not None
         hit = [s > 0 for s in drawn.blur.tolist()]
     elif field == "erase":
+        assert drawn.erase is not None
         hit = [h > 0 for h in drawn.erase.height.tolist()]
     else:
         hit = [name != "identity" for name in drawn.ops[0][0]]
@@ -180,6 +184,7 @@ def test_cutout_is_mid_grey_and_of_its_size() -> None:
     assert int(area.max()) == 16 * 16
     assert int(area.min()) >= 8 * 8
     random = plan(Policy(cutout=0.5, cutout_random=True), draws(4000), 32, 32).cutout
+    assert random is not None
     inner = (random.top > 0) & (random.left > 0) & (random.top + random.height < 32)
     assert set(random.height[inner].tolist()) == {2 * k for k in range(9)}
 
@@ -222,8 +227,9 @@ SHARES = [f.name for f in fields(Policy) if f.type == "float" and f.name != "rot
 @pytest.mark.parametrize("field", SHARES)
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_ranges(field: str, value: float) -> None:
+    wrong: dict[str, Any] = {field: value}
     with pytest.raises(ValueError, match=field):
-        Policy(**{field: value})
+        Policy(**wrong)
 
 
 def test_other_mistakes() -> None:

@@ -20,7 +20,8 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 
 @cache
 def decoded(size: int) -> Images:
-    return decode(*registry.load("dataset", "digits")().read(), size=size)
+    classes, train, test = registry.load("dataset", "digits")().read()
+    return decode(classes, train, test, size=size)
 
 
 @pytest.fixture

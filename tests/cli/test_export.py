@@ -14,6 +14,7 @@ from sslkit.augment.render import normalise
 from sslkit.prepare import prepare
 from tests.cli.call import assert_refused, folder_of, run, sslkit
 from tests.cli.conftest import Finished
+from tests.datasets.make import held
 
 
 def test_timm_gives_the_stored_predictions(finished: Finished) -> None:
@@ -22,7 +23,7 @@ def test_timm_gives_the_stored_predictions(finished: Finished) -> None:
     assert about["label_names"] == list("0123456789")
     network = timm.create_model(f"local-dir:{Path('model').absolute()}", pretrained=True).eval()
     prepared = prepare({})
-    pixels = torch.from_numpy(prepared.images.pixels[prepared.split.test])
+    pixels = torch.from_numpy(held(prepared.images)[prepared.split.test])
     cfg = about["pretrained_cfg"]
     with torch.no_grad():
         found = network(normalise(pixels, torch.tensor(cfg["mean"]), torch.tensor(cfg["std"])))

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from sslkit.errors import UserError
 from sslkit.finished import graph
 from tests.cli.call import assert_refused, folder_of, run, sslkit
 from tests.cli.conftest import Finished
@@ -144,7 +145,7 @@ def test_one_probability_that_is_no_number_is_seen() -> None:
         return p
 
     pixels = torch.zeros(36, 3, 4, 4, dtype=torch.uint8)
-    with pytest.raises(graph.UserError, match="differ"):
+    with pytest.raises(UserError, match="differ"):
         graph.check(Half(), nearly, pixels, Path("x.onnx"))
     assert graph.check(Half(), nearly, pixels[:35], Path("x.onnx"))["batches"] == [1, 3, 31]
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
-from sslkit import pipeline
+from sslkit.record.results import read_results
 from sslkit.terminal.progress import Bar
 from sslkit.training.spec import Spec
 from sslkit.training.stage import build_network
@@ -124,4 +124,4 @@ def test_an_empty_mask_is_no_number_that_is_not_one(untimed: None) -> None:
     )
     log = (Path("runs/stages") / made.json["stages"][-1]["key"] / "metrics.jsonl").read_text()
     assert "NaN" not in log
-    assert pipeline.read_results(folder_of(made, Path("runs")))["remarks"] == made.json["remarks"]
+    assert read_results(folder_of(made, Path("runs")))["remarks"] == made.json["remarks"]

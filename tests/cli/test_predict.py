@@ -16,6 +16,7 @@ from sslkit.finished import predict as prediction
 from sslkit.prepare import prepare
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.conftest import Finished
+from tests.datasets.make import held
 
 
 def table(path: str = "predictions.csv") -> list[dict[str, str]]:
@@ -102,7 +103,7 @@ def test_image_files_are_prepared_as_the_training_images_were(finished: Finished
     sslkit("predict", finished.folder, "--test", "--all", "--out", "test.csv")
     prepared = prepare({"backbone": "vit_micro"})
     for i, place in enumerate(prepared.split.test[:20]):
-        Image.fromarray(prepared.images.pixels[place, 0]).save(f"{i:04d}.png")
+        Image.fromarray(held(prepared.images)[place, 0]).save(f"{i:04d}.png")
     assert sslkit("predict", finished.folder, ".", "--all").code == 0
     assert [row["class"] for row in table()] == [row["class"] for row in table("test.csv")[:20]]
     assert [row["confidence"] for row in table()] == [row["confidence"] for row in table("test.csv")[:20]]

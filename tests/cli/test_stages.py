@@ -10,8 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.cli.call import assert_refused, folder_of, run, sslkit
 
-PRETRAIN = ("--set", "pretrain.steps=3", "--set", "pretrain.batch=8", "--set", "pretrainer.decoder_dim=32")
-PRETRAIN += ("--set", "pretrainer.decoder_depth=1")
+PRETRAIN = (
+    *("--set", "pretrain.steps=3", "--set", "pretrain.batch=8"),
+    *("--set", "pretrainer.decoder_dim=32", "--set", "pretrainer.decoder_depth=1"),
+)
 
 
 def weights(folder: Path, runs: Path, stage: str) -> dict[str, torch.Tensor]:

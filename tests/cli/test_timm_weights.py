@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from timm.models import get_pretrained_cfg
 
-from sslkit.weights import start
 from sslkit.weights.start import content_hash
 from tests.cli.call import assert_refused, run
 
@@ -91,8 +91,13 @@ def test_what_is_not_there_is_one_line(arguments: list[str], words: list[str]) -
 
 def test_a_file_is_read_once_unless_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
-    digest = start.hashlib.file_digest
-    monkeypatch.setattr(start.hashlib, "file_digest", lambda *_: reads.append("") or digest(*_))
+    digest = hashlib.file_digest
+
+    def counted(*_: Any) -> Any:
+        reads.append("")
+        return digest(*_)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
     file = tmp_path / "w.safetensors"
     file.write_bytes(b"one")
     os.utime(file, ns=(1, 1))

@@ -120,10 +120,15 @@ def test_parts_are_read_in_turn(photos: Path) -> None:
 
 
 def test_an_image_is_decoded_once_for_all_its_views(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, seen = prepared(photos, data__whole=True), []
+    made = prepared(photos, data__whole=True)
+    seen: list[int] = []
     real = made.images.pixels.stored  # type: ignore[union-attr]
-    counted = replace(real, source=lambda i: seen.append(i) or real.source(i))
-    monkeypatch.setattr(made.images.pixels, "stored", counted)
+
+    def source(i: int) -> Any:
+        seen.append(i)
+        return real.source(i)
+
+    monkeypatch.setattr(made.images.pixels, "stored", replace(real, source=source))
     loader = loaded(made, Policy(crop=0.2))
     loader.batch(0, 0)
     for reading in loader._ahead.values():

@@ -19,7 +19,8 @@ from tests.kernel.make import images
 
 @pytest.fixture(scope="module")
 def digits() -> Images:
-    return decode(*registry.load("dataset", "digits")().read(), size=8)
+    classes, train, test = registry.load("dataset", "digits")().read()
+    return decode(classes, train, test, size=8)
 
 
 def counts(found: Images, index: Any) -> list[int]:

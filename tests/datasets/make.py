@@ -16,6 +16,7 @@ from PIL import Image
 from sslkit import registry
 from sslkit.data import Images, Raw
 from sslkit.data.decoding import decode
+from sslkit.data.image import Array
 
 Part = dict[str, np.ndarray[Any, Any]]  # "pixels" (N, 3, S, S) uint8, "label" (N,)
 
@@ -27,6 +28,12 @@ def read(dataset: str, /, **options: Any) -> tuple[list[str], Raw, Raw]:
 
 def decoded(dataset: str, size: int, /, **options: Any) -> Images:
     return decode(*read(dataset, **options), size)
+
+
+def held(images: Images) -> Array:
+    """(N, 3, S, S) uint8 pixels, which are held in memory."""
+    assert isinstance(images.pixels, np.ndarray)
+    return images.pixels
 
 
 def picture(file: Path, shade: int, size: int = 8) -> Path:

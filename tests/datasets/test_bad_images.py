@@ -11,7 +11,7 @@ from PIL import Image
 
 from sslkit.data import Raw, checking
 from sslkit.data.checking import bad_images
-from sslkit.data.image import Square, to_pixels
+from sslkit.data.image import Square, read_rgb, to_pixels
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import read_json
@@ -88,11 +88,10 @@ def test_lists_of_positions_are_refused_where_images_are_skipped(pets: Path) -> 
 
 def test_the_answer_is_remembered_until_a_file_changes(pets: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    real = checking.read_rgb
 
     def counted(item: Any, name: str) -> Any:
         opened.append(name)
-        return real(item, name)
+        return read_rgb(item, name)
 
     monkeypatch.setattr(checking, "read_rgb", counted)
     first = asked(pets, here / "cache", on_bad_image="skip")

@@ -8,7 +8,7 @@ import pytest
 
 from sslkit.data import Raw
 from sslkit.errors import UserError
-from tests.datasets.make import decoded, pictures, read
+from tests.datasets.make import decoded, held, pictures, read
 
 
 def table(root: Path, text: str) -> tuple[list[str], Raw, Raw]:
@@ -24,7 +24,7 @@ def test_paths_are_relative_to_the_file(here: Path) -> None:
     found = decoded("csv", 8, file="deep/t.csv")
     assert found.classes == ["cat", "dog"]
     assert found.label.tolist() == [0, 1, 0]
-    assert found.pixels[:, 0, 0, 0].tolist() == [0, 10, 5]
+    assert held(found)[:, 0, 0, 0].tolist() == [0, 10, 5]
     assert found.names == ["x/a.png", f"{here}/deep/c.png", "x/b.png"]
 
 

@@ -138,7 +138,12 @@ def test_files_of_different_sizes_are_not_opened_and_the_answer_is_remembered(
     (pets / "test/cat/odd.bmp").write_bytes((pets / "test/cat/t0.bmp").read_bytes() + b"\0")
     opened: list[str] = []
     real = duplicates._tail
-    monkeypatch.setattr(duplicates, "_tail", lambda source: opened.append(source) or real(source))
+
+    def counted(source: Any) -> Any:
+        opened.append(source)
+        return real(source)
+
+    monkeypatch.setattr(duplicates, "_tail", counted)
     _, train, test = read("folder", dir=str(pets))
     first = equal_images(train, test, here / "cache")
     assert str(pets / "test/cat/odd.bmp") not in opened

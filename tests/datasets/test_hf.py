@@ -18,7 +18,7 @@ from PIL import Image
 
 from sslkit.data.decoding import decode
 from sslkit.errors import UserError
-from tests.datasets.make import picture, read
+from tests.datasets.make import held, picture, read
 
 ABOUT = {"huggingface": json.dumps({"info": {"features": {"label": {"names": ["b", "a"]}}}})}
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -77,7 +77,7 @@ def test_parts_classes_and_images(package: Callable[[Any], None], here: Path) ->
     found = decode(*read("hf", name="someone/pets"), 8)
     assert found.classes == ["b", "a"]
     assert found.label.tolist() == [1, -1, 0]
-    assert found.pixels[:, 0, 0, 0].tolist() == [3, 250, 9]
+    assert held(found)[:, 0, 0, 0].tolist() == [3, 250, 9]
     assert found.names == ["train image 0", file, "test image 0"]
 
 
@@ -136,4 +136,4 @@ def test_a_folder_by_the_package_itself(here: Path, monkeypatch: pytest.MonkeyPa
     found = decode(*read("hf", name=str(here / "pets")), 8)
     assert found.classes == ["b", "a"]
     assert found.label.tolist() == [1, 0, 1] * 2
-    assert found.pixels[:, 0, 0, 0].tolist() == [0, 1, 2] * 2
+    assert held(found)[:, 0, 0, 0].tolist() == [0, 1, 2] * 2

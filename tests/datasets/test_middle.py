@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from torchvision.transforms import functional as transforms
+from torchvision.transforms import functional as transforms  # type: ignore[import-untyped]
 
 from sslkit.data.image import Square, middle, to_pixels
 

@@ -44,7 +44,7 @@ def test_a_curve_is_the_mean_over_seeds_in_a_band_from_lowest_to_highest() -> No
         expected = [mine.loc[mine["step"] == step, "value"] for step in (10, 20, 30, 40, 50)]
         assert line.get_xdata() == pytest.approx([10, 20, 30, 40, 50])
         assert line.get_ydata() == pytest.approx([sum(values) / 3 for values in expected])
-        corners = {(round(x), round(y, 9)) for x, y in band.get_paths()[0].vertices}
+        corners = {(round(x), round(y, 9)) for x, y in np.asarray(band.get_paths()[0].vertices)}
         for step, values in zip((10, 20, 30, 40, 50), expected, strict=True):
             assert {(step, round(min(values), 9)), (step, round(max(values), 9))} <= corners
 

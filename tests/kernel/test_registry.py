@@ -18,7 +18,7 @@ from sslkit import registry
 from sslkit.cli import main
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin, plugin_hashes
-from sslkit.training.spec import source_hash
+from sslkit.training.sources import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 Install = Callable[..., None]

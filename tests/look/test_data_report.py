@@ -97,10 +97,10 @@ def test_mean_and_deviation_are_those_of_the_training_part(here: Path) -> None:
         for i in range(count):
             pixels = draw.integers(0, top, (9, 9, 3), dtype=np.uint8)
             save(Image.fromarray(pixels), here / f"d/{part}/{'ab'[i % 2]}/{i}.png")
-    pixels = np.stack([np.asarray(Image.open(file)) for file in (here / "d/train").rglob("*.png")]) / 255
+    seen = np.stack([np.asarray(Image.open(file)) for file in (here / "d/train").rglob("*.png")]) / 255
     found = report("d", "--labels", "1/class")
-    assert found["mean"] == pytest.approx(pixels.mean((0, 1, 2)))
-    assert found["std"] == pytest.approx(pixels.std((0, 1, 2)))
+    assert found["mean"] == pytest.approx(seen.mean((0, 1, 2)))
+    assert found["std"] == pytest.approx(seen.std((0, 1, 2)))
 
 
 def test_tables_for_people_and_nothing_is_written(planted: Any, here: Path) -> None:

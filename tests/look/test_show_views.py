@@ -71,6 +71,7 @@ def test_mistakes(arguments: list[str], words: str) -> None:
 def test_captions_say_what_was_drawn() -> None:
     policy = Policy(pad=0.125, crop=0.5, flip=True, blur=1.0, cutout=0.5, erase=1.0, randaugment="usb-n3")
     drawn = plan(policy, draws(50), 32, 32)
+    assert drawn.flip is not None
     for row in range(50):
         said = drawn.describe(row)
         assert said[0].startswith("window ")

@@ -11,6 +11,7 @@ error: a direct or transitive dependency was forgotten.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -85,11 +87,10 @@ def resolve(python: str, platform: str) -> list[str]:
 
 def pip_for_another_machine(arguments: list[str]) -> None:
     """pip, with the markers of the environment variable MARKERS instead of this machine's."""
-    from pip._vendor.packaging import markers
-
+    markers: Any = importlib.import_module("pip._vendor.packaging.markers")  # each pip has other annotations
     here = markers.default_environment()
     there = here | json.loads(os.environ["MARKERS"])
-    markers.default_environment = lambda: dict(there)  # type: ignore[assignment, return-value]
+    markers.default_environment = lambda: dict(there)
     sys.argv = ["pip", *arguments]
     runpy.run_module("pip", run_name="__main__", alter_sys=True)
 

@@ -67,6 +67,7 @@ def test_the_recipes_of_semi_vit_are_the_published_ones(name: str) -> None:
     config = config_of(name)
     batch, lr, layer_decay, epochs, warmup, drop_path, erase, mixed, decay = FINETUNE[name]
     f = config.finetune
+    found: tuple[float | None, ...]
     found = (f.batch, rate(f), f.layer_decay, f.epochs, f.warmup * epochs, f.drop_path, f.erase, f.decay)
     assert found == pytest.approx((batch, lr, layer_decay, epochs, warmup, drop_path, erase, decay))
     assert (f.mixup, f.cutmix) == ((0.8, 1.0) if mixed else (0, 0))

@@ -63,7 +63,7 @@ def said(watched: Spec, lines: Sequence[tuple[float | None, float | None]]) -> l
     """(Step, sentence) of lines of ten steps each, with coverage and precision."""
     watch, found = Watch(watched), []
     for i, (coverage, precision) in enumerate(lines):
-        line = {"step": 10 * (i + 1), "coverage": coverage, "precision": precision, "confidence": 0.5}
+        line: dict[str, Any] = {"step": 10 * (i + 1), "coverage": coverage, "precision": precision, "confidence": 0.5}
         sentence = watch({k: v for k, v in line.items() if v is not None})
         found += [(line["step"], sentence)] if sentence else []
     return found

@@ -19,6 +19,7 @@ from sslkit.errors import UserError
 from sslkit.store import checkpoint
 from sslkit.training import evaluation
 from sslkit.training.engine import Engine
+from sslkit.training.log import Log
 
 SHARE = 100  # images of one evaluation batch, so that there are several to share out
 
@@ -41,7 +42,7 @@ def fail(kind: str, engine: Engine) -> None:
         def full(*args: object, **keys: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        checkpoint.save_file = full
+        checkpoint.save_file = full  # type: ignore[attr-defined]
 
 
 def plant(fault: str) -> None:
@@ -50,12 +51,12 @@ def plant(fault: str) -> None:
     if rank != os.environ["RANK"]:
         return
 
-    def step_(self: Engine, index: int, log: object) -> None:
+    def step_(self: Engine, index: int, log: Log) -> None:
         if self.spec.stage == "semi" and index == int(step):
             fail(kind, self)
         original(self, index, log)
 
-    Engine.step = step_
+    Engine.step = step_  # type: ignore[method-assign]
 
 
 def main(folder: Path, fault: str, *arguments: str) -> None:

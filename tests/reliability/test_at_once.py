@@ -64,7 +64,7 @@ def test_a_stage_that_another_process_holds_is_waited_for(root, quiet, monkeypat
     """The other one publishes while this one waits: it is taken as it is, and nothing is trained."""
     acquire = FileLock.acquire
 
-    def busy(self: FileLock, timeout: float | None = None, **keys: object) -> object:
+    def busy(self: FileLock, timeout: float | None = None, **keys: Any) -> object:
         if timeout == 0:
             raise Timeout(self.lock_file)
         for folder in stages(quiet).values():

@@ -18,7 +18,7 @@ from tests.reliability.small import SMALL, checkpoints, leftovers, one_line, sma
 from tests.reliability.test_torchrun import FLEXMATCH, accumulate, alone, furthest, torchrun
 
 EMA = ("--algo", "ema_teacher", "--set", "finetune.clip=0.5", "--set", "semi.clip=0.5")
-MAE = ("--stages", "pretrain,finetune,semi", "--set", "pretrain.steps=4", "--set", "pretrain.batch=8")
+MAE: tuple[str, ...] = ("--stages", "pretrain,finetune,semi", "--set", "pretrain.steps=4", "--set", "pretrain.batch=8")
 MAE += ("--set", "pretrainer.decoder_dim=32", "--set", "pretrainer.decoder_depth=1")
 TOLERANCE = 1e-5  # of weights after 30 steps
 

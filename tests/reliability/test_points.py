@@ -17,7 +17,7 @@ class Dead(BaseException):
 
 def die(function: Callable[..., object], when: Callable[..., bool], *, after: bool = False) -> Callable[..., object]:
     """`function`, in which the process dies the first time that `when(arguments)` holds."""
-    dead = []
+    dead: list[bool] = []
 
     def dying(*args: object, **keys: object) -> object:
         now = not dead and when(*args)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,8 @@ from tests.reliability.jobs import ALGORITHMS, STEPS, job, train
 from tests.reliability.two_processes import CASES, label
 
 pytestmark = pytest.mark.slow
-WHOLE = [  # one micro-batch of everything: sums in another order, so equal to a tolerance
+# One micro-batch of everything: sums in another order, so equal to a tolerance.
+WHOLE: list[tuple[str, dict[str, Any]]] = [
     ("supervised", {"semi__optimizer": "sgd"}),
     ("fixmatch", {"semi__optimizer": "sgd"}),
     ("mean_teacher", {"semi__optimizer": "sgd"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ CASES = [
 @pytest.mark.parametrize(("algorithm", "backbone", "optimizer", "compiled"), CASES)
 def test_going_on_is_exact(algorithm: str, backbone: str, optimizer: str, compiled: bool, tmp_path: Path):
     torch.set_num_threads(1)
-    also = {"semi__optimizer": optimizer, "semi__accumulate": 2, "semi__clip": 1.0}
+    also: dict[str, Any] = {"semi__optimizer": optimizer, "semi__accumulate": 2, "semi__clip": 1.0}
     also |= {"compile": True, "semi__skip_rejected": "off"} if compiled else {}
     quiet = train(job(algorithm, backbone, **also), tmp_path / "quiet")
     with pytest.raises(Stopped, match=f"after step {ODD} of {STEPS}"):

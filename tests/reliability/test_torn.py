@@ -126,7 +126,7 @@ def test_predict_with_a_torn_description(damage: Callable[[Path], None], name, w
     run = next(whole.glob("*-*"))
     folder = stages(whole)["semi"] if name == "spec.json" else run
     if name == "config.toml":
-        damage = {truncate: cut_value, empty: cut_value}.get(damage, damage)
+        damage = cut_value if damage in (truncate, empty) else damage
     damage(folder / name)
     fails(["predict", str(run), "--test"], whole, capsys, name)
 

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,7 +17,7 @@ import torch.distributed as dist
 from sslkit.store import checkpoint
 from tests.reliability.jobs import ALGORITHMS, job, train
 
-CASES = [
+CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"semi__optimizer": optimizer}) for name in ALGORITHMS for optimizer in ("sgd", "adamw")),
     ("ema_teacher", {"semi__optimizer": "sgd", "mixer": "none"}),
     ("flexmatch", {"semi__optimizer": "sgd", "mixer": "prob_pseudo", "teacher": "ema"}),
@@ -24,7 +25,7 @@ CASES = [
 ]
 
 
-def label(algorithm: str, also: dict[str, object]) -> str:
+def label(algorithm: str, also: dict[str, Any]) -> str:
     return "-".join([algorithm, *(f"{key}={value}" for key, value in also.items())])
 
 

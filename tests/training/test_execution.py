@@ -139,7 +139,7 @@ def test_without_a_compiler_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\nin many lines")
 
-    monkeypatch.setattr(execution.torch, "compile", broken)
+    monkeypatch.setattr(torch, "compile", broken)
     execution.check_compiler.cache_clear()
     with pytest.raises(UserError, match=r"No working C\+\+ compiler found\); it needs a C\+\+ compiler") as caught:
         job("semi", compile=True)

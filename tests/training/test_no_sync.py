@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("algorithm", "backbone", "more"), CASES, ids=str)
-def test_a_step_does_not_wait(algorithm: str, backbone: str, more: dict[str, object], tmp_path: Path) -> None:
-    request: dict[str, object] = {"algo": algorithm, "backbone": backbone} | more
+def test_a_step_does_not_wait(algorithm: str, backbone: str, more: dict[str, Any], tmp_path: Path) -> None:
+    request: dict[str, Any] = {"algo": algorithm, "backbone": backbone} | more
     if algorithm != "supervised":
         request["semi.skip_rejected"] = "off"
     made = engine(tmp_path, **{key.replace(".", "__"): value for key, value in request.items()})

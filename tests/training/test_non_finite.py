@@ -32,7 +32,7 @@ def planted(folder: Path, step: int, how: str = "loss", **options: Any) -> Engin
             losses.terms["supervised"].register_hook(lambda gradient: gradient * float("inf"))
         return losses
 
-    made.algorithm.forward = spoilt  # type: ignore[method-assign]
+    made.algorithm.forward = spoilt  # type: ignore[method-assign, assignment]
     return made
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sslkit import registry
-from sslkit.plugins import load_plugin
+from sslkit.plugins import load_plugin, source_of
 from sslkit.training import sources
 from sslkit.training.sources import code, source_hash
 from tests.architecture.imports import BESIDE, ROOT
@@ -130,8 +130,7 @@ def test_a_comment_in_a_part_leaves_its_hash(tmp_path: Path, monkeypatch: pytest
 def test_what_words_errors_or_registers_parts_is_left_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cls = registry.load("algorithm", "fixmatch")
     before = source_hash(cls)
-    real = sources.source_of
-    monkeypatch.setattr(sources, "source_of", lambda m: real(m) + b"\nx = 1\n" * (m is sys.modules[name]))
+    monkeypatch.setattr(sources, "source_of", lambda m: source_of(m) + b"\nx = 1\n" * (m is sys.modules[name]))
     assert source_hash(cls) == before
-    monkeypatch.setattr(sources, "source_of", lambda m: real(m) + b"\nx = 1\n" * (m.__name__ == "sslkit.losses"))
+    monkeypatch.setattr(sources, "source_of", lambda m: source_of(m) + b"\nx = 1\n" * (m.__name__ == "sslkit.losses"))
     assert source_hash(cls) != before

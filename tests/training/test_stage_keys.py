@@ -23,7 +23,7 @@ from sslkit.training import spec
 from sslkit.training.sources import source_hash
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
-BASE = {"control.lr": "auto", "backbone": "vit_micro", "device": "cpu"}
+BASE: dict[str, Any] = {"control.lr": "auto", "backbone": "vit_micro", "device": "cpu"}
 BASE |= {"stages": "pretrain,finetune,semi", "pretrain.batch": 128}
 DEFAULTS = {"control.run": True}
 CPU = Machine("cpu", "fp32", 1)
@@ -60,7 +60,8 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def decoded(size: int) -> Images:
-    return decode(*registry.load("dataset", "digits")().read(), size=size)
+    classes, train, test = registry.load("dataset", "digits")().read()
+    return decode(classes, train, test, size=size)
 
 
 @cache

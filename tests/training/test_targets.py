@@ -40,6 +40,7 @@ def test_smoothing_is_the_closed_form() -> None:
     torch.testing.assert_close(made.y, expected)
     assert made.views["weak"] is stream().views["weak"] or torch.equal(made.views["weak"], stream().views["weak"])
     logits = torch.randn(6, C)
+    assert made.label is not None
     ours = torch.nn.functional.cross_entropy(logits, made.y)
     torch.testing.assert_close(ours, torch.nn.functional.cross_entropy(logits, made.label, label_smoothing=0.1))
 

@@ -120,8 +120,8 @@ def test_timms_own_models_at_another_size(tmp_path: Path) -> None:
 
 
 def test_ours_reads_what_it_wrote(tmp_path: Path) -> None:
-    network = spread(vit())
-    written(network, tmp_path / "out", 16)
+    network = vit()
+    written(spread(network), tmp_path / "out", 16)
     other = vit(seed=1)
     loaded = load_weights(other, tmp_path / "out" / "model.safetensors")
     assert not loaded.missing + loaded.unexpected

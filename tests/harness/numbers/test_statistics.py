@@ -68,13 +68,13 @@ def test_sign_flips_are_counted_one_by_one(n: int) -> None:
             abs(sum(s * x for s, x in zip(signs, d, strict=True))) >= abs(sum(d)) - 1e-9
             for signs in itertools.product((1, -1), repeat=n)
         )
-        assert sign_flip_p(d) == pytest.approx(extreme / 2**n)
+        assert sign_flip_p([*d]) == pytest.approx(extreme / 2**n)
 
 
 def test_sign_flips_are_scipys_permutation_test() -> None:
     d = DRAW.normal(0.4, 1, 8)
     theirs = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf)
-    assert sign_flip_p(d) == pytest.approx(theirs.pvalue)
+    assert sign_flip_p([*d]) == pytest.approx(theirs.pvalue)
 
 
 def test_above_twenty_seeds_flips_are_drawn() -> None:
@@ -83,13 +83,13 @@ def test_above_twenty_seeds_flips_are_drawn() -> None:
     theirs = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=100_000, rng=1)
     assert sign_flip_p(d) == pytest.approx(theirs.pvalue, abs=0.005)
     assert sign_flip_p(d) == sign_flip_p(d)
-    assert sign_flip_p(np.full(30, 1.0)) == smallest_p(30) == 1e-5
+    assert sign_flip_p([1.0] * 30) == smallest_p(30) == 1e-5
     assert differ([*d], comparisons=10).p is not None
 
 
 def test_the_smallest_p_is_reached_and_not_passed() -> None:
     for n in range(1, 12):
-        assert sign_flip_p(np.arange(1.0, n + 1)) == smallest_p(n)
+        assert sign_flip_p([*np.arange(1.0, n + 1)]) == smallest_p(n)
     for comparisons in range(1, 30):
         n = seeds_needed(comparisons)
         assert smallest_p(n) <= 0.05 / comparisons < smallest_p(n - 1)

@@ -26,6 +26,7 @@ from sslkit.prepare import prepare
 from sslkit.store import read_json
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.test_hostile import write
+from tests.datasets.make import held
 from tests.docs.page import blocks
 
 pytestmark = pytest.mark.slow  # twelve runs
@@ -159,7 +160,7 @@ def test_images_are_those_of_the_test_set_with_what_the_rows_said(store: Path, t
     assert len(pictures) == len(chosen)
     for encoded, i in zip(pictures, chosen, strict=True):
         shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
-        assert (shown == prepared.images.pixels[prepared.split.test[i]].transpose(1, 2, 0)).all()
+        assert (shown == held(prepared.images)[prepared.split.test[i]].transpose(1, 2, 0)).all()
     classes = prepared.images.classes
     lines = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table[0], re.DOTALL)
     assert [html.unescape(name) for name, _ in lines] == list(said)

@@ -66,12 +66,12 @@ def expected(top1: dict[tuple[str, str, int], float]) -> dict[tuple[str, str], d
         pairs.setdefault((condition, row), []).extend([] if np.isnan(apart) else [apart])
     pairs = {place: d for place, d in pairs.items() if place[1] != "finetune+"}
     asked = [place for place in pairs if place[1] != "finetune"]
-    raw = {}
+    raw: dict[tuple[str, str], float] = {}
     for place in asked:
         d = pairs[place]
         if len(d) >= 3 and 2.0 ** (1 - len(d)) <= 0.05 / len(asked):
             flips = [abs(sum(np.multiply(signs, d))) for signs in itertools.product((1, -1), repeat=len(d))]
-            raw[place] = np.mean([x >= abs(sum(d)) - 1e-9 for x in flips])
+            raw[place] = float(np.mean([x >= abs(sum(d)) - 1e-9 for x in flips]))
     adjusted: dict[tuple[str, str], float] = {}
     for rank, place in enumerate(sorted(raw, key=lambda place: raw[place])):
         adjusted[place] = max([min(1.0, (len(asked) - rank) * raw[place]), *adjusted.values()])

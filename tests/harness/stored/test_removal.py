@@ -62,7 +62,12 @@ def test_all_can_go(root: Path) -> None:
 def test_it_asks_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tree(root)
     asked: list[str] = []
-    monkeypatch.setattr("click.confirm", lambda text: bool(asked.append(text)))
+
+    def no(text: str) -> bool:
+        asked.append(text)
+        return False
+
+    monkeypatch.setattr("click.confirm", no)
     call = sslkit("runs", "rm", name := named(root, "hand-fixmatch"), "--runs", root)
     assert (call.code, call.err) == (2, "error: nothing was removed; --yes does not ask\n")
     assert name in call.out

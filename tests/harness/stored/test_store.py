@@ -20,8 +20,9 @@ from sslkit.harness import load
 from sslkit.store import checkpoint, read_json
 from sslkit.training import spec, work
 from sslkit.training.engine import Engine
+from sslkit.training.sources import source_hash
 from tests.cli.call import assert_refused, sslkit
-from tests.harness.work.test_compare import SMALL, compare, elsewhere, folder  # noqa: F401
+from tests.harness.work.test_compare import SMALL, compare, counted, elsewhere, folder  # noqa: F401
 
 RUN = [*SMALL, "--threads", "1", "--control"]
 
@@ -30,14 +31,6 @@ def weights() -> dict[str, bool]:
     """Label of a stage of seed 0 -> are its weights there?"""
     first = read_json(folder() / "comparison.json")["runs"][0]
     return {n: Path("runs", "stages", key, "weights.safetensors").exists() for n, key in first["stages"].items()}
-
-
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the stages that are trained from now on."""
-    trained: list[str] = []
-    original = Engine.train
-    monkeypatch.setattr(Engine, "train", lambda self: trained.append(self.spec.stage) or original(self))
-    return trained
 
 
 def test_an_interrupted_comparison_has_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +140,7 @@ def test_a_run_by_hand_with_other_threads_is_another(monkeypatch: pytest.MonkeyP
 
 def test_stages_of_other_sources_are_trained_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     compare("--algo", "fixmatch", "--seeds", 1)
-    original = spec.source_hash
-    monkeypatch.setattr(spec, "source_hash", lambda cls: original(cls)[::-1])
+    monkeypatch.setattr(spec, "source_hash", lambda cls: source_hash(cls)[::-1])
     trained = counted(monkeypatch)
     assert compare("--algo", "fixmatch", "--seeds", 1).code == 0
     assert len(trained) == 3

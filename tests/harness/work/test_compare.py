@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from sslkit.data import decoding
+from sslkit.data import Images, decoding
 from sslkit.harness import load
 from sslkit.harness.plan.arms import plan, product
 from sslkit.harness.plan.survey import survey
@@ -37,6 +38,19 @@ def compare(*arguments: object) -> Call:
 def folder() -> Path:
     (found,) = Path("runs").glob("compare-*")
     return found
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the stages that are trained from now on."""
+    trained: list[str] = []
+    original = Engine.train
+
+    def train(self: Engine) -> dict[str, Any]:
+        trained.append(self.spec.stage)
+        return original(self)
+
+    monkeypatch.setattr(Engine, "train", train)
+    return trained
 
 
 def test_a_comparison_from_its_runs_to_its_table() -> None:
@@ -77,9 +91,7 @@ def test_all_formats_have_the_same_values() -> None:
 def test_nothing_is_trained_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     first = compare("--algo", "fixmatch", "--seeds", 2)
     table = sslkit("table").out
-    trained: list[str] = []
-    original = Engine.train
-    monkeypatch.setattr(Engine, "train", lambda self: trained.append(self.spec.stage) or original(self))
+    trained = counted(monkeypatch)
     again = compare("--algo", "fixmatch", "--seeds", 2)
     assert again.out == first.out
     assert trained == []
@@ -169,7 +181,12 @@ def test_a_plan_reads_its_images_once_a_condition(monkeypatch: pytest.MonkeyPatc
     again = survey(made, Store("runs"))
     decoded: list[int] = []
     original = decoding.decode
-    monkeypatch.setattr(decoding, "decode", lambda *a, **k: decoded.append(1) or original(*a, **k))
+
+    def noted(*a: Any, **k: Any) -> Images:
+        decoded.append(1)
+        return original(*a, **k)
+
+    monkeypatch.setattr(decoding, "decode", noted)
     with read_once():
         assert survey(made, Store("runs")) == again
     assert len(decoded) == 2
