@@ -13,17 +13,17 @@ from sslkit.harness.plan.arms import is_control
 TOLD = {
     "SD": "of top-1 over the seeds",
     "worst seed": "its number",
-    "parameters": "of the student",
+    "params": "of the student",
     "images": "seen in all steps",
-    "train TFLOPs": "of this stage, measured on one step, times the steps",
+    "TFLOPs": "of this stage, measured on one step, times the steps",
     "with start": "the same with the stages that it starts from",
-    "finetune+ at equal TFLOPs": "steps of finetune+ that cost the same as this stage (--equal-compute trains them)",
+    "equal cost": "steps of finetune+ that cost the same as this stage (--equal-compute trains them)",
     "seconds": "of this stage, mean over the seeds",
     "peak MB": "largest memory, of GPU tensors or on a CPU of the whole process",
 }
 
 
-COUNTED = ("parameters", "steps", "images", "train TFLOPs", "with start", "finetune+ at equal TFLOPs")
+COUNTED = ("params", "steps", "images", "TFLOPs", "with start", "equal cost")
 
 
 def note(columns: Collection[str]) -> str:
@@ -60,12 +60,12 @@ def _counted(rows: dict[str, dict[str, Any]], row: str) -> dict[str, str]:
     flops = cost["flops"] * cost["steps"]
     longer = f"{flops / control['flops']:.0f}" if control and not is_control(row) else ""
     return {
-        "parameters": short(cost["parameters"]),
+        "params": short(cost["parameters"]),
         "steps": f"{cost['steps']}",
         "images": short(cost["images"] * cost["steps"]),
-        "train TFLOPs": f"{flops / 1e12:.3g}",
+        "TFLOPs": f"{flops / 1e12:.3g}",
         "with start": f"{(flops + cost['before']) / 1e12:.3g}",
-        "finetune+ at equal TFLOPs": longer,
+        "equal cost": longer,
     }
 
 

@@ -74,7 +74,7 @@ def print_rich(folder: Path, delta: float, style: str | None, console: Console) 
         else:
             show(console, [_group(str(name), group) for name, group in frame.groupby("condition", sort=False)])
     show(console, map(Text, sentences))
-    say(console, f"in {folder}")
+    say(console, f"stored in {folder}")
 
 
 def _shown(

@@ -153,7 +153,7 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 
     console = Console(emoji=False)
     show(console, results_table(results))
-    say(console, f"in {folder}")
+    say(console, f"stored in {folder}")
 
 
 @cli.command("show", short_help="Results of a finished run.")

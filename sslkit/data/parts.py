@@ -117,7 +117,7 @@ def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
     what = "left out of training" if drop else "trained on all the same (--remove-duplicates leaves them out)"
     some = ", ".join(f"{a} = {b}" for a, b in pairs[:3]) + (", …" if len(pairs) > 3 else "")
     parts = parts.said(
-        f"{len(gone)} of {len(parts.train.images)} training images are exact duplicates of test images, {what}: {some}"
+        f"exact duplicates of test images among {len(parts.train.images)} training images: {len(gone)}, {what}: {some}"
     )
     parts = parts.said(byte_equal=pairs)
     return _unlisted(parts.without(gone, []), data) if drop else parts

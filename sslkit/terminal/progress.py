@@ -29,15 +29,16 @@ class Bar:
         self.images = spec.images_a_step
         self.start: tuple[int, float] | None = None
         self.watch = Watch(spec)
-        fixed = Column(no_wrap=True)
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # the others have the width that they need
         self.progress = Progress(
-            TextColumn("[bold]{task.description:9}", table_column=fixed),
-            BarColumn(bar_width=10, table_column=fixed),
-            MofNCompleteColumn(table_column=fixed),
-            TimeRemainingColumn(compact=True, table_column=fixed),
-            TextColumn("left", table_column=fixed),
-            TextColumn("{task.fields[values]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn("[bold]{task.description:9}"),
+            BarColumn(bar_width=10),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            TextColumn("{task.fields[values]}", markup=False, table_column=rest),
             console=console,
+            expand=True,
         )
         self.task = self.progress.add_task(label, total=spec.training["steps"], values="")
 

@@ -21,11 +21,13 @@ FEW = 100  # validation images from which a temperature can be trusted
 def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     """What a run will do: (label, specification, seconds of a step where it was timed)."""
     table = Table(title="training plan", title_justify="left", box=box.SIMPLE_HEAD)
-    names = ("stage", "steps", "batch size", "labelled epochs", "unlabelled epochs", "augment. time", "expected time")
+    epochs = ("labelled\nepochs", "unlabelled\nepochs")
+    names = ("stage", "steps", "batch size", *epochs, "augment.\ntime", "expected\ntime")
     for name in names:
-        table.add_column(name, justify="left" if name == "stage" else "right")
+        longest = max(map(len, name.split()))  # a heading may be folded, and no word of it cut
+        table.add_column(name, justify="left" if name == "stage" else "right", min_width=longest)
     if rows[0][0] != "pretrain":
-        table.add_row("pretrain", "not asked for")
+        table.add_row("pretrain", "skipped")
     for label, spec, seconds in rows:
         steps, batch = spec.training["steps"], spec.training["batch"]
         labeled, pool = sum(spec.data["counts"]), spec.data.get("pool", [0])[0]
@@ -36,11 +38,11 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
             "all": (steps * batch / (labeled + pool),) * 2,
         }
         both = zip(*(drawn[stream] for stream in spec.views), strict=True)
-        epochs = [next((f"{p:.1f}" for p in column if p is not None), "") for column in both]
+        passes = [next((f"{p:.1f}" for p in column if p is not None), "") for column in both]
         share = f"{seconds.views / seconds.step:.1%}" if seconds else ""
         time = duration(seconds.step * steps) if seconds else "stored, or gone on with"
         size = f"{batch} + {more}" if "unlabeled" in spec.views else f"{batch}"
-        table.add_row(label, str(steps), size, *epochs, share, time)
+        table.add_row(label, str(steps), size, *passes, share, time)
     timed = [seconds.step * spec.training["steps"] for _, spec, seconds in rows if seconds]
     if timed:
         table.add_row("total", *[""] * 5, duration(sum(timed)), style="bold")
@@ -57,7 +59,7 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     for name in names:
         table.add_column(name, justify="left" if name in ("stage", "weights") else "right", no_wrap=True)
     if results["pretrain"] == "skipped":
-        table.add_row("pretrain", "not trained")
+        table.add_row("pretrain", "skipped")
     for row in rows:
         for i, cells in enumerate(_cells(row, top5)):
             table.add_row(*cells, style="bold" if i == 0 else None)
@@ -92,7 +94,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     if results["headline"]["top1"] is not None:
         found.append(f"Result: averaged weights at the last step{_interval(results['headline'])}.")
         gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
-        found += [f"Differences in points: {gains} (one seed, which is no evidence; sslkit compare)."] if gains else []
+        found += [f"Differences in points: {gains} (one seed is no evidence: `sslkit compare`)."] if gains else []
     best = {row["stage"]: row["best"]["step"] for row in rows if row.get("best")}
     if best:
         steps = ", ".join(f"step {step} of {name}" for name, step in best.items())
@@ -108,7 +110,7 @@ def _legend(rows: list[dict[str, Any]]) -> str:
     if any(row["networks"] for row in rows):
         told.append("F1: macro; NLL, ECE (15 bins): of the probabilities, lower is better")
     if any(row.get("pseudo_labels") for row in rows):
-        told.append("kept %: pseudo-labels above the threshold; correct %: accuracy of these, where labels are hidden")
+        told.append("kept %: pseudo-labels above the threshold; correct %: accuracy of these, where it is known")
     return "; ".join(told) + "."
 
 
@@ -123,7 +125,7 @@ def _interval(headline: dict[str, Any]) -> str:
         return ""
     low, high = headline["interval"]
     share = f"{_percent(headline['top1'], 1)}% of {headline['images']} test images"
-    return f", {share} (95% CI {100 * low:.1f} to {100 * high:.1f}, for the number of test images)"
+    return f", {share} (95% CI {100 * low:.1f} to {100 * high:.1f}, from the size of the test set)"
 
 
 def _calibrated(row: dict[str, Any]) -> str:

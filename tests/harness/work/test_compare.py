@@ -45,9 +45,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     trained: list[str] = []
     original = Engine.train
 
-    def train(self: Engine) -> None:
+    def train(self: Engine) -> dict[str, Any]:
         trained.append(self.spec.stage)
-        original(self)
+        return original(self)
 
     monkeypatch.setattr(Engine, "train", train)
     return trained
