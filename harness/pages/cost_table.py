@@ -39,7 +39,7 @@ def costs(results: Results) -> pd.DataFrame:
         lines.append(
             {
                 "condition": condition,
-                "method": row,
+                "row": row,
                 "SD": f"{good['top1'].std():.2f}" if len(good) > 1 else "",
                 "worst seed": f"{good['seed'][good['top1'].idxmin()]}" if len(good) else "",
                 **_counted(known.get(condition, {}), str(row)),

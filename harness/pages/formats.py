@@ -19,8 +19,8 @@ from sslkit.data.csv_files import cell
 from sslkit.harness.numbers.frame import Results, results
 from sslkit.harness.pages.paper import NOTE as PAPER
 from sslkit.harness.pages.paper import paper
+from sslkit.harness.pages.said import HEADINGS, said
 from sslkit.harness.pages.said import WIDE as WIDE_COSTS
-from sslkit.harness.pages.said import said
 from sslkit.terminal import WIDE, say, show
 
 LATEX: dict[str, int | str | None] = {
@@ -90,7 +90,11 @@ def _shown(
     beneath = [PAPER, *told.sources] if papers else []
     if style:
         return papers, beneath
-    tables = [("", told.summary), ("stability and cost", told.costs), *papers]
+    tables = [
+        ("", told.summary.rename(columns=HEADINGS)),
+        ("stability and cost", told.costs.rename(columns=HEADINGS)),
+        *papers,
+    ]
     answered = [*filter(None, (told.question, *told.verdicts, told.claim)), *told.worths, *told.warnings]
     return tables, [*answered, *told.notes, told.cost_note, *beneath]
 

@@ -24,7 +24,7 @@ from sslkit.harness.numbers.frame import Results, results
 from sslkit.harness.numbers.samples import Samples, samples
 from sslkit.harness.numbers.statistics import Difference
 from sslkit.harness.pages.paper import NOTE as PAPER
-from sslkit.harness.pages.said import Said, said
+from sslkit.harness.pages.said import HEADINGS, Said, said
 from sslkit.record.results import read_results
 from sslkit.store import read_json
 from sslkit.store.version import __version__
@@ -89,7 +89,7 @@ def _groups(known: Results, told: Said, delta: float) -> Iterator[Group]:
             _curve(group, str(quantity), rows, known.reference, f"c{number}-{place}")
             for place, (quantity, group) in enumerate(mine.groupby("quantity", sort=False))
         ]
-        yield Group(str(condition), table.drop(columns="condition"), forest, curves)
+        yield Group(str(condition), table.drop(columns="condition").rename(columns=HEADINGS), forest, curves)
 
 
 def _curve(group: pd.DataFrame, quantity: str, rows: list[str], reference: str, name: str) -> Markup:

@@ -13,6 +13,7 @@ from sslkit.harness.numbers.frame import Results
 from sslkit.harness.pages import cost_table, paper, tables
 from sslkit.harness.studies import asked
 
+HEADINGS = {"row": "method"}  # for people; programs read `row` everywhere
 WIDE = ("SD", "worst seed", "images")  # of the costs, what there is no room for where there is little
 PAPERS = "semi_vit"  # the study whose table is that of a paper, too
 

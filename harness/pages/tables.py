@@ -23,7 +23,7 @@ def summary(results: Results, found: list[Answer], delta: float = 1.0) -> pd.Dat
         good = group[group["error"] == ""]
         line = {
             "condition": condition,
-            "method": row,
+            "row": row,
             "n": len(good),
             "top-1 %": _mean(good["top1"], group["error"]),
             "worst": f"{good['top1'].min():.1f}" if len(good) else "",

@@ -48,7 +48,7 @@ def test_folders_that_are_called_as_the_classes_are_labels(finished: Finished) -
     done = sslkit("predict", finished.folder, "d")
     assert {row["file"]: row["label"] for row in table()} == places
     right = [row["label"] == row["class"] for row in table() if row["label"]]
-    assert f"5 images, top-1 {100 * sum(right) / 3:.1f}% of 3 with a label" in done.out
+    assert f"; 3 have a label, accuracy {100 * sum(right) / 3:.1f}%" in done.out
     assert ("most confident errors" in done.out) == (not all(right))
     assert "top-1" not in sslkit("predict", finished.folder, "d/3", "--out", "3.csv").out, "its own name is no label"
 

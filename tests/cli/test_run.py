@@ -91,7 +91,7 @@ def test_show_prints_the_same(finished: Finished) -> None:
     assert sslkit("show", finished.folder, "--json").json == finished.call.json
     shown = sslkit("show", finished.folder)
     assert shown.code == 0
-    for word in ("finetune+", "semi", "averaged", "student", "top-1", "skipped", "one seed: no claim"):
+    for word in ("finetune+", "semi", "averaged", "student", "top-1", "skipped", "one seed is no evidence"):
         assert word in shown.out
 
 
@@ -114,7 +114,7 @@ def test_stages_are_shared_between_runs(finished: Finished, monkeypatch: pytest.
     assert fewer.code == 0
     assert [row["key"] for row in fewer.json["stages"]] == [finished.call.json["stages"][i]["key"] for i in (0, 2)]
     assert list(fewer.json["gains"]) == ["semi - finetune"]
-    assert "No control" in sslkit("show", finished.runs / fewer.json["run"]).out
+    assert "--control trains finetune+" in sslkit("show", finished.runs / fewer.json["run"]).out
 
 
 def test_again_repeats_beside_the_first_and_compares() -> None:
@@ -185,7 +185,7 @@ def test_validation_makes_a_best_and_leaves_the_headline_alone() -> None:
         assert {"step", "val_top1", "top1"} <= set(row["best"])
         assert Path("r/stages", row["key"], "best.safetensors").is_file()
     shown = sslkit("show", folder_of(made, Path("r")))
-    assert "best/val" in shown.out
+    assert "best: averaged weights" in shown.out
     assert made.json["headline"]["step"] == "last"
 
 
@@ -199,7 +199,12 @@ def test_tuning_hides_the_test_and_says_so() -> None:
 
 
 def test_plan_is_said_before_training(finished: Finished) -> None:
-    for words in ("100 labelled, 900 in the pool (complement), 797 test", "cpu, fp32, 1 threads", "pretrain", "plan"):
+    for words in (
+        "100 labelled, 900 unlabelled (without the labelled ones), 797 test",
+        "cpu, fp32, 1 thread",
+        "pretrain",
+        "plan",
+    ):
         assert words in finished.call.err
 
 

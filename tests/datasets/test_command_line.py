@@ -18,7 +18,7 @@ def test_a_run_on_a_folder_with_listed_labels_and_its_predictions(here: Path, mo
     call = run("--data", "folder:pets", "--labels", "file:l.csv", "--json")
     assert call.code == 0, call.err
     assert "l.csv: 3 of 3 rows matched" in call.err
-    assert "3 labelled, 12 in the pool (complement), 4 test" in call.err
+    assert "3 labelled, 12 unlabelled (without the labelled ones), 4 test" in call.err
     done = sslkit("predict", folder_of(call, Path("runs")), "--test", "--json")
     assert done.code == 0, done.err
     rows = Path("predictions.csv").read_text().splitlines()

@@ -54,7 +54,7 @@ def test_they_are_said_at_the_start_with_number_and_names_and_stored(pets: Path)
     call = run("--data", "folder:pets", "--labels", "2/class", "--json")
     assert call.code == 0, call.err
     assert (
-        "3 of 23 training images are byte for byte in the test part, too, and stay; --remove-duplicates leaves"
+        "exact duplicates of test images among 23 training images: 3, trained on all the same (--remove-duplicates"
         in call.err
     )
     assert "train/cat/copy.bmp = test/cat/t1.bmp" in call.err
@@ -65,15 +65,13 @@ def test_on_request_training_is_without_them(pets: Path) -> None:
     call = run("--data", "folder:pets", "--labels", "all", "--remove-duplicates", "--json")
     assert call.code == 2, "all images are labelled, so the pool is empty"
     made = asked(pets, duplicates="drop")
-    assert any(
-        "3 of 23 training images are byte for byte in the test part, too, and are left out" in r for r in made.remarks
-    )
+    assert any("exact duplicates of test images among 23 training images: 3, left out" in r for r in made.remarks)
     for name, _ in PLANTED:
         (pets / name).unlink()
     clean = asked(pets)
     assert clean.images.fingerprint == made.images.fingerprint
     assert list(clean.images.names) == list(made.images.names)
-    assert not any("byte for byte" in remark for remark in clean.remarks)
+    assert not any("exact duplicates" in remark for remark in clean.remarks)
 
 
 def test_positions_are_refused_where_images_were_removed_and_else_hold(pets: Path) -> None:

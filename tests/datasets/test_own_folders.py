@@ -55,7 +55,11 @@ def test_parts_are_known_in_any_case_and_what_each_is_taken_for_is_said(
     assert made.images.names[0] == f"{train}/cat/cat0.png"
     assert made.images.label.tolist() == [0] * 6 + [1] * 6 + [-1] * 3 + [0, 0, 1, 1]
     layout = said(made, "training part;")
-    for words in (f"{train} is the training part", f"{test} is the test part", f"{heap} holds images without a label"):
+    for words in (
+        f"training images from {train}/",
+        f"test images from {test}/",
+        f"images without a label from {heap}/",
+    ):
         assert words in layout
     assert "cat 6 + 2, dog 6 + 2; 3 training images without a label" in said(made, "labelled images, training + test")
 
@@ -71,7 +75,7 @@ def test_class_folders_beside_a_flat_heap(here: Path) -> None:
     pictures(here / "pets", [f"heap{i}.JPG" for i in range(4)] + ["unlabelled/x.png", "unlabelled/deep/y.png"])
     made = asked(here / "pets")
     assert made.images.classes == ["cat", "dog"]
-    assert "its folders are the classes; unlabelled holds images without a label" in said(made, "are the classes")
+    assert "its folders are the classes; images without a label from unlabelled/" in said(made, "are the classes")
     names = made.images.names
     assert [names[i] for i in range(16, 22)] == [
         *(f"heap{i}.JPG" for i in range(4)),

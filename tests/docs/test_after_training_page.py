@@ -58,7 +58,7 @@ def test_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     rest = [c for c in commands(PAGE) if c[0] != "run"]
     assert {c[0] for c in rest} == {"predict", "audit", "export"}
     folder = run(trained, *few)
-    assert "Calibration: " in capsys.readouterr().out
+    assert "Temperature scaling: " in capsys.readouterr().out
     for command in rest:
         if "timm" not in command:  # this network is not timm's
             assert main([folder if word == "RUN" else word for word in command]) == 0, command

@@ -109,12 +109,12 @@ def test_tables_for_people_and_nothing_is_written(planted: Any, here: Path) -> N
     assert call.code == 0, call.err
     said = " ".join(call.out.split())
     for words in (
-        "Training is the training part; Test is the test part; unlabelled holds images without a label",
-        "8 labelled, 34 in the pool, 0 validation, 9 test",
+        "training images from Training/; test images from Test/; images without a label from unlabelled/",
+        "8 labelled, 0 for validation, 34 unlabelled, 9 test",
         "temple d'été",
         "50 JPEG, 1 PNG",
         "files that cannot be read: 2",
-        "groups of images that are byte for byte the same: 2; 2 of them in training and test",
+        "exact duplicates (same bytes): 2 groups, 2 across training and test",
         "groups of images that are alike (by a perceptual hash): 3; 2 of them in training and test",
         "labels differ: fleur, temple d'été",
         "sslkit run would stop: 2 of 53 images cannot be read; --on-bad-image skip goes on without them",

@@ -46,13 +46,13 @@ def test_from_a_folder_to_an_exported_model(here: Path, monkeypatch: pytest.Monk
 
     said = " ".join(done(look).out.split())
     assert "files that cannot be read: 1" in said
-    assert "groups of images that are byte for byte the same: 1; 1 of them in training and test" in said
+    assert "exact duplicates (same bytes): 1 group, 1 across training and test" in said
     done(views)
     assert Image.open("views.png").width > 100
 
     first = done(brief(train))
     run = folder_of(first, Path("runs"))
-    assert "18 labelled, 19 in the pool (complement), 12 test, 6 validation" in first.err
+    assert "18 labelled and 6 for validation, 19 unlabelled (without the labelled ones), 12 test" in first.err
     assert [row["stage"] for row in first.json["stages"]] == ["finetune", "finetune+", "semi"]
 
     for name, file in PHOTOGRAPHS.items():

@@ -108,7 +108,7 @@ def test_two_ranks_are_one_process_with_twice_the_micro_batches(pair, root, monk
 @pytest.mark.slow
 def test_the_followers_print_nothing_and_leave_no_files(pair):
     root, ended = pair
-    assert "Headline" in ended.out[0]
+    assert "Result: " in ended.out[0]
     assert "2 processes share every step" in ended.err[0]
     assert ended.out[1] == ended.err[1] == ""
     assert not leftovers(root)

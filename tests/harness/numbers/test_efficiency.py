@@ -67,9 +67,9 @@ def test_the_interval_holds_what_it_should(seeds: int) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ((57.0, 40.0, 80.2), "worth 57 labels of fine-tuning (95% 40 to 80, n = 8)"),
-        ((np.inf, 400.0, np.inf), "worth >= 1000 labels of fine-tuning (95% 400 to >= 1000, n = 8)"),
-        ((-np.inf, -np.inf, 25.0), "worth < 20 labels of fine-tuning (95% < 20 to 25, n = 8)"),
+        ((57.0, 40.0, 80.2), "is as accurate as finetune with 57 (95% CI 40 to 80, n = 8)"),
+        ((np.inf, 400.0, np.inf), "is as accurate as finetune with >= 1000 (95% CI 400 to >= 1000, n = 8)"),
+        ((-np.inf, -np.inf, 25.0), "is as accurate as finetune with < 20 (95% CI < 20 to 25, n = 8)"),
     ],
 )
 def test_the_sentence(values: tuple[float, float, float], words: str) -> None:

@@ -50,7 +50,7 @@ def test_what_a_table_says_of_skewed_differences_is_so_and_is_in_the_guide() -> 
         low, high = t_interval(DRAW.exponential(1.0, (n, 40_000)) - 1.0)
         assert 100 * np.mean((low < 0) & (high > 0)) == pytest.approx(said, abs=0.8)
         assert round(guide) == said
-        assert f", {said} where" in trust(n)
+        assert f", {said}% where" in trust(n)
     assert trust(4).replace("n = 4", "n = 3") == trust(3), "the next fewer seeds that were simulated"
     assert trust(100).replace("n = 100", "n = 20") == trust(20)
 
@@ -122,7 +122,7 @@ def test_the_detectable_difference_is_shown_four_times_in_five(n: int, compariso
     for d in DRAW.normal(detectable(1.5, n, comparisons), 1.5, (times, n)):
         found = differ([*d], comparisons)
         adjusted = None if found.p is None else holm([found.p], comparisons)[0]
-        shown += verdict(replace(found, p_adjusted=adjusted), delta=0) == "shown"
+        shown += verdict(replace(found, p_adjusted=adjusted), delta=0) == "better"
     assert 0.74 < shown / times < 0.87
 
 
@@ -196,19 +196,19 @@ def test_three_equal_differences_show_nothing() -> None:
     """Steps of a small test set: without any spread Student's interval has no width, and says nothing."""
     steps = [100 * (k + 8) / 797 - 100 * k / 797 for k in (22, 23, 722)]
     assert np.ptp(steps) != 0, "rounding alone tells them apart"
-    assert verdict(differ(steps, comparisons=1)) == "not shown"
-    assert verdict(differ([-x for x in steps], comparisons=1)) == "not shown"
+    assert verdict(differ(steps, comparisons=1)) == "not significant"
+    assert verdict(differ([-x for x in steps], comparisons=1)) == "not significant"
     enough = differ(steps * 3, comparisons=1)
-    assert verdict(replace(enough, p_adjusted=enough.p)) == "shown", "the test needs no spread"
+    assert verdict(replace(enough, p_adjusted=enough.p)) == "better", "the test needs no spread"
 
 
 @pytest.mark.parametrize(
     ("low", "high", "says"),
     [
-        (0.1, 3.0, "shown"),
-        (-3.0, -0.1, "opposite"),
+        (0.1, 3.0, "better"),
+        (-3.0, -0.1, "worse"),
         (-0.9, 0.9, "equivalent within ±1"),
-        (-0.9, 1.1, "not shown"),
+        (-0.9, 1.1, "not significant"),
         (0.0, 0.5, "equivalent within ±1"),
     ],
 )
@@ -219,8 +219,8 @@ def test_verdicts(low: float, high: float, says: str) -> None:
 def test_an_interval_beside_0_is_not_enough_where_the_test_disagrees() -> None:
     """One of many comparisons: its interval excludes 0, its adjusted p is too large."""
     assert verdict(Difference(0.3, 0.05, 0.5, 8, 6, 0.03, p_adjusted=0.14)) == "equivalent within ±1"
-    assert verdict(Difference(2.0, 0.5, 3.5, 8, 7, 0.03, p_adjusted=0.14)) == "not shown"
-    assert verdict(Difference(2.0, 0.5, 3.5, 8, 8, 0.008, p_adjusted=0.04)) == "shown"
+    assert verdict(Difference(2.0, 0.5, 3.5, 8, 7, 0.03, p_adjusted=0.14)) == "not significant"
+    assert verdict(Difference(2.0, 0.5, 3.5, 8, 8, 0.008, p_adjusted=0.04)) == "better"
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -230,5 +230,5 @@ def test_among_many_comparisons_a_claim_needs_a_wider_interval(sign: int) -> Non
     alone, among = differ(d, comparisons=1), differ(d, comparisons=5)
     assert (alone.low, alone.high) == (among.low, among.high)
     assert (alone.p, among.p) == (None, None)
-    assert verdict(alone) == ("shown" if sign > 0 else "opposite")
-    assert verdict(among) == "not shown"
+    assert verdict(alone) == ("better" if sign > 0 else "worse")
+    assert verdict(among) == "not significant"

@@ -85,12 +85,12 @@ def formats(made: Call) -> None:
     assert told == sslkit("table", "--format", "json").json
     cost = {(line["condition"], line["row"]): line for line in told["stability and cost"]}
     line = cost["4/class, vit_micro", "Semi-ViT"]
-    assert line["equal finetune+"] == cost["4/class, vit_micro", "finetune+, equal compute"]["steps"]
+    assert line["equal cost"] == cost["4/class, vit_micro", "finetune+, equal compute"]["steps"]
     worth = [text for text in told["worth"] if text.startswith("4/class, vit_micro: Semi-ViT with 40 labels")]
     assert len(worth) == 1
     assert "labels of fine-tuning (95% " in worth[0]
     markdown = sslkit("table", "--format", "markdown").out
-    assert all(text in markdown for text in (worth[0], "| equal finetune+", "| flags") if "flags" not in text)
+    assert all(text in markdown for text in (worth[0], "| equal cost", "| flags") if "flags" not in text)
 
 
 def test_other_comparisons_have_the_papers_table_on_demand() -> None:

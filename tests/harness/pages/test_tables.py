@@ -21,6 +21,9 @@ from sslkit.harness.pages.paper import FILE
 from sslkit.harness.work import compare
 from sslkit.store import checkpoint
 
+WIDE = ("CI, seeds and images", "adjusted p")  # columns that a line of the screen has no room for
+
+
 DRAW = np.random.default_rng(11)
 ROWS = ("finetune", "finetune+", "a", "b", "c")
 
@@ -78,22 +81,27 @@ def expected(top1: dict[tuple[str, str, int], float]) -> dict[tuple[str, str], d
     found = {}
     for place, d in pairs.items():
         if len(d) < 3:
-            found[place] = {"says": f"{len(d)} seed{'s' * (len(d) != 1)}: values only", "wins": ""}
+            found[place] = {"verdict": f"{len(d)} seed{'s' * (len(d) != 1)}: values only", "wins": ""}
             continue
         among = len(asked) if place in asked else 1
         ends = [stats.ttest_1samp(d, 0).confidence_interval(1 - a) for a in (0.05, 0.05 / among)] if np.ptp(d) else []
         (low, high), wide = ends or [(d[0], d[0]), (0.0, 0.0)]
         sure = adjusted[place] <= 0.05 if place in adjusted else wide[0] > 0 or wide[1] < 0
-        says = "equivalent within ±1" if low > -1 and high < 1 else "not shown"
-        says = "shown" if sure and low > 0 else "opposite" if sure and high < 0 else says
+        says = "equivalent within ±1" if low > -1 and high < 1 else "not significant"
+        says = "better" if sure and low > 0 else "worse" if sure and high < 0 else says
         ties = f" ({d.count(0)} =)" if d.count(0) else ""
         found[place] = {
-            "difference": f"{np.mean(d):+.1f}", "95% interval": f"{low:+.1f} to {high:+.1f}", "says": says,
+            "difference": f"{np.mean(d):+.1f}", "95% CI": between(low, high), "verdict": says if place in asked else "baseline",
             "wins": f"{sum(x > 0 for x in d)} of {len(d)}{ties}",
         }  # fmt: skip
         if place in adjusted:
-            found[place]["p"] = f"{adjusted[place]:.2g}"
+            found[place]["adjusted p"] = f"{adjusted[place]:.2g}"
     return found
+
+
+def between(low: float, high: float) -> str:
+    """One decimal; an end that would be 0.0 and is not has two."""
+    return " to ".join(f"{x:+.1f}" if x == 0 or abs(x) >= 0.05 else f"{x:+.2f}" for x in (low, high))
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")
@@ -114,7 +122,7 @@ def test_a_reference_that_failed_leaves_values() -> None:
     top1 = drawn(4, 1) | {("c0", "finetune+", seed): float("nan") for seed in range(4)}
     known = made_up(top1)
     shown = tables.summary(known, answers.answers(known)).set_index("row")
-    assert shown.loc["a", "says"] == "0 seeds: values only"
+    assert shown.loc["a", "verdict"] == "0 seeds: values only"
     assert shown.loc["finetune+", "top-1 %"] == "not run"
     assert " ± " in shown.loc["a", "top-1 %"]
 
@@ -130,33 +138,33 @@ def test_a_table_says_how_far_its_intervals_can_be_trusted(
     seeds: int, skewed: int, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = rendered(made_up(drawn(seeds, 1)), form, monkeypatch)
-    assert f"95 of 100 hold the truth where differences are about normal, {skewed} where" in text
-    assert f"(n = {seeds})" in text
+    assert f"95% where differences are about normal, {skewed}% where" in text
+    assert f"Coverage of the 95% CI at n = {seeds}, simulated" in text
     assert "Bonferroni" in text
 
 
 def test_a_table_without_intervals_says_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     text = rendered(made_up(drawn(2, 1)), "markdown", monkeypatch)
-    assert "hold the truth" not in text
-    assert "mean ± sd" in text
+    assert "Coverage" not in text
+    assert "mean ± SD" in text
 
 
 def test_a_note_explains_the_columns_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     known = made_up(drawn(8, 2))
-    columns = ("top-1 %", "worst", "kept %", "right %", "difference", "95% interval", "seeds and images", "p")
+    columns = ("top-1 %", "worst", "kept %", "correct %", "difference", "95% CI", *WIDE)
     markdown, rich = (rendered(known, form, monkeypatch) for form in ("markdown", "rich"))
     for column in columns:
         assert f"{column}: " in markdown
-        assert (f"{column}: " in rich) == (column not in ("worst", "seeds and images", "p"))
+        assert (f"{column}: " in rich) == (column not in ("worst", *WIDE))
     assert "6 comparisons" in markdown
     verdict = next(a for a in answers.answers(known) if a.row == "a")
     assert verdict.found is not None
     assert verdict.found.p_adjusted is not None
-    assert f"n = 8, p = {verdict.found.p_adjusted:.2g})" in rich, "where there is no column for it"
+    assert f"n = 8, adjusted p = {verdict.found.p_adjusted:.2g})" in rich, "where there is no column for it"
 
 
 def test_where_no_p_can_be_a_sentence_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "n = 3, no p of 5% below 7 seeds)" in rendered(made_up(drawn(3, 1)), "rich", monkeypatch)
+    assert "n = 3, 7 seeds needed for p <= 0.05)" in rendered(made_up(drawn(3, 1)), "rich", monkeypatch)
 
 
 def test_flags_are_columns_and_counted_among_the_runs_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +198,7 @@ def test_seeds_with_other_test_images_have_no_common_interval(tmp_path: Path, mo
     assert right(tmp_path, ["x", "z"]) is None
     monkeypatch.setattr(answers, "right", lambda *_: None)
     known = made_up(drawn(4, 1))
-    assert set(tables.summary(known, answers.answers(known))["seeds and images"]) == {"", "other images by seed"}
+    assert set(tables.summary(known, answers.answers(known))["CI, seeds and images"]) == {"", "other images by seed"}
 
 
 def test_equal_steps_are_those_of_the_rows_own_control() -> None:
@@ -204,7 +212,7 @@ def test_equal_steps_are_those_of_the_rows_own_control() -> None:
         ]
     }  # fmt: skip
     known = made_up({("c", row, 0): 1.0 for row in rows}, costs={"c": rows})
-    shown = cost_table.costs(known).set_index("row")["equal finetune+"]
+    shown = cost_table.costs(known).set_index("row")["equal cost"]
     assert shown.to_dict() == {"finetune+, a": "", "a": "30", "finetune+, b": "", "b": "40", "finetuned": "20"}
 
 
@@ -216,9 +224,14 @@ def test_one_of_a_thing_is_no_plural(n: int, words: str) -> None:
 
 
 def test_the_power_line() -> None:
-    assert compare.power(1, 1) == "1 seed: values only; statements begin with 3 seeds"
-    assert "5% in 1 comparison takes 6 seeds;" in compare.power(8, 1)
-    assert "have a standard deviation of 1 point, one of 1.9 is shown 4 times in 5" in compare.power(8, 4)
+    assert compare.power(1, 1) == "1 seed: values without intervals, which take 3 seeds"
+    assert "smallest p by the sign-flip test: 0.0078, adjusted for 4 comparisons 0.031;" in compare.power(8, 4)
+    assert "smallest difference detected with 80% power: 1.9 points, if the differences have SD 1" in compare.power(
+        8, 4
+    )
+    assert compare.power(8, 8).startswith(
+        "8 seeds cannot reach p <= 0.05 by the sign-flip test in 8 comparisons (9 can)"
+    )
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "latex", "json"])

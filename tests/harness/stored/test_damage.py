@@ -131,5 +131,5 @@ def test_predictions_of_other_images_take_one_interval_with_them(tmp_path: Path)
     tensors, about = checkpoint.load(path)
     checkpoint.save(path, {name: tensor[:5] for name, tensor in tensors.items()}, about)
     shown = {line["row"]: line for line in table(tmp_path, "json").json["summary"]}
-    assert shown["fixmatch"]["seeds and images"] == "other images by seed"
-    assert " to " in shown["finetune"]["seeds and images"]
+    assert shown["fixmatch"]["CI, seeds and images"] == "other images by seed"
+    assert " to " in shown["finetune"]["CI, seeds and images"]

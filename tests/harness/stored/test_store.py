@@ -76,7 +76,7 @@ def test_a_table_of_nothing_yet_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_weights_that_nothing_starts_from_are_dropped() -> None:
     made = compare("--algo", "fixmatch", "--seeds", 2)
-    assert "dropped the weights of 4 stages" in made.err
+    assert "deleted the weights of 4 stages" in made.err
     assert weights() == {"finetune": True, "finetune+": False, "semi": False}
     assert not list(Path("runs/stages").glob("*/checkpoint*"))
     run = Path("runs", read_json(folder() / "comparison.json")["runs"][0]["run"])

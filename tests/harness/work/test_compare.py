@@ -160,7 +160,7 @@ def test_arms_with_controls_of_their_own_are_compared_with_these() -> None:
         apart = (top1[arm] - top1[f"finetune+, {arm}"]).mean()
         assert shown[arm]["difference"] == f"{apart:+.1f}"
         assert shown[f"finetune+, {arm}"]["difference"] == ""
-        assert shown[f"finetune, {arm}"]["p"] == ""
+        assert shown[f"finetune, {arm}"]["adjusted p"] == ""
     page = sslkit("table", "--format", "html")
     assert page.code == 0, page.err
 
@@ -196,10 +196,10 @@ def test_a_plan_reads_its_images_once_a_condition(monkeypatch: pytest.MonkeyPatc
 
 def test_what_cannot_be_compared_is_said_before() -> None:
     made = compare("--algo", "fixmatch", "--vary", "control.run=true,false", "--seeds", 1, "--dry-run")
-    assert "fixmatch x control.run=True and fixmatch x control.run=False are one and the same" in made.err
+    assert "fixmatch x control.run=True and fixmatch x control.run=False are the same" in made.err
     made = compare("--algo", "fixmatch", "--set", "control.run=false", "--seeds", 1, "--dry-run")
-    assert "no row is called finetune+" in made.err
-    assert "no row is called" not in compare("--algo", "fixmatch", "--seeds", 1, "--dry-run").err
+    assert "no method is called finetune+" in made.err
+    assert "no method is called" not in compare("--algo", "fixmatch", "--seeds", 1, "--dry-run").err
 
 
 def test_names_are_whole_in_a_narrow_window_and_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def test_a_dry_run_trains_nothing() -> None:
     made = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run")
     assert made.code == 0, made.err
     assert "8 runs: 1 arm, 1 condition, 8 seeds; 24 stages to train\n" in made.err
-    assert "power: with 8 seeds p is 0.0078 at least; 5% in 1 comparison takes 6 seeds;" in made.err
+    assert "smallest p by the sign-flip test: 0.0078, adjusted for 1 comparison 0.0078;" in made.err
     longer = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run", "--equal-compute")
     assert "5% in 1 comparison takes" in longer.err, "nobody asked about the control of equal compute"
     assert "not in the store yet: 24 stages, " in made.err
@@ -268,9 +268,9 @@ def test_damaged_predictions_take_one_interval_with_them() -> None:
     key = next(run for run in read_json(folder() / "comparison.json")["runs"] if run["arm"] == "fixmatch")
     Path("runs", "stages", key["stages"]["semi"], "predictions.safetensors").write_bytes(b"torn")
     shown = {line["row"]: line for line in sslkit("table", "--format", "json").json["summary"]}
-    assert shown["fixmatch"]["seeds and images"] == "predictions are damaged"
-    assert " to " in shown["fixmatch"]["95% interval"]
-    assert " to " in shown["flexmatch"]["seeds and images"]
+    assert shown["fixmatch"]["CI, seeds and images"] == "predictions are damaged"
+    assert " to " in shown["fixmatch"]["95% CI"]
+    assert " to " in shown["flexmatch"]["CI, seeds and images"]
     assert sslkit("table", "--format", "html").code == 0
 
 
