@@ -100,7 +100,7 @@ def test_how_far_the_predictions_can_be_trusted_is_said(audited: Audited) -> Non
     again = sslkit("audit", audited.folder, "--out", "all", "--n", 400, "--json")
     doubtful = len(rows(Path("all/suspect_labels.csv")))
     assert again.json["shared"] == pytest.approx(1 - doubtful / (LABELLED + TESTED))
-    said = f"share {100 * again.json['shared']:.0f}% of "
+    said = f"predictions agree with {100 * again.json['shared']:.0f}% of "
     assert said in audited.call.out
     assert said in " ".join((audited.out / "index.html").read_text("utf-8").split())
 

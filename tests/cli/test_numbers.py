@@ -33,7 +33,7 @@ def cells(text: str, stage: str) -> list[str]:
 def test_the_plan_has_steps_images_and_passes(finished: Finished) -> None:
     """100 labelled images, 900 in the pool; 8 labelled ones and twice as many others a step, three steps."""
     assert cells(finished.call.err, "finetune")[1:4] == ["3", "8", "0.2"]
-    assert cells(finished.call.err, "semi")[1:5] == ["3", "24", "0.2", "0.1"]
+    assert cells(finished.call.err, "semi")[1:7] == ["3", "8", "+", "16", "0.2", "0.1"]
 
 
 @pytest.mark.parametrize(("labels", "batch"), [("9", 8), ("12", 32)])
@@ -113,7 +113,7 @@ def test_the_share_that_is_kept_is_shown_while_a_stage_trains(finished: Finished
     spec = Spec(**json.loads((finished.runs / "stages" / key / "spec.json").read_text()))
     bar = Bar("semi", spec, Console(quiet=True))
     bar(10, {"step": 10, "seconds": 1.0, "lr": 0.1, "supervised": 0.5, "coverage": 0.434, "precision": 0.9})
-    assert bar.progress.tasks[0].fields["values"] == "supervised 0.500 · kept 43%"
+    assert bar.progress.tasks[0].fields["values"] == "kept 43% · loss supervised 0.500"
 
 
 def test_an_empty_mask_is_no_number_that_is_not_one(untimed: None) -> None:

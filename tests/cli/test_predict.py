@@ -151,7 +151,7 @@ def test_images_that_cannot_be_read_are_left_out_on_request(
 
 BAD = {
     "nothing to predict": ([], "--test"),
-    "both": (["--test", "x.png"], "not both"),
+    "both": (["--test", "x.png"], "give either"),
     "no such file": (["gone.png"], "gone.png"),
     "no image in the folder": (["empty"], "no image in empty"),
     "not an image": (["text.png"], "text.png"),

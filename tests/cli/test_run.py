@@ -193,7 +193,7 @@ def test_tuning_hides_the_test_and_says_so() -> None:
     made = run("--tune", "--json", "--runs", "r")
     assert made.code == 0
     assert made.json["config"]["seed"] == 100
-    assert "stays hidden" in " ".join(made.err.split())
+    assert "stay hidden" in " ".join(made.err.split())
     split = json.loads((folder_of(made, Path("r")) / "split.json").read_text())
     assert max(split["test"] + split["labeled"] + split["pool"]) < 1000
 

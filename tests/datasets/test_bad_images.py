@@ -56,7 +56,7 @@ def test_skipped_images_are_counted_listed_and_in_no_part(pets: Path) -> None:
     call = run("--data", "folder:pets", "--labels", "2/class", "--on-bad-image", "skip", "--json")
     assert call.code == 0, call.err
     assert "4 of 22 images cannot be read and are left out: 'train/cat/cat3.png is not an image" in call.err
-    assert "cat 5 + 2, dog 6 + 2; 3 training images without a label" in call.err
+    assert "cat 5 + 2, dog 6 + 2; training images without a label: 3" in call.err
     listed = read_json(folder_of(call, Path("runs")) / "data.json")["bad_images"]
     assert len(listed) == len(BAD)
     for (name, reason), found in zip(BAD.items(), listed, strict=True):

@@ -57,7 +57,7 @@ def test_declared_ones_are_the_default_and_which_is_said(here: Path) -> None:
         "images are normalised with mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225, the usual ones"
         in declared.err
     )
-    assert ", those of the training part" in measured.err
+    assert ", measured on the training images" in measured.err
 
 
 def test_another_choice_is_another_stage(here: Path) -> None:

@@ -54,14 +54,16 @@ def test_parts_are_known_in_any_case_and_what_each_is_taken_for_is_said(
     made = asked(here / "pets")
     assert made.images.names[0] == f"{train}/cat/cat0.png"
     assert made.images.label.tolist() == [0] * 6 + [1] * 6 + [-1] * 3 + [0, 0, 1, 1]
-    layout = said(made, "training part;")
+    layout = said(made, "training images from")
     for words in (
         f"training images from {train}/",
         f"test images from {test}/",
         f"images without a label from {heap}/",
     ):
         assert words in layout
-    assert "cat 6 + 2, dog 6 + 2; 3 training images without a label" in said(made, "labelled images, training + test")
+    assert "cat 6 + 2, dog 6 + 2; training images without a label: 3" in said(
+        made, "images with a label, training + test"
+    )
 
 
 def test_validation_beside_a_test_part_and_other_folders_are_not_used_and_said(here: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_part_of_the_page_runs(command: list[str], here: Path, capsys: pytest.
 def test_its_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     (command,) = [c for c in commands(PAGE) if c[0] == "compare"]
     assert main([word if word != "8" else "1" for word in command] + brief(["run"])[1:]) == 0
-    assert "1 seed: values only" in " ".join(capsys.readouterr().err.split())
+    assert "1 seed: values without intervals" in " ".join(capsys.readouterr().err.split())
     frame = load(comparisons("runs")[-1])
     assert {"finetune", "finetune+"} < set(frame["row"])
     assert len(frame) == 4, "stages that arms have in common are trained once"

@@ -115,9 +115,9 @@ def test_tables_for_people_and_nothing_is_written(planted: Any, here: Path) -> N
         "50 JPEG, 1 PNG",
         "files that cannot be read: 2",
         "exact duplicates (same bytes): 2 groups, 2 across training and test",
-        "groups of images that are alike (by a perceptual hash): 3; 2 of them in training and test",
+        "near duplicates (perceptual hash): 3 groups, 2 across training and test",
         "labels differ: fleur, temple d'été",
-        "sslkit run would stop: 2 of 53 images cannot be read; --on-bad-image skip goes on without them",
+        "`sslkit run` would stop: 2 of 53 images cannot be read; --on-bad-image skip goes on without them",
     ):
         assert words in said
     assert sorted(here.rglob("*")) == before

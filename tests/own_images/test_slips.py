@@ -147,7 +147,10 @@ def test_labels_beside_images_without_one_are_all_taken_and_hidden_ones_are_said
     pictures(here / "d", [f"train/{name}/{i}.png" for name in ("cat", "dog") for i in range(12)])
     pictures(here / "d", [f"test/{name}/{i}.png" for name in ("cat", "dog") for i in range(3)])
     said = run("--data", "folder:d").err
-    assert "20 of 24 labels are used (10/class), the others are hidden; --labels all takes them all" in said
+    assert (
+        "20 of 24 labels are used (10/class), the other images count as unlabelled; --labels all uses all labels"
+        in said
+    )
     pictures(here / "d", [f"unlabelled/{i}.png" for i in range(9)])
     made = prepare({"data": f"folder:{here}/d", "device": "cpu"})
     assert (made.config.data.labels, len(made.split.labeled)) == ("all", 24)

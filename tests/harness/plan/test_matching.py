@@ -84,7 +84,7 @@ def test_what_differs_before_the_compared_stage_is_said() -> None:
     found = distinct(survey(made, Store("runs")), replace(made, reference="scratch"))["4/class"]
     assert found["masked"] == {"stages before": ("finetune", "pretrain, finetune")}
     assert found["faster"]["finetune.lr"][1] == 0.1
-    assert "masked: stages before finetune -> pretrain, finetune" in sentences({"4/class": found})
+    assert "masked: stages before finetune -> [pretrain, finetune]" in sentences({"4/class": found})
 
 
 def test_patience_may_vary() -> None:
