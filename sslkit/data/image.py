@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ SUFFIXES = (
     *((".avif",) if features.check("avif") else ()),  # Pillow's wheels from 11.3 on: python-pillow/Pillow#8959
 )
 PAPER = (255, 255, 255, 255)  # what transparent images are laid on
+PHOTOMETRIC = 262  # the tag that says what 0 is
 LIMIT = 89_478_485  # pixels of one image, Pillow's own limit for a decompression bomb
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` says it in its own words
@@ -72,7 +74,7 @@ def read_rgb(item: Any, name: str) -> Image.Image:
     try:
         with open_image(item, name) as image:
             image.load()
-            return _rgb(_upright(image))
+            return _rgb(_upright(image), _white_is_zero(image))
     except BadImageError:
         raise
     except Exception as error:  # decoders raise what they like
@@ -86,9 +88,15 @@ def _upright(image: Image.Image) -> Image.Image:
     return turned
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _white_is_zero(image: Image.Image) -> bool:
+    """Whether 0 is white in a TIFF of more than 8 bits, where Pillow takes it for black (findings/ shows that)."""
+    return image.format == "TIFF" and image.mode.startswith("I") and image.getexif().get(PHOTOMETRIC) == 0
+
+
+def _rgb(image: Image.Image, white_is_zero: bool) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+        grey = _eight_bits(np.asarray(image), image.mode)
+        return Image.fromarray(255 - grey if white_is_zero else grey).convert("RGB")
     if image.has_transparency_data:
         return Image.alpha_composite(Image.new("RGBA", image.size, PAPER), image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
@@ -124,6 +132,9 @@ def open_image(item: Any, name: str) -> Image.Image:
         raise BadImageError(f"{name} is no file")  # a pipe would be waited for
     try:
         image = Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
+        if image.format == "TIFF" and not isinstance(item, bytes):  # by path Pillow scrambles some that are turned
+            image.close()
+            image = Image.open(io.BytesIO(Path(item).read_bytes()))
     except UnidentifiedImageError:
         raise BadImageError(f"{name} is not an image that Pillow knows") from None
     except FileNotFoundError:
