@@ -108,7 +108,8 @@ def power(seeds: int, comparisons: int) -> str:
             f"{count(seeds, 'seed')} cannot reach p <= 0.05 by the sign-flip test in {asked} ({needed} can), so the "
             f"Bonferroni CI decides; {least}"
         )
-    return f"smallest p by the sign-flip test: {p:.2g}, adjusted for {asked} {comparisons * p:.2g}; {least}"
+    adjusted = f", adjusted for {asked} {comparisons * p:.2g}" if comparisons > 1 else ""
+    return f"smallest p by the sign-flip test: {p:.2g}{adjusted}; {least}"
 
 
 def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:
