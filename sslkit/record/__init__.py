@@ -82,7 +82,8 @@ def begin(store: Store, place: Place, prepared: Prepared, machine: Machine, say:
         specs = {stage.label: (place.key(stage), stage.spec) for stage in stages(prepared, machine)}
         keys = {label: key for label, (key, _) in specs.items()}
         if begun and (stored := read_run(place.folder))["stages"] != keys:
-            say(_changed(store, stored, specs))
+            if said := _changed(store, stored, specs):
+                say(said)
             begun = False
         if not begun:
             write_run(place.folder, prepared, machine, keys)
@@ -91,19 +92,22 @@ def begin(store: Store, place: Place, prepared: Prepared, machine: Machine, say:
 
 
 def _changed(store: Store, stored: Mapping[str, Any], specs: Mapping[str, tuple[str, Spec]]) -> str:
-    """That stages are trained anew, and what of them has changed since the run was begun."""
-    anew = [label for label, (key, _) in specs.items() if stored["stages"].get(label) != key]
-    found: dict[str, None] = {}
-    for label in anew:
+    """Which stages that were begun are trained anew, and what of them has changed; nothing where none was begun."""
+    found: dict[str, list[str]] = {}
+    for label, (key, spec) in specs.items():
         name = str(stored["stages"].get(label))
         for folder in (store.stages / name, store.stages / f".{name}"):
             with suppress(UserError):  # what was not begun, or is damaged, has nothing to tell
-                found |= dict.fromkeys(changes(specs[label][1], read_json(folder / "spec.json")))
+                if name != key:
+                    found[label] = changes(spec, read_json(folder / "spec.json"))
+    if not found:
+        return ""
     before = stored.get("versions", {}).get("sslkit", "")
     by = f" (begun by sslkit {before}, this is {__version__})" if before not in ("", __version__) else ""
+    what = dict.fromkeys(change for changed in found.values() for change in changed)
     return (
-        f"{' and '.join(anew)} of this run {'is' if len(anew) == 1 else 'are'} trained anew{by}; "
-        f"changed since it was begun: {', '.join(found) or 'what it starts from'}"
+        f"{' and '.join(found)} of this run {'is' if len(found) == 1 else 'are'} trained anew{by}; "
+        f"changed since it was begun: {', '.join(what) or 'what it starts from'}"
     )
 
 

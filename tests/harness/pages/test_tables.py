@@ -226,13 +226,10 @@ def test_one_of_a_thing_is_no_plural(n: int, words: str) -> None:
 
 def test_the_power_line() -> None:
     assert compare.power(1, 1) == "1 seed: values without intervals, which take 3 seeds"
-    assert "smallest p by the sign-flip test: 0.0078, adjusted for 4 comparisons 0.031;" in compare.power(8, 4)
-    assert "smallest difference detected with 80% power: 1.9 points, if the differences have SD 1" in compare.power(
-        8, 4
-    )
-    assert compare.power(8, 8).startswith(
-        "8 seeds cannot reach p <= 0.05 by the sign-flip test in 8 comparisons (9 can)"
-    )
+    four, eight = compare.power(8, 4), compare.power(8, 8)
+    assert "smallest p by the sign-flip test: 0.0078, adjusted for 4 comparisons 0.031;" in four
+    assert "smallest difference detected with 80% power: 1.9 points, if the differences have SD 1" in four
+    assert eight.startswith("8 seeds cannot reach p <= 0.05 by the sign-flip test in 8 comparisons (9 can)")
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "latex", "json"])
