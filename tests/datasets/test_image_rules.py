@@ -277,3 +277,14 @@ def test_files_are_closed(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         to_pixels(tmp_path / "a.gif", Square(8), "a.gif")
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (6, 6, 3)])
+def test_an_array_of_the_right_size_is_taken_as_it_is(shape: tuple[int, ...]) -> None:
+    """As its PNG is, which goes through Pillow."""
+    array = np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    expected = to_pixels(file.getvalue(), Square(6), "it")
+    np.testing.assert_array_equal(to_pixels(array, Square(6), "it"), expected)
+    assert to_pixels(array, Square(6), "it").shape == (3, 6, 6)
