@@ -23,7 +23,7 @@ ARMS = {"algo": "algo.name", "teacher": "teacher.name", "labeler": "labeler.name
 form = click.option(
     "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the extension of --out, rich without one]"
 )
-out = click.option("--out", metavar="FILE", help="Write it to this file, which is replaced, and not to the screen.")
+out = click.option("--out", metavar="FILE", help="Write to this file, which is overwritten, not to the screen.")
 as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 
 
@@ -49,7 +49,7 @@ delta = click.option(
 @click.option("--backbone", metavar="A,B", help="Networks; each has a table.")
 @click.option("--data", metavar="NAME[:ARG]", help="Data sets; each has a table.  [default: digits]")
 @click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study; `sslkit list studies`.")
-@click.option("--scale", default="quick", show_default=True, help="Size of the study: quick, small or paper.")
+@click.option("--scale", default="quick", show_default=True, help="Size of the --study: quick, small or paper.")
 @click.option("--seeds", type=int, help="How many seeds, 0, 1, ..., every arm has.  [default: 8, or the study's]")
 @click.option("--reference", help="Arm that the others are compared with.  [default: finetune+, or the study's]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")

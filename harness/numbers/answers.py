@@ -90,7 +90,7 @@ def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
         said.append(
             f"{a.condition}: {a.row} - {a.reference} = {d.mean:+.1f} points "
             f"(95% CI {interval(d.low, d.high)}, n = {d.n}{p}): "
-            f"{verdict(d, delta) if a.comparisons else 'baseline, not tested'}."
+            f"{verdict(d, delta) if a.comparisons else 'not tested'}."
         )
     return said
 
@@ -113,15 +113,16 @@ def notes(results: Results, found: list[Answer], columns: Collection[str], delta
         "95% CI": "paired t interval over seeds, not adjusted for the number of comparisons",
         "CI, seeds and images": "95% CI where the test images are a sample, too",
         "wins": "seeds on which the row is better (=: equal)",
-        "adjusted p": f"exact sign-flip test, two-sided, adjusted for {count(declared, 'comparison')} (Holm)",
+        "adjusted p": f"exact paired sign-flip test, two-sided, by Holm's method over {count(declared, 'comparison')}",
     }
     said = ["; ".join(f"{name}: {words}" for name, words in told.items() if name in columns) + "."]
     if not seeds:
         return said
     level = 100 * (1 - 0.05 / max(1, declared))
     verdicts = (
-        "Verdicts: better (worse): the 95% CI lies above (below) 0 and the adjusted p is at most 0.05, or, where so "
-        f"few seeds cannot reach that, the {level:.4g}% CI (Bonferroni) excludes 0; equivalent: the 95% CI lies within "
-        f"±{delta:g} points (--delta); not significant: none of these, which is no evidence of equality."
+        "Verdicts, the first that applies: better (worse): the 95% CI lies above (below) 0 and p of the exact paired "
+        f"sign-flip test, adjusted by Holm over {count(declared, 'comparison')}, is at most 0.05, or, where so few "
+        f"seeds cannot reach that, the {level:.4g}% CI (Bonferroni) excludes 0; equivalent: the 95% CI lies within "
+        f"±{delta:g} points (--delta); not significant, which is no evidence of equality."
     )
     return [*said, verdicts, trust(min(seeds))]

@@ -33,7 +33,7 @@ class Worth:
     def __str__(self) -> str:
         words = f"{self.condition}: {self.row} with {self.labels} labels is as accurate as finetune with "
         if self.low == np.inf or (self.labels == self.largest and self.worth == np.inf):
-            return f"{words}more labels than were tried ({self.largest})."
+            return f"{words}at least {self.largest}, the most that were tried."
         interval = f" (95% CI {self._word(self.low)} to {self._word(self.high)}, n = {self.n})"
         return f"{words}{self._word(self.worth)}{interval if self.n >= SEEDS else ''}."
 

@@ -92,7 +92,7 @@ def _shown(
         return papers, beneath
     tables = [
         ("", told.summary.rename(columns=HEADINGS)),
-        ("stability and cost", told.costs.rename(columns=HEADINGS)),
+        ("cost", told.costs.rename(columns=HEADINGS)),
         *papers,
     ]
     answered = [*filter(None, (told.question, *told.verdicts, told.claim)), *told.worths, *told.warnings]

@@ -69,7 +69,7 @@ def _against(answer: Answer | None, delta: float) -> dict[str, str]:
         "CI, seeds and images": both if isinstance(both, str) else interval(*both),
         "wins": f"{d.wins} of {d.n}" + (f" ({d.ties} =)" if d.ties else ""),
         "adjusted p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
-        "verdict": verdict(d, delta) if answer.comparisons else "baseline",
+        "verdict": verdict(d, delta) if answer.comparisons else "not tested",
     }
 
 

@@ -63,12 +63,13 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
     shared = f", not {single}: equal ones are trained once" if single > len(found.specs) else ""
     apart = sentences(distinct(found, comparison))
     arms, conditions = len(comparison.arms), len(comparison.conditions)
-    heading = f"settings that differ from the reference, {comparison.reference}, as reference -> method:"
+    heading = f"what methods change in the reference, {comparison.reference!r} (reference -> method):"
     lines = [
         *comparison.remarks,
         *([heading, *apart] if apart else []),
         *nothing_to_compare(found, comparison.reference),
-        f"{count(len(found.runs), 'run')} = {count(arms, 'method')} x {count(conditions, 'condition')} x "
+        f"{count(len(found.runs), 'run')} = {count(arms, 'method')} x {count(conditions, 'condition')} "
+        f"({'; '.join(comparison.conditions)}) x "
         f"{count(comparison.seeds, 'seed')}; {count(len(found.specs), 'stage')} to train{shared}",
         power(comparison.seeds, max(1, len(asked))),
     ]
@@ -100,16 +101,16 @@ def power(seeds: int, comparisons: int) -> str:
         return f"{count(seeds, 'seed')}: values without intervals, which take {SEEDS} seeds"
     p, needed, asked = smallest_p(seeds), seeds_needed(comparisons), count(comparisons, "comparison")
     least = (
-        f"smallest difference detected with 80% power: {detectable(1.0, seeds, comparisons):.1f} points, if the "
-        "differences have SD 1 over the seeds (it grows with that)"
+        f"smallest difference detected with 80% power: {detectable(1.0, seeds, comparisons):.1f} times the SD of the "
+        "differences over the seeds"
     )
     if seeds < needed:
         return (
-            f"{count(seeds, 'seed')} cannot reach p <= 0.05 by the sign-flip test in {asked} ({needed} can), so the "
-            f"Bonferroni CI decides; {least}"
+            f"{count(seeds, 'seed')} cannot reach p <= 0.05 by the sign-flip test in {asked} ({needed} seeds can), so "
+            f"the Bonferroni CI decides; {least}"
         )
-    adjusted = f", adjusted for {asked} {comparisons * p:.2g}" if comparisons > 1 else ""
-    return f"smallest p by the sign-flip test: {p:.2g}{adjusted}; {least}"
+    adjusted = f", {comparisons * p:.2g} adjusted for {asked}" if comparisons > 1 else ""
+    return f"smallest p that {count(seeds, 'seed')} can reach (sign-flip test): {p:.2g}{adjusted}; {least}"
 
 
 def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:

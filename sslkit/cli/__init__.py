@@ -70,7 +70,7 @@ def cli() -> None:
 @click.option("--stages", metavar="LIST", help="Stages to run, of pretrain, finetune, semi.  [default: finetune,semi]")
 @click.option("--weights", metavar="FILE|RUN|timm", help="Weights that the first stage starts from.")
 @click.option("--pretrain", metavar="mae|supervised:DATA", help="Pre-train first, by masked patches or on DATA.")
-@click.option("--pretrainer", metavar="NAME", help="Another self-supervised method for that.  [default: mae]")
+@click.option("--pretrainer", metavar="NAME", help="Self-supervised method of the stage pretrain.  [default: mae]")
 @click.option(
     "--control/--no-control",
     default=None,
@@ -78,7 +78,7 @@ def cli() -> None:
 )
 @click.option("--time", metavar="2h|90m|45s", help="Time for the whole run, about; sets the steps.")
 @click.option("--seed", type=int, help="Random seed: labelled images, weights, order, views.  [default: 0]")
-@click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks going backward.")
+@click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks for the gradient.")
 @click.option("--compile", is_flag=True, default=None, help="Networks by torch.compile; needs a compiler.")
 @click.option("--fsdp", is_flag=True, default=None, help="With torchrun: each process keeps a shard of the weights.")
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")

@@ -94,9 +94,9 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     click.echo(
-        f"{found['suspect_labels']} labels to look at, about {found['likely']} of all likely wrong (predictions agree "
-        f"with {100 * found['shared']:.0f}% of the labels); {found['label_next']} images to label next. Look at "
-        f"{out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
+        f"of all labels about {found['likely']} are likely wrong (predictions agree with {100 * found['shared']:.0f}% "
+        f"of the labels); listed are the {found['suspect_labels']} most doubtful, and {found['label_next']} images to "
+        f"label next. Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
     )
 
 

@@ -40,7 +40,7 @@ DATA_KEYS = {
     "duplicates": "data.duplicates",
 }
 DATA_OPTIONS = (
-    click.option("--data-dir", metavar="DIR", help="Folder of a data set that has a name, as imagenet."),
+    click.option("--data-dir", metavar="DIR", help="Folder of a data set that has a name, such as imagenet."),
     click.option("--download", is_flag=True, default=None, help="Download what is missing of the data set."),
     click.option(
         "--labels",
@@ -50,14 +50,14 @@ DATA_OPTIONS = (
     click.option(
         "--pool",
         metavar="complement|all",
-        help="Unlabelled images without, or with, the labelled.  [default: complement]",
+        help="Unlabelled images without or with the labelled.  [default: complement]",
     ),
     click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images held out for validation."),
     click.option(
         "--tune",
         is_flag=True,
         default=None,
-        help="Not the test but training images: to choose settings.",
+        help="Score on held-out training images: to choose settings.",
     ),
     click.option(
         "--size", type=int, metavar="PX", help="Input resolution.  [default: the images' median, at most 224]"

@@ -34,7 +34,7 @@ def said(config: Config, images: Images) -> str:
     """The sentence about it."""
     mean, std = (", ".join(f"{x:.3f}" for x in channels) for channels in normalization(config, images))
     measured = config.data.stats == "measured"
-    own = "measured on the training images" if measured else "the usual ones; data.stats=measured takes the images' own"
+    own = "measured on the training images" if measured else "not this data set's own; data.stats=measured takes those"
     return f"images are normalised with mean {mean} and std {std}, {own}"
 
 

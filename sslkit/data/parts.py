@@ -114,7 +114,7 @@ def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
     drop = data.duplicates == "drop"
     pairs = [(parts.train.name(e.train, "train"), parts.test.name(e.test, "test")) for e in equal]
     gone = [e.train for e in equal]
-    what = "left out of training" if drop else "trained on all the same (--remove-duplicates leaves them out)"
+    what = "left out of training" if drop else "kept in training nevertheless (--remove-duplicates leaves them out)"
     some = ", ".join(f"{a} = {b}" for a, b in pairs[:3]) + (", …" if len(pairs) > 3 else "")
     parts = parts.said(
         f"exact duplicates of test images among {len(parts.train.images)} training images: {len(gone)}, {what}: {some}"

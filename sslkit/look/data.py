@@ -169,7 +169,7 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table | Text]:
     yield _class_table(report["classes"])
     if report["bad"]:
         yield _list(f"files that cannot be read: {len(report['bad'])}", report["bad"])
-    blind = f"; under {SURE} px it takes many for alike" if report["long_side"][1] < SURE else ""
+    blind = f"; under {SURE} px it calls different images alike" if report["long_side"][1] < SURE else ""
     kinds = (
         ("equal", "exact duplicates (same bytes)", " = "),
         ("near", f"near duplicates (perceptual hash{blind})", " ~ "),
@@ -214,7 +214,7 @@ def _facts(report: Mapping[str, Any]) -> Table:
 
 def _class_table(classes: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=f"{len(classes)} classes", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("class", "training", "of it labelled", "of it validation", "test"):
+    for name in ("class", "training", "labelled of these", "validation of these", "test"):
         table.add_column(name, justify="left" if name == "class" else "right", overflow="fold")
     for row in classes[:MANY]:
         table.add_row(Text(row["name"]), *(str(row[part]) for part in ("training", "labeled", "val", "test")))
@@ -229,5 +229,5 @@ def _list(title: str, lines: Sequence[str]) -> Table:
     for line in lines[:MOST]:
         table.add_row(Text(line))
     if len(lines) > MOST:
-        table.add_row(f"and {len(lines) - MOST} more: --json")
+        table.add_row(f"and {len(lines) - MOST} more; --json lists all")
     return table

@@ -22,7 +22,7 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     """What a run will do: (label, specification, seconds of a step where it was timed)."""
     table = Table(title="training plan", title_justify="left", box=box.SIMPLE_HEAD)
     epochs = ("labelled\nepochs", "unlabelled\nepochs")
-    names = ("stage", "steps", "batch size", *epochs, "augment.\ntime", "expected\ntime")
+    names = ("stage", "steps", "batch size", *epochs, "time\naugmenting", "expected\ntime")
     for name in names:
         longest = max(map(len, name.split()))  # a heading may be folded, and no word of it cut
         table.add_column(name, justify="left" if name == "stage" else "right", min_width=longest)
@@ -93,12 +93,12 @@ def _sentences(results: dict[str, Any]) -> list[str]:
         found.append(f"semi is {rows[-1]['method'].replace(' x ', ' + ')}.{_control(labels)}")
     if results["headline"]["top1"] is not None:
         found.append(f"Result: averaged weights at the last step{_interval(results['headline'])}.")
-        gains = ", ".join(f"{name} = {100 * gain:+.1f}" for name, gain in results["gains"].items())
+        gains = ", ".join(f"{name}: {100 * gain:+.1f}" for name, gain in results["gains"].items())
         found += [f"Differences in points: {gains} (one seed is no evidence: `sslkit compare`)."] if gains else []
     best = {row["stage"]: row["best"]["step"] for row in rows if row.get("best")}
     if best:
         steps = ", ".join(f"step {step} of {name}" for name, step in best.items())
-        found.append(f"best: averaged weights at the step with the best validation accuracy ({steps}).")
+        found.append(f"best: averaged weights at the step with the best accuracy on the validation part ({steps}).")
     if rows[-1].get("calibration"):
         found.append(_calibrated(rows[-1]))
     return found + [f"Warning: {sentence}." for sentence in results.get("remarks", ())]
@@ -106,17 +106,22 @@ def _sentences(results: dict[str, Any]) -> list[str]:
 
 def _legend(rows: list[dict[str, Any]]) -> str:
     """What the columns are that the field calls in more than one way."""
-    told = ["averaged: exponential moving average (EMA) of the student's weights, which predict and export use"]
+    told = [
+        "student: the network that is trained; averaged: the exponential moving average (EMA) of its weights, which "
+        "predict and export use"
+    ]
     if any(row["networks"] for row in rows):
-        told.append("F1: macro; NLL, ECE (15 bins): of the probabilities, lower is better")
+        told.append("F1: macro; NLL (negative log-likelihood), ECE (calibration error, 15 bins): lower is better")
     if any(row.get("pseudo_labels") for row in rows):
-        told.append("kept %: pseudo-labels above the threshold; correct %: accuracy of these, where it is known")
+        told.append(
+            "kept %: pseudo-labels above the threshold; correct %: accuracy of the kept, where true labels are known"
+        )
     return "; ".join(told) + "."
 
 
 def _control(labels: list[str]) -> str:
     if "finetune+" in labels:
-        return " finetune+ is the control: same start and number of steps, labelled images only."
+        return " finetune+ is the control: from the same weights, as many steps at control.lr, labelled images only."
     return " Did the unlabelled images help? --control trains finetune+, as many steps on the labels only."
 
 
@@ -125,7 +130,7 @@ def _interval(headline: dict[str, Any]) -> str:
         return ""
     low, high = headline["interval"]
     share = f"{_percent(headline['top1'], 1)}% of {headline['images']} test images"
-    return f", {share} (95% CI {100 * low:.1f} to {100 * high:.1f}, from the size of the test set)"
+    return f", {share} right (95% CI {100 * low:.1f} to {100 * high:.1f}, for the choice of test images)"
 
 
 def _calibrated(row: dict[str, Any]) -> str:
@@ -133,11 +138,11 @@ def _calibrated(row: dict[str, Any]) -> str:
     found, before = row["calibration"], row["networks"]["averaged"]
     if not found["errors"]:
         return f"Temperature scaling: all {found['images']} validation images are right, which fixes no temperature."
-    few = ", few, so roughly" if found["images"] < FEW else ""
+    few = "only " if found["images"] < FEW else ""
     return (
-        f"Temperature scaling: {found['temperature']:.2f}, fitted on {found['images']} validation images{few}; "
+        f"Temperature scaling: {found['temperature']:.2f}, fitted on {few}{found['images']} validation images; "
         f"test NLL {before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f}; "
-        "--calibrated of predict and export takes it."
+        "predict and export apply it with --calibrated."
     )
 
 

@@ -92,7 +92,7 @@ def test_planted_wrong_labels_are_found(audited: Audited) -> None:
     assert all(row["label"] != row["suggested"] for row in found)
     scores = [float(row["score"]) for row in found]
     assert scores == sorted(scores, reverse=True)
-    assert f"{len(found)} labels to look at" in audited.call.out
+    assert f"listed are the {len(found)} most doubtful" in audited.call.out
 
 
 def test_how_far_the_predictions_can_be_trusted_is_said(audited: Audited) -> None:

@@ -54,7 +54,7 @@ def test_they_are_said_at_the_start_with_number_and_names_and_stored(pets: Path)
     call = run("--data", "folder:pets", "--labels", "2/class", "--json")
     assert call.code == 0, call.err
     assert (
-        "exact duplicates of test images among 23 training images: 3, trained on all the same (--remove-duplicates"
+        "exact duplicates of test images among 23 training images: 3, kept in training nevertheless (--remove"
         in call.err
     )
     assert "train/cat/copy.bmp = test/cat/t1.bmp" in call.err

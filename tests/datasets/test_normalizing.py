@@ -54,7 +54,7 @@ def test_declared_ones_are_the_default_and_which_is_said(here: Path) -> None:
         run("--data", data, "--labels", "2/class", *more) for more in ((), ("--set", "data.stats=measured"))
     )
     assert (
-        "images are normalised with mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225, the usual ones"
+        "images are normalised with mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225, not this data set's own"
         in declared.err
     )
     assert ", measured on the training images" in measured.err

@@ -79,7 +79,7 @@ def test_a_run_with_a_validation_part(tmp_path: Path, monkeypatch: pytest.Monkey
     found = last["calibration"]
     assert found["images"] == 30
     shown = sslkit("show", folder).out
-    assert f"Temperature scaling: {found['temperature']:.2f}, fitted on 30 validation images" in shown
+    assert f"Temperature scaling: {found['temperature']:.2f}, fitted on only 30 validation images" in shown
     assert f"NLL {last['networks']['averaged']['nll']:.3f} -> {found['nll']:.3f}" in shown
 
     stage = Path("runs/stages") / last["key"]

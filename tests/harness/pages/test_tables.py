@@ -92,7 +92,7 @@ def expected(top1: dict[tuple[str, str, int], float]) -> dict[tuple[str, str], d
         ties = f" ({d.count(0)} =)" if d.count(0) else ""
         found[place] = {
             "difference": f"{np.mean(d):+.1f}", "95% CI": between(low, high),
-            "verdict": says if place in asked else "baseline",
+            "verdict": says if place in asked else "not tested",
             "wins": f"{sum(x > 0 for x in d)} of {len(d)}{ties}",
         }  # fmt: skip
         if place in adjusted:
@@ -227,9 +227,9 @@ def test_one_of_a_thing_is_no_plural(n: int, words: str) -> None:
 def test_the_power_line() -> None:
     assert compare.power(1, 1) == "1 seed: values without intervals, which take 3 seeds"
     four, eight = compare.power(8, 4), compare.power(8, 8)
-    assert "smallest p by the sign-flip test: 0.0078, adjusted for 4 comparisons 0.031;" in four
-    assert "smallest difference detected with 80% power: 1.9 points, if the differences have SD 1" in four
-    assert eight.startswith("8 seeds cannot reach p <= 0.05 by the sign-flip test in 8 comparisons (9 can)")
+    assert "smallest p that 8 seeds can reach (sign-flip test): 0.0078, 0.031 adjusted for 4 comparisons;" in four
+    assert "smallest difference detected with 80% power: 1.9 times the SD of the differences" in four
+    assert eight.startswith("8 seeds cannot reach p <= 0.05 by the sign-flip test in 8 comparisons (9 seeds can)")
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "latex", "json"])

@@ -56,7 +56,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_comparison_from_its_runs_to_its_table() -> None:
     made = compare("--algo", "fixmatch,ema_teacher", "--mixer", "none,prob_pseudo", "--seeds", 3)
     assert made.code == 0, made.err
-    assert "12 runs = 4 methods x 1 condition x 3 seeds; 18 stages to train, not 36" in made.err
+    assert "12 runs = 4 methods x 1 condition (vit_micro) x 3 seeds; 18 stages to train, not 36" in made.err
     rows = ["finetune", "finetune+", "fixmatch x none", "fixmatch x prob_pseudo", "ema_teacher x none"]
     for row in rows:
         assert row in " ".join(made.out.split())
@@ -212,8 +212,8 @@ def test_names_are_whole_in_a_narrow_window_and_in_a_pipe(monkeypatch: pytest.Mo
 def test_a_dry_run_trains_nothing() -> None:
     made = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run")
     assert made.code == 0, made.err
-    assert "8 runs = 1 method x 1 condition x 8 seeds; 24 stages to train\n" in made.err
-    assert "smallest p by the sign-flip test: 0.0078;" in made.err
+    assert "8 runs = 1 method x 1 condition (vit_micro) x 8 seeds; 24 stages to train\n" in made.err
+    assert "smallest p that 8 seeds can reach (sign-flip test): 0.0078;" in made.err
     longer = compare("--algo", "fixmatch", "--seeds", 8, "--dry-run", "--equal-compute")
     assert "adjusted" not in longer.err, "nobody asked about the control of equal compute"
     assert "not stored yet: 24 stages, " in made.err
