@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_imports_run_one_way() -> None:
     """Between files, and room by room: what is above is imported by nothing below."""
     assert circles(files()) == []
     assert circles(rooms(files())) == []
+
+
+def test_rooms_stand_in_the_map_in_the_order_of_their_imports() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    listed = re.findall(r"^      (\w+)/ ", text, re.MULTILINE)
+    graph = rooms(files())
+    assert {*listed} == {room for room in graph if (ROOT / "sslkit" / room).is_dir() and "/" not in room} - {*FOLDERS}
+    for place, room in enumerate(listed):
+        above = {other for other in graph[room] if other.partition("/")[0] in listed[:place]}
+        assert not above, f"{room} stands beneath {above} and imports them"
 
 
 def test_at_the_root_of_the_kernel_stands_what_the_author_of_a_method_meets() -> None:
