@@ -22,7 +22,7 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     """What a run will do: (label, specification, seconds of a step where it was timed)."""
     table = Table(title="training plan", title_justify="left", box=box.SIMPLE_HEAD)
     epochs = ("labelled\nepochs", "unlabelled\nepochs")
-    names = ("stage", "steps", "batch size", *epochs, "time\naugmenting", "expected\ntime")
+    names = ("stage", "steps", "batch size", *epochs, "augment.\ntime", "expected\ntime")
     for name in names:
         longest = max(map(len, name.split()))  # a heading may be folded, and no word of it cut
         table.add_column(name, justify="left" if name == "stage" else "right", min_width=longest)

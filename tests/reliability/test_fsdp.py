@@ -21,6 +21,7 @@ EMA = ("--algo", "ema_teacher", "--set", "finetune.clip=0.5", "--set", "semi.cli
 MAE: tuple[str, ...] = ("--stages", "pretrain,finetune,semi", "--set", "pretrain.steps=4", "--set", "pretrain.batch=8")
 MAE += ("--set", "pretrainer.decoder_dim=32", "--set", "pretrainer.decoder_depth=1")
 TOLERANCE = 1e-5  # of weights after 30 steps
+BY_ADAMW = 1e-4  # which divides gradients near 0, where they are rounding alone, by their own size: 2e-5 on AVX2
 
 
 @pytest.mark.slow
@@ -52,7 +53,7 @@ def test_stopped_gone_on_with_and_read_by_one_process(root, monkeypatch):
     quiet, arguments = root / "quiet", (*SMALL, "--fsdp")
     assert torchrun(quiet, *arguments).codes == [0, 0]
     alone(root / "1", monkeypatch, *SMALL, *accumulate(2))
-    assert furthest(root / "1", quiet) < TOLERANCE
+    assert furthest(root / "1", quiet) < BY_ADAMW
     ended = torchrun(root / "runs", *arguments, fault="1:12:stop")
     assert ended.codes == [130, 130], ended.err
     last = checkpoints(root / "runs", "semi")[-1]

@@ -113,9 +113,9 @@ def test_everything_of_the_comparison_is_on_the_page(store: Path, text: str) -> 
     assert f"Published: {SCRIPT} holds" in seen.text
     for note in sslkit("table", "--runs", store, "--format", "json").json["notes"]:
         assert " ".join(note.split()) in seen.text
-    assert "worth" in seen.text
+    assert "is as accurate as finetune with" in seen.text
     for cost in sslkit("table", "--runs", store, "--format", "json").json["stability and cost"]:
-        assert f" {cost['parameters']} " in seen.text
+        assert f" {cost['params']} " in seen.text
 
 
 def test_the_same_comparison_gives_the_same_page(store: Path, text: str) -> None:
@@ -277,7 +277,7 @@ def test_one_seed_has_values_and_no_statements(store: Path, tmp_path: Path) -> N
     seen = Seen(page(mark.parent))
     assert "As in the paper" in seen.text
     assert " 79.7 " in seen.text, "what was published for ViT-B with 10% of the labels"
-    assert "too few for a statement" in seen.text
+    assert "too few for an interval" in seen.text
     assert sum((a.get("aria-label") or "").startswith("Differences") for _, a in seen.tags) == 1
     assert not [a for _, a in seen.tags if (a.get("aria-label") or "").startswith("Accuracy")]
     assert "As in the paper" not in Seen(page(folder(store))).text
