@@ -87,8 +87,7 @@ def run(
         with Interrupt() as stop:
             wanted = {stage.label for stage in todo} if keep else _starts(store, todo, place)
             rows = _train(store, todo, prepared, place, save_every, stop, screen, wanted)
-        about = prepared.config, machine, {stage.label: stage.spec.key for stage in todo}
-        results = ranks.led(lambda: conclude(store, place, *about, rows, again=again))
+        results = ranks.led(lambda: conclude(store, place, prepared.config, machine, rows, again=again))
         if again:
             screen.say(results["repeats"])
         return Run(place.folder, results)

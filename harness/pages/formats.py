@@ -18,7 +18,7 @@ from rich.text import Text
 from sslkit.data.csv_files import cell
 from sslkit.harness.numbers.frame import Results, results
 from sslkit.harness.pages.paper import NOTE as PAPER
-from sslkit.harness.pages.paper import paper
+from sslkit.harness.pages.paper import paper, sources
 from sslkit.harness.pages.said import HEADINGS, said
 from sslkit.harness.pages.said import WIDE as WIDE_COSTS
 from sslkit.terminal import WIDE, say, show
@@ -85,11 +85,11 @@ def _shown(
     Args:
         room: columns that the main table has room for; None is all.
     """
-    told = said(known, delta, style=style, room=room)
+    if style:
+        return [("as in the paper", paper(known))], [PAPER, *sources()]
+    told = said(known, delta, room=room)
     papers = [] if told.paper is None else [("as in the paper", told.paper)]
     beneath = [PAPER, *told.sources] if papers else []
-    if style:
-        return papers, beneath
     tables = [
         ("", told.summary.rename(columns=HEADINGS)),
         ("cost", told.costs.rename(columns=HEADINGS)),

@@ -81,11 +81,10 @@ def begin(store: Store, place: Place, prepared: Prepared, machine: Machine, say:
         machine = machine_of(place.folder, prepared.config) if begun else machine
         specs = {stage.label: (place.key(stage), stage.spec) for stage in stages(prepared, machine)}
         keys = {label: key for label, (key, _) in specs.items()}
-        if begun and (stored := read_run(place.folder))["stages"] != keys:
-            if said := _changed(store, stored, specs):
-                say(said)
-            begun = False
-        if not begun:
+        stored = read_run(place.folder) if begun else {"stages": {}}
+        if said := _changed(store, stored, specs):
+            say(said)
+        if stored["stages"] != keys:
             write_run(place.folder, prepared, machine, keys)
         remove(unfinished(place.folder))
     return machine
@@ -95,11 +94,12 @@ def _changed(store: Store, stored: Mapping[str, Any], specs: Mapping[str, tuple[
     """Which stages that were begun are trained anew, and what of them has changed; nothing where none was begun."""
     found: dict[str, list[str]] = {}
     for label, (key, spec) in specs.items():
-        name = str(stored["stages"].get(label))
+        name = stored["stages"].get(label, key)
+        if name == key:
+            continue
         for folder in (store.stages / name, store.stages / f".{name}"):
             with suppress(UserError):  # what was not begun, or is damaged, has nothing to tell
-                if name != key:
-                    found[label] = changes(spec, read_json(folder / "spec.json"))
+                found[label] = changes(spec, read_json(folder / "spec.json"))
     if not found:
         return ""
     before = stored.get("versions", {}).get("sslkit", "")

@@ -45,7 +45,6 @@ def conclude(
     place: Place,
     config: Config,
     machine: Machine,
-    keys: Mapping[str, str],
     rows: list[dict[str, Any]],
     *,
     again: bool,
@@ -53,12 +52,12 @@ def conclude(
     """The results of a run, stored unless they were before; of a repetition with what it repeated.
 
     Args:
-        keys: label -> key of each stage.
         rows: what each stage gave.
     """
     results = summary(place.folder, flatten(config), asdict(machine), rows)
     if again:
-        results["repeats"] = repetition(store.stages, keys, place.suffix)
+        first = {row["stage"]: row["key"].removesuffix(place.suffix) for row in rows}
+        results["repeats"] = repetition(store.stages, first, place.suffix)
     with store.alone():
         if not is_done(place.folder):
             write_json(place.folder / "results.json", results)

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -69,7 +70,7 @@ def keep(archive: Path) -> None:
 
 
 def main(archive: Path) -> None:
-    folder = Path("/srv/kept")  # it stands in the files
+    folder = Path(tempfile.gettempdir(), "kept")  # it stands in the files
     folder.mkdir()
     os.chdir(folder)
     shutil.copy(HERE / "tiny.py", "tiny.py")

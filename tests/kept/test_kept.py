@@ -39,7 +39,7 @@ def run_of(runs: Path, begins: str, stages: int) -> Path:
         for file in runs.glob(f"{begins}*/run.json")
         if len(json.loads(file.read_text("utf-8"))["stages"]) == stages
     ]
-    return next(run for run in found if f"val = {0.25}" in (run / "config.toml").read_text("utf-8") or stages == 2)
+    return next(run for run in found if "val = 0.25" in (run / "config.toml").read_text("utf-8") or stages == 2)
 
 
 def read(run: Path) -> dict[str, object]:
@@ -79,7 +79,7 @@ def test_a_finished_run_predicts_as_it_did(network: str, runs: Path) -> None:
 
 
 def row_classes(run: Path) -> list[str]:
-    return [f"{name}" for name in json.loads((run / "split.json").read_text("utf-8"))["classes"]]
+    return list(json.loads((run / "split.json").read_text("utf-8"))["classes"])
 
 
 def test_a_comparison_has_its_table(runs: Path) -> None:
