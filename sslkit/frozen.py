@@ -1,0 +1,57 @@
+"""Methods on frozen features: fitted once, without gradients. A draft, which may still change.
+
+The network stays as its weights are. Nothing is augmented, and no image is seen more than once.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from sslkit.contracts import Algorithm, Batch, Losses, Setup
+from sslkit.network import Classifier
+from sslkit.randomness import Step
+
+
+class OnFeatures(Algorithm):
+    """A method that sees pooled features only. What `fit` finds is a buffer, made in `__init__` in its last shape."""
+
+    views = {"labeled": ()}  # with "unlabeled": () the features of the pool, too
+    defaults = {"stages": "semi"}
+
+    @abstractmethod
+    def fit(self, labeled: Tensor, label: Tensor, unlabeled: Tensor) -> None:
+        """Learn from features.
+
+        Args:
+            labeled: (n, D) float32 on the CPU.
+            label: (n,) int64.
+            unlabeled: (N_u, D) float32, in the order of the pool; (0, D) where `views` does not ask for it.
+        """
+
+    @abstractmethod
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, C) float32 logits of features (N, D)."""
+
+    def forward(self, batch: Batch, step: Step) -> Losses:
+        raise NotImplementedError("a method on frozen features takes no step")
+
+    def predict(self, network: Classifier, images: Tensor) -> Tensor:
+        return self.classify(network(images).features)
+
+
+class LinearHead(OnFeatures):
+    """A method whose result is a linear head: it becomes that of the network, and the next stage can start from it."""
+
+    weight: Tensor  # (C, D)
+    bias: Tensor  # (C,)
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.register_buffer("weight", torch.zeros(setup.classes, setup.student.feature_dim))
+        self.register_buffer("bias", torch.zeros(setup.classes))
+
+    def classify(self, features: Tensor) -> Tensor:
+        return features @ self.weight.T + self.bias
