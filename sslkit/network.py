@@ -8,10 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sslkit.errors import UserError
+
+
+HEADS = ("head", "fc", "classifier")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Classifier(nn.Module, ABC):
     channels_last: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this network wants set otherwise
     trained_defaults: ClassVar[Mapping[str, Any]] = {}  # the same, in a run that pre-trains or starts from `weights`
+    frozen_statistics: bool = False  # BatchNorm normalises by its running statistics in training, too, and keeps them
 
     @abstractmethod
     def forward(self, images: Tensor) -> Output: ...
@@ -52,6 +59,25 @@ class Classifier(nn.Module, ABC):
     def __call__(self, images: Tensor) -> Output:  # nn.Module's own returns Any, and typing would end there
         output: Output = super().__call__(images)
         return output
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.frozen_statistics:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.training = False
+        return self
+
+    def classifier(self) -> nn.Linear:
+        """The layer that makes logits of features.
+
+        Raises:
+            UserError: it is not one linear layer called head, fc or classifier.
+        """
+        found = [m for n, m in self.named_modules() if n.rpartition(".")[2] in HEADS and isinstance(m, nn.Linear)]
+        if len(found) != 1:
+            raise UserError(f"{type(self).__name__} has no linear layer called {', '.join(HEADS)}; drop the stage probe")
+        return found[0]
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters of two or more dimensions that are not decayed: tokens, position embeddings."""

@@ -116,7 +116,7 @@ def _train(
                 own = prepared.of(stage.label)
                 with screen.bar(stage) as bar:
                     train(
-                        stage.spec, own.images, own.split, work, parent, stage.weights,
+                        stage.spec, own.images, own.split, work, parent, stage.weights, store.features,
                         save_every=save_every, report=bar, stop=stop, say=screen.say,
                     )  # fmt: skip
         found = read_json(store.stages / key / "result.json")

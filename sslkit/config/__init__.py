@@ -74,6 +74,7 @@ class Training:
     drop_path: float | None = None  # auto: the backbone's
     erase: float | None = None  # auto: the views'; else that of the strong view
     decay: float | None = None  # of the averaged network; auto: eval.decay
+    norm_stats: Literal["batch", "frozen"] | None = None  # of BatchNorm; auto: frozen after probe on few labels
 
     def __post_init__(self) -> None:
         _within(self, steps=(1, None), batch=(1, 65536), lr=(0, None), weight_decay=(0, None))
@@ -130,7 +131,7 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-STAGES = ("pretrain", "finetune", "semi")
+STAGES = ("pretrain", "probe", "finetune", "semi")
 PARTS = {"algo": "algorithm"} | {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
 
 
@@ -149,7 +150,7 @@ class Config:
     semi: Semi = field(default_factory=Semi)
     control: Control = field(default_factory=Control)
     eval: Eval = field(default_factory=Eval)
-    stages: str = "finetune,semi"  # of pretrain, finetune, semi, in this order
+    stages: str = "finetune,semi"  # of pretrain, probe, finetune, semi, in this order
     weights: str | None = None  # what the first stage starts from: a file, a run, timm or timm:NAME
     grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
     compile: bool = False  # networks by torch.compile

@@ -22,6 +22,7 @@ import tomli_w
 from sslkit import registry
 from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
+from sslkit.config.starting import FROM_WEIGHTS
 from sslkit.errors import UserError, unknown
 
 POLICY_FIELDS = [f.name for f in fields(Views) if f.name != "labeled"]
@@ -154,10 +155,11 @@ def resolve(
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)
-    trained = pretrains or request.get("weights") not in (None, "auto")
+    given = request.get("weights") not in (None, "auto", "none")
     own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
-    own += [getattr(parts["backbone"], "trained_defaults", {})] if trained else []
+    own += [getattr(parts["backbone"], "trained_defaults", {})] if pretrains or given else []
     own += [getattr(dataset, "defaults", {})]
+    own += [FROM_WEIGHTS | {k: v for k, v in own[0].items() if k == "stages"}] if given and not pretrains else []
     flat: Flat = named(beneath)
     for keys in own:
         flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}

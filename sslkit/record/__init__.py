@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from sslkit.config import Config, flatten
+from sslkit.config import Config, Flat, flatten
 from sslkit.config.resolve import to_toml
 from sslkit.errors import UserError
 from sslkit.finished import check_weights, has_weights
@@ -32,6 +32,8 @@ from sslkit.training.spec import Spec, stamp
 
 KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
 FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
+LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune", "semi")}  # keys that came later, with
+# the value that leaves a run what it was: it keeps its name
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def run_digest(prepared: Prepared) -> str:
     flat = flatten(prepared.config)
     for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", *FREE):
         flat.pop(name)
+    flat = {key: value for key, value in flat.items() if LATER.get(key, ...) != value}
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint
     flat["split"] = {name: stamp(index) for name, index in vars(prepared.split).items()}

@@ -38,6 +38,8 @@ def before(specs: Sequence[Spec], workers: int | None, cores: int) -> list[str]:
 
 def _averages(spec: Spec) -> list[str]:
     """The averaged network, and a teacher with a decay of its own, if they remember more steps than there are."""
+    if spec.fitted:
+        return []
     options = spec.parts.get("teacher", {}).get("options", {})
     decays = {"the averaged network": (spec.average["decay"], f"{spec.stage}.decay")}
     if isinstance(options.get("decay"), float):
@@ -102,7 +104,7 @@ def _right(precision: float | None) -> bool:
 def early(spec: Spec, row: Mapping[str, Any]) -> str | None:
     """That a stage ended before its last step; `row` is its result."""
     total = spec.training["steps"]
-    if row["steps"] == total:
+    if row["steps"] == total or spec.fitted:
         return None
     best = row["best"]["step"]
     return f"stage {row['stage']} ended at step {row['steps']} of {total}: its validation was best at step {best}"

@@ -50,6 +50,9 @@ def within(machine: Machine, prepared: Prepared, began: float) -> Machine:
     evaluating = sum(evaluation_seconds(spec, prepared.images, prepared.split) for spec in todo)
     now = time.perf_counter()
     around = (now - began) + (now - start) + evaluating  # steps are timed once more, for the plan
+    todo = [spec for spec in todo if not spec.fitted]
+    if not todo:
+        raise UserError("--time sets steps, and no stage of this run takes any; drop it")
     training = sum(seconds[spec.key].step * spec.training["steps"] for spec in todo)
     factor = (SHARE * asked - around) / training
     smallest = LEAST / min(spec.training["steps"] for spec in todo)
@@ -70,6 +73,8 @@ def evaluation_seconds(spec: Spec, images: Images, split: Split) -> float:
         start = time.perf_counter()
         logits(algorithm, average.network, some, spec)
         seconds.append(time.perf_counter() - start)
+    if spec.fitted:  # its features, each computed once
+        return min(seconds) / len(some) * (len(split.labeled) + spec.data.get("pool", [0])[0] + len(split.test))
     rounds = 1 + len(algorithm.networks())
     validated = VALIDATIONS * (len(split.test) + len(split.val)) if len(split.val) else 0
     return min(seconds) / len(some) * (rounds * len(split.test) + validated)

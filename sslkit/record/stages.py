@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from sslkit import registry
-from sslkit.config import Config, Part, Training
-from sslkit.config.resolve import SLOTS
+from sslkit.config import STAGES, Config, Part, Training
+from sslkit.config.resolve import SLOTS, options
 from sslkit.errors import UserError
+from sslkit.frozen import OnFeatures
 from sslkit.machine import Machine
 from sslkit.network import PatchEncoder
 from sslkit.prepare import Prepared
@@ -24,7 +26,7 @@ from sslkit.weights.start import content_hash, first_weights
 class Stage:
     """One row of the table."""
 
-    label: str  # "finetune", "finetune+", "semi"
+    label: str  # "probe", "finetune", "finetune+", "semi"
     method: str  # "supervised", "ema_teacher x prob_pseudo"
     spec: Spec
     parent: str | None = None  # label of the stage that it starts from
@@ -41,13 +43,14 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
     config = prepared.config
     first = first_weights(config)
     found = [_pretrain(prepared, machine, first)] if _pretrains(config) else []
+    before = found[-1] if found else None  # what methods on frozen features start from
     labels_only = {"algo": Part("supervised")}
 
     def add(label: str, method: str, parts: Mapping[str, Part], training: Training, parent: Stage | None) -> None:
         weights = None if parent else first
         spec = specify(
             config,
-            "finetune" if label == "finetune" else "semi",
+            label if label in STAGES else "semi",
             parts,
             training,
             parent.spec.key if parent else "",
@@ -58,10 +61,13 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
         )
         found.append(Stage(label, method, spec, parent.label if parent else None, weights))
 
-    if "finetune" in config.stages:
+    asked = config.stages.replace(" ", "").split(",")
+    if "probe" in asked:
+        add("probe", "linear", {"algo": Part("linear", _defaults("linear"))}, config.finetune, before)
+    if "finetune" in asked:
         add("finetune", "supervised", labels_only, config.finetune, found[-1] if found else None)
     start = found[-1] if found else None
-    if "semi" not in config.stages:
+    if "semi" not in asked:
         return found
     if config.control.run:
         training = {f.name: getattr(config.semi, f.name) for f in fields(Training)}
@@ -69,8 +75,14 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
         add("finetune+", "supervised", labels_only, control, start)
     parts = {s: p for s in ("algo", *SLOTS) if (p := getattr(config, s)) is not None}
     method = " x ".join(part.name for part in (config.algo, config.mixer) if part and part.name != "none")
-    add("semi", method, parts, config.semi, start)
+    frozen = issubclass(registry.load("algorithm", config.algo.name), OnFeatures)
+    add("semi", method, parts, config.semi, before if frozen else start)  # not on features that finetune has changed
     return found
+
+
+def _defaults(algorithm: str) -> dict[str, Any]:
+    """Its options as they are where nobody sets them."""
+    return {name: p.default for name, p in options(registry.load("algorithm", algorithm)).items()}
 
 
 def timed(config: Config, machine: Machine) -> Config:

@@ -40,6 +40,7 @@ class Store:
         if not (there.is_dir() and os.access(there, os.W_OK)):
             raise UserError(f"--runs {root}: {there} is not a folder that can be written to")
         self.stages, self.data = self.root / "stages", self.root / "data"  # data: decoded images
+        self.features = self.root / "features"  # of frozen networks
 
     def prepare(self) -> None:
         """Make the folders.

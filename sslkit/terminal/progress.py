@@ -26,7 +26,8 @@ class Bar:
     """A progress bar: stage, step, images a second, time left, losses, share of pseudo-labels kept."""
 
     def __init__(self, label: str, spec: Spec, console: Console) -> None:
-        self.images = spec.images_a_step
+        self.fitted = spec.fitted  # then it counts images whose features are computed
+        self.images = 1 if spec.fitted else spec.images_a_step
         self.start: tuple[int, float] | None = None
         self.watch = Watch(spec)
         rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")  # the others have the width that they need
@@ -40,9 +41,11 @@ class Bar:
             console=console,
             expand=True,
         )
-        self.task = self.progress.add_task(label, total=spec.training["steps"], values="")
+        self.task = self.progress.add_task(label, total=None if spec.fitted else spec.training["steps"], values="")
 
     def __call__(self, done: int, line: dict[str, Any]) -> None:
+        if self.fitted:
+            self.progress.update(self.task, total=line.pop("total"))
         now = time.perf_counter()
         start = self.start or (done, now)
         self.start = start

@@ -26,9 +26,12 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     for name in names:
         longest = max(map(len, name.split()))  # a heading may be folded, and no word of it cut
         table.add_column(name, justify="left" if name == "stage" else "right", min_width=longest)
-    if rows[0][0] != "pretrain":
+    if rows[0][0] not in ("pretrain", "probe"):
         table.add_row("pretrain", "skipped")
     for label, spec, seconds in rows:
+        if spec.fitted:
+            table.add_row(label, "none", "frozen")
+            continue
         steps, batch = spec.training["steps"], spec.training["batch"]
         labeled, pool = sum(spec.data["counts"]), spec.data.get("pool", [0])[0]
         more = batch * spec.training.get("mu", 0)
@@ -58,7 +61,7 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     names = ["stage", "weights", *scores, "kept %", "correct %", "time"]
     for name in names:
         table.add_column(name, justify="left" if name in ("stage", "weights") else "right", no_wrap=True)
-    if results["pretrain"] == "skipped":
+    if results["pretrain"] == "skipped" and not rows[0].get("frozen"):
         table.add_row("pretrain", "skipped")
     for row in rows:
         for i, cells in enumerate(_cells(row, top5)):
@@ -78,6 +81,7 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
         loss = ", ".join(f"{value:.3f}" for value in row["losses"].values())
         yield [row["stage"], f"(loss {loss})", *[""] * (4 + top5), *ends.pop()]
     for name, found in networks.items():
+        name = "frozen" if row.get("frozen") else name
         cells = [_percent(found.get(k), 1) for k in (("top1", "top5") if top5 else ("top1",))]
         cells += [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
         yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]

@@ -27,11 +27,14 @@ from sslkit.randomness import key
 from sslkit.training.sources import source_hash
 
 
+FEW_LABELS = 1000  # labelled images; below, BatchNorm keeps the statistics of the weights that a run starts from
+
+
 @dataclass(frozen=True)
 class Spec:
     """All that determines a stage's result. JSON values only."""
 
-    stage: str  # "finetune" or "semi"; the control arm is a "semi" stage of another algorithm
+    stage: str  # "pretrain", "probe", "finetune" or "semi"; the control arm is a "semi" stage of another algorithm
     parent: str  # key of the stage whose weights it starts from, or ""
     parts: dict[str, dict[str, Any]]  # section -> {"name", "options", "source"}
     training: dict[str, Any]
@@ -47,6 +50,11 @@ class Spec:
     def draws(self) -> int:
         """Seed of all draws of the stage; the control arm shares that of the semi stage."""
         return key(self.seed, self.stage)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it is fitted to frozen features, without a step: no stream has a view."""
+        return not any(self.views.values())
 
     @property
     def images_a_step(self) -> int:
@@ -85,6 +93,7 @@ def specify(
     main = "algo" if "algo" in algorithm else "pretrainer"
     views = _views(config, registry.load(PARTS[main], algorithm[main].name), training)
     settings = _settings(training, views)
+    settings |= {"norm_stats": "frozen"} if _freezes(config, training, split) else {}
     settings |= {name: True for name in ("grad_checkpoint", "compile", "fsdp") if getattr(config, name)}
     settings |= {"patience": config.eval.patience} if config.eval.patience and stage != "pretrain" else {}
     settings |= {"processes": machine.processes} if machine.processes > 1 else {}  # they decide what a micro-batch is
@@ -132,12 +141,13 @@ def _views(config: Config, algorithm: type[Algorithm], training: Training) -> di
         known |= {name: replace(known[name], erase=training.erase) for name in ("strong", "pretrain")}
     views: dict[str, dict[str, dict[str, Any]]] = {}
     for stream, names in algorithm.views.items():
+        views[stream] = {}
         for name in names:
             kind = name.rstrip("0123456789")
             policy = known.get(config.views.labeled if stream == "labeled" and kind == "weak" else kind)
             if policy is None:
                 raise unknown(f"view of {algorithm.__name__}", name, known)
-            views.setdefault(stream, {})[name] = asdict(policy)
+            views[stream][name] = asdict(policy)
     return views
 
 
@@ -157,9 +167,16 @@ def _settings(training: Training, views: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(training, Semi) and "unlabeled" in views:
         settings |= {"mu": training.mu, "skip_rejected": training.skip_rejected}
     settings["lr"] *= training.batch / 256 if training.scale_lr else 1
-    for name in ("scale_lr", "epochs", "images", "drop_path", "erase", "decay"):
+    for name in ("scale_lr", "epochs", "images", "drop_path", "erase", "decay", "norm_stats"):
         del settings[name]
     return settings
+
+
+def _freezes(config: Config, training: Training, split: Split) -> bool:
+    """Whether BatchNorm keeps its statistics: as asked, else after a probe on few labels, which are too few for new ones."""
+    if training.norm_stats is not None:
+        return training.norm_stats == "frozen"
+    return "probe" in config.stages and len(split.labeled) < FEW_LABELS
 
 
 def _described(section: str, part: Part) -> dict[str, Any]:

@@ -56,15 +56,20 @@ class Job:
 
         Of several processes with shards all must ask for them, and the leader has the weights.
         """
-        parts = {"student.": self.algorithm.student, "averaged.": self.average.network}
-        weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
-        known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
-        own = self.algorithm.state_dict(keep_vars=True).items()
-        return whole(weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known})
+        return weights_of(self.algorithm, self.average)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put the tensors of `weights` back."""
         restore(self.algorithm, self.average, tensors)
+
+
+def weights_of(algorithm: Algorithm, average: Average) -> dict[str, Tensor]:
+    """What `Job.weights` gives."""
+    parts = {"student.": algorithm.student, "averaged.": average.network}
+    weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
+    known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
+    own = algorithm.state_dict(keep_vars=True).items()
+    return whole(weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known})
 
 
 def restore(algorithm: Algorithm, average: Average, tensors: Mapping[str, Tensor]) -> None:
@@ -217,6 +222,7 @@ def not_finite(spec: Spec, error: Exception, kept: Sequence[Path]) -> UserError:
 def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None) -> tuple[Algorithm, Average]:
     """The algorithm with its student and slots, and the averaged network, as they start."""
     student = build_network(spec)
+    student.frozen_statistics = spec.training.get("norm_stats") == "frozen"
     if weights:
         load_weights(student, weights)
     averaged = student
@@ -279,13 +285,14 @@ def _same_average(module: nn.Module, spec: Spec) -> bool:
 
 def _skips(spec: Spec, student: Classifier) -> bool:
     """Whether rejected strong views skip the student: where no draw or statistic depends on the batch's places."""
+    frozen = student.frozen_statistics
     asked = spec.training.get("skip_rejected", "off")
     if spec.training.get("compile"):
         if asked == "on":
             raise UserError("semi.skip_rejected=on gives batches of any size, each compiled anew; leave it at auto")
         return False
     coupled = any(
-        isinstance(m, _BatchNorm) or getattr(m, "drop_prob", 0) or (isinstance(m, nn.Dropout) and m.p)
+        (isinstance(m, _BatchNorm) and not frozen) or getattr(m, "drop_prob", 0) or (isinstance(m, nn.Dropout) and m.p)
         for m in student.modules()
     )
     return asked == "on" or (asked == "auto" and spec.device == "cpu" and not coupled)

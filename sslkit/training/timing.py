@@ -31,19 +31,21 @@ class Seconds:
 
 
 def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[str, Seconds]:
-    """Key -> seconds of one step. Stages that do the same work a step are timed once.
+    """Key -> seconds of one step, of stages that have any. Stages that do the same work a step are timed once.
 
     With several processes there is no step of one alone: the stages are put together, so that what cannot be is said
     before anything is trained, and nothing is timed.
     """
     if ranks.count() > 1:
-        for spec in specs:
+        for spec in filter(lambda spec: not spec.fitted, specs):
             with enough_memory(spec):
                 build(replace(spec, parent=""), images, split, None, ranks.count())
         return {}
     known: dict[str, Seconds] = {}
     found: dict[str, Seconds] = {}
     for spec in specs:
+        if spec.fitted:
+            continue
         training = {k: v for k, v in spec.training.items() if k not in ("steps", "lr", "warmup", "weight_decay")}
         if "skip_rejected" in training:
             training["skip_rejected"] = "off"  # before training nothing would be kept, and the time too short

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from sslkit.data import Images
 from sslkit.data.splits import Split
 from sslkit.machine import ranks, versions, with_peak
 from sslkit.store import write_json
 from sslkit.training.engine import Engine, Report
+from sslkit.training.fitting import fit
 from sslkit.training.log import last_values
 from sslkit.training.spec import Spec
 from sslkit.training.stage import build, enough_memory
@@ -23,6 +25,7 @@ def train(
     folder: Path,
     parent: Path | None,
     weights: Path | None,
+    features: Path,
     *,
     save_every: float,
     report: Report,
@@ -35,6 +38,7 @@ def train(
         folder: the stage's working folder.
         parent: folder of the stage that it starts from.
         weights: file that it starts from instead.
+        features: folder of the features that stages share.
         save_every, report, stop, say: as of `Engine`.
 
     Raises:
@@ -43,10 +47,17 @@ def train(
     """
     if ranks.leads():
         write_json(folder / "spec.json", asdict(spec))
+    if spec.fitted:
+        _write(folder, ranks.led(lambda: fit(spec, images, split, folder, parent, weights, features, report, say)))
+        return
     with enough_memory(spec):
         job = build(spec, images, split, parent, ranks.count(), weights)
         engine = Engine(job, folder, save_every=save_every, report=report, stop=stop, say=say)
         result = with_peak(spec.device, engine.train)
+    _write(folder, result)
+
+
+def _write(folder: Path, result: dict[str, Any]) -> None:
     if ranks.leads():
         about = result | {"versions": versions()} | last_values(folder / "metrics.jsonl")
         write_json(folder / "result.json", about)

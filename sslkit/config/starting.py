@@ -1,0 +1,16 @@
+"""Defaults of a run that starts from pretrained weights. How they were chosen: docs/results/real_start.md."""
+
+from __future__ import annotations
+
+from sslkit.config import Flat
+
+_STAGE: Flat = {"batch": 16, "lr": 1e-4, "weight_decay": 0.01, "warmup": 0.1}
+FROM_WEIGHTS: Flat = {
+    "stages": "probe,finetune,semi",  # LP-FT: the head that fine-tuning starts with is that of the probe
+    **{f"{stage}.{name}": value for stage in ("finetune", "semi") for name, value in _STAGE.items()},
+    "finetune.steps": 150,
+    "semi.steps": 300,
+    "semi.mu": 3,
+    "algo.lambda_u": 1.0,
+    "labeler.tau": 0.8,
+}
