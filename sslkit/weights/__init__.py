@@ -13,7 +13,7 @@ import json
 import math
 import pickle
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -77,9 +77,9 @@ class Loaded:
 def load_weights(network: Classifier, path: str | Path, which: str | None = None) -> Loaded:
     """Put the weights of a file into `network`; it is not changed where this raises.
 
-    Names are matched without prefixes. A position embedding of another grid is resampled (bicubic, class row kept),
-    and so is a patch projection (FlexiViT, Beyer et al. 2023, arXiv:2212.08013). A head of another number of classes
-    stays as it starts.
+    Names are matched without prefixes, and as `Classifier.own_name` knows them. A position embedding of another grid is
+    resampled (bicubic, rows of no patch kept), and so is a patch projection (FlexiViT, Beyer et al. 2023,
+    arXiv:2212.08013). A head of another number of classes stays as it starts.
 
     Args:
         which: the container to take; None is the first that there is of `CONTAINERS`.
@@ -91,7 +91,7 @@ def load_weights(network: Classifier, path: str | Path, which: str | None = None
     path, own = Path(path), network.state_dict()
     roots = {name.partition(".")[0] for name in own}
     tensors, ignored, remarks = _select(_read(path), which, roots, path)
-    found, unexpected, skipped = _match(tensors, own, path)
+    found, unexpected, skipped = _match(tensors, own, network.own_name, path)
     kept = {name for name, tensor in found.items() if _is_other_head(name, tensor, own[name])}
     _check_share(found, unexpected, own, path)
     fitted = {name: _fit(name, tensor, own[name], path) for name, tensor in found.items() if name not in kept}
@@ -181,14 +181,21 @@ def _plain(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in content.items() if isinstance(name, str) and whole(value)}
 
 
-def _match(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> Sorted:
-    """The file's tensors by the network's names, and the file's names that are unexpected and that are ignored."""
+def _match(
+    tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], own_name: Callable[[str], str], path: Path
+) -> Sorted:
+    """The file's tensors by the network's names, and the file's names that are unexpected and that are ignored.
+
+    Args:
+        own_name: `Classifier.own_name`, for names that are not the network's.
+    """
     names = {bare(name): name for name in own} | {name: name for name in own}
     found: dict[str, Tensor] = {}
     unexpected: list[str] = []
     ignored: list[str] = []
     for name, tensor in tensors.items():
-        target = next((names[end] for end in _endings(name) if end in names), None)
+        ends = [*_endings(name)]
+        target = next((names[end] for end in [*ends, *map(own_name, ends)] if end in names), None)
         if target in found:
             raise UserError(f"{path} has two tensors for {target}, one of them {_shown(name)}")
         if target is not None:

@@ -98,7 +98,8 @@ def test_drop_path_is_active_in_train_mode_alone(name):
     ("name", "low", "high"),
     [("vit_tiny", 5.6, 5.8), ("vit_small", 22.0, 22.1), ("vit_base", 86, 87), ("vit_large", 303, 307),
      ("vit_huge", 631, 633), ("resnet18", 11.6, 11.8), ("resnet50", 25.5, 25.6), ("convnext_tiny", 28.5, 28.7),
-     ("convnext_small", 50.1, 50.3)],
+     ("convnext_small", 50.1, 50.3), ("efficientnet_lite0", 4.6, 4.7), ("efficientnet_lite1", 5.4, 5.5),
+     ("efficientnet_lite2", 6.0, 6.1)],
 )  # fmt: skip
 def test_published_numbers_of_parameters(name, low, high):
     """Of ImageNet networks: 224 px, 1000 classes; all parameters, trained or not, no buffers."""
@@ -111,7 +112,8 @@ def test_published_numbers_of_parameters(name, low, high):
     ("name", "theirs"),
     [(name, name) for name in ("resnet18", "resnet50", "convnext_tiny", "convnext_small")]
     + [(f"vit_{name}", f"vit_{name}_patch16_224") for name in ("tiny", "small", "base", "large")]
-    + [("vit_huge", "vit_huge_patch14_224")],
+    + [("vit_huge", "vit_huge_patch14_224")]
+    + [(f"efficientnet_lite{k}", f"tf_efficientnet_lite{k}") for k in range(3)],
 )
 def test_timm_has_as_many_parameters(name, theirs):
     with torch.device("meta"):
