@@ -22,7 +22,7 @@ import tomli_w
 from sslkit import registry
 from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
-from sslkit.config.starting import FROM_WEIGHTS
+from sslkit.config.starting import from_weights
 from sslkit.errors import UserError, unknown
 
 POLICY_FIELDS = [f.name for f in fields(Views) if f.name != "labeled"]
@@ -128,9 +128,8 @@ def resolve(
     Raises:
         UserError: unknown names and keys, wrong values, a slot that the algorithm lacks.
     """
-    names: dict[str, str] = {"algo": request.get("algo.name", "ema_teacher")}
+    names: dict[str, str] = {s: request.get(f"{s}.name", n) for s, n in (("algo", "ema_teacher"), ("backbone", "auto"))}
     parts: dict[str, type | None] = {"algo": registry.load("algorithm", names["algo"])}
-    names["backbone"] = request.get("backbone.name", "auto")
     if names["backbone"] == "auto":
         names["backbone"] = choose_backbone()
     parts["backbone"] = registry.load("backbone", names["backbone"])
@@ -158,8 +157,7 @@ def resolve(
     given = request.get("weights") not in (None, "auto", "none")
     own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
     own += [getattr(parts["backbone"], "trained_defaults", {})] if pretrains or given else []
-    own += [getattr(dataset, "defaults", {})]
-    own += [FROM_WEIGHTS | {k: v for k, v in own[0].items() if k == "stages"}] if given and not pretrains else []
+    own += [getattr(dataset, "defaults", {}), from_weights(own[0]) if given and not pretrains else {}]
     flat: Flat = named(beneath)
     for keys in own:
         flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}

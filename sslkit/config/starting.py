@@ -1,6 +1,12 @@
-"""Defaults of a run that starts from pretrained weights. How they were chosen: docs/results/real_start.md."""
+"""Defaults of a run that starts from pretrained weights.
+
+How they were chosen: docs/results/real_start.md.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from sslkit.config import Flat
 
@@ -14,3 +20,8 @@ FROM_WEIGHTS: Flat = {
     "algo.lambda_u": 1.0,
     "labeler.tau": 0.8,
 }
+
+
+def from_weights(algorithm: Mapping[str, Any]) -> Flat:
+    """These defaults, with the stages that the defaults of an algorithm ask for: a fitted one needs no others."""
+    return FROM_WEIGHTS | {key: value for key, value in algorithm.items() if key == "stages"}

@@ -94,9 +94,11 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     if "pretrain" in labels and rows[0]["networks"]:
         found.append("pretrain is measured on the test images of its own data set.")
     if "semi" in labels:
-        found.append(f"semi is {rows[-1]['method'].replace(' x ', ' + ')}.{_control(labels)}")
+        control = "" if rows[-1].get("frozen") else _control(labels)
+        found.append(f"semi is {rows[-1]['method'].replace(' x ', ' + ')}.{control}")
     if results["headline"]["top1"] is not None:
-        found.append(f"Result: averaged weights at the last step{_interval(results['headline'])}.")
+        which = "frozen network" if rows[-1].get("frozen") else "averaged weights at the last step"
+        found.append(f"Result: {which}{_interval(results['headline'])}.")
         gains = ", ".join(f"{name}: {100 * gain:+.1f}" for name, gain in results["gains"].items())
         found += [f"Differences in points: {gains} (one seed is no evidence: `sslkit compare`)."] if gains else []
     best = {row["stage"]: row["best"]["step"] for row in rows if row.get("best")}
@@ -110,10 +112,13 @@ def _sentences(results: dict[str, Any]) -> list[str]:
 
 def _legend(rows: list[dict[str, Any]]) -> str:
     """What the columns are that the field calls in more than one way."""
-    told = [
-        "student: the network that is trained; averaged: the exponential moving average (EMA) of its weights, which "
-        "predict and export use"
-    ]
+    frozen = [row["stage"] for row in rows if row.get("frozen")]
+    told = ["frozen: the network as its weights are, with a method fitted to its features"] if frozen else []
+    if len(frozen) < len(rows):
+        told.append(
+            "student: the network that is trained; averaged: the exponential moving average (EMA) of its weights, "
+            "which predict and export use"
+        )
     if any(row["networks"] for row in rows):
         told.append("F1: macro; NLL (negative log-likelihood), ECE (calibration error, 15 bins): lower is better")
     if any(row.get("pseudo_labels") for row in rows):

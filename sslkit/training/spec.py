@@ -54,7 +54,7 @@ class Spec:
     @property
     def fitted(self) -> bool:
         """Whether it is fitted to frozen features, without a step: no stream has a view."""
-        return not any(self.views.values())
+        return bool(self.views) and not any(self.views.values())
 
     @property
     def images_a_step(self) -> int:

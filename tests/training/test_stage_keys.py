@@ -91,6 +91,7 @@ TRAINING: dict[str, Any] = {
     "drop_path": 0.2,
     "erase": 0.2,
     "decay": 0.3,
+    "norm_stats": "frozen",
 }
 VIEW = {
     "crop": 0.5,
