@@ -15,6 +15,7 @@ from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.backbones.wrn_10_1 import WRN10x1
 from sslkit.config.resolve import SLOTS, options
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Stream
+from sslkit.frozen import OnFeatures
 from sslkit.machine import Machine
 from sslkit.network import Classifier, Shape
 from sslkit.prepare import prepare
@@ -39,6 +40,11 @@ SMALL = {
 def built_in(kind: str) -> list[str]:
     """Names of the parts that ship in the box, so that a new one is tested by being there."""
     return [entry.name for entry in registry.entries(kind) if entry.origin == "built in"]
+
+
+def stepping() -> list[str]:
+    """Names of the algorithms that train by steps; methods on frozen features are fitted once."""
+    return [name for name in built_in("algorithm") if not issubclass(registry.load("algorithm", name), OnFeatures)]
 
 
 class Small(ViTMicro):

@@ -30,11 +30,12 @@ from tests.algorithms.make import (
     network,
     seen_as,
     setup,
+    stepping,
 )
 from tests.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
-ALGORITHMS = built_in("algorithm")
+ALGORITHMS = stepping()
 
 
 def gradients(made: Algorithm, **sizes: int) -> tuple[Losses, dict[str, torch.Tensor]]:

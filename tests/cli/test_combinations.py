@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sslkit import registry
+from tests.algorithms.make import stepping
 from tests.cli.call import Call, assert_refused, run
 
 STEPS = ("--set", "finetune.steps=2", "--set", "semi.steps=2", "--json")
@@ -34,7 +35,7 @@ def trained(store: Path, *arguments: str) -> Call:
 
 
 @untimed
-@pytest.mark.parametrize("algorithm", names("algorithm"))
+@pytest.mark.parametrize("algorithm", stepping())
 def test_every_algorithm_trains(algorithm: str, store: Path) -> None:
     found = trained(store, "--algo", algorithm).json["stages"][-1]
     assert found["method"].split(" x ")[0] == algorithm

@@ -14,7 +14,7 @@ from sslkit.config.resolve import options, resolve
 from .page import blocks, text
 
 PAGE = "docs/configuration.md"
-KEY = re.compile(r"^\| `([a-z_]+(?:\.[a-z0-9_]+)*)` \| (.*?) \| (.*) ?\|$", re.MULTILINE)
+KEY = re.compile(r"^\| `([a-z_]+(?:\.[A-Za-z0-9_]+)*)` \| (.*?) \| (.*) ?\|$", re.MULTILINE)
 PART_SECTION = "## The parts"
 
 
