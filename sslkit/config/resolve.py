@@ -154,7 +154,7 @@ def resolve(
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)
-    trained = pretrains or request.get("weights") not in (None, "auto")
+    trained = pretrains or request.get("weights") not in (None, "auto", "none")
     own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
     own += [getattr(parts["backbone"], "trained_defaults", {})] if trained else []
     own += [getattr(dataset, "defaults", {})]

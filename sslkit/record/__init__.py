@@ -122,6 +122,8 @@ def run_digest(prepared: Prepared) -> str:
     flat = flatten(prepared.config)
     for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", *FREE):
         flat.pop(name)
+    if flat["data.interpolation"] == "bicubic":
+        del flat["data.interpolation"]  # a key that came later leaves the names of runs
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint
     flat["split"] = {name: stamp(index) for name, index in vars(prepared.split).items()}
