@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as `Classifier`s: timm's networks, and the names that the EfficientNet-PyTorch project has for them."""
+"""EfficientNet-Lite as `Classifier`s: timm's networks, and EfficientNet-PyTorch's names for their tensors."""
 
 import re
 from itertools import accumulate

@@ -51,7 +51,13 @@ class TimmClassifier(Classifier):
         return {f"model.{name}" for name in names} & dict(self.named_parameters()).keys()
 
     def hub_config(
-        self, classes: Sequence[str], mean: Sequence[float], std: Sequence[float], size: int, crop: float = 1.0
+        self,
+        classes: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: int,
+        crop: float = 1.0,
+        interpolation: str = "bicubic",
     ) -> dict[str, Any]:
         """What timm keeps in `config.json` on the Hugging Face hub; `architecture` and `model_args` make the network.
 
@@ -72,7 +78,7 @@ class TimmClassifier(Classifier):
                     f"timm's {name} cannot read these weights: {key} is {tuple(tensor.shape)}, timm's {other}{hint}"
                 )
         shown = {"input_size": [3, size, size], "mean": list(mean), "std": list(std), "num_classes": len(classes)}
-        fixed = {"interpolation": "bicubic", "crop_pct": crop, "crop_mode": "center", "custom_load": False}
+        fixed = {"interpolation": interpolation, "crop_pct": crop, "crop_mode": "center", "custom_load": False}
         kept = {key: about[key] for key in ("first_conv", "classifier", "fixed_input_size") if key in about}
         return {
             "architecture": name,

@@ -6,6 +6,7 @@ A key is `section.name`; a part's section holds its name and the typed keyword p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
@@ -33,7 +34,8 @@ class Data:
     groups: str = ""  # regular expression that finds an image's group in its name; a group is in one part only
     on_bad_image: Literal["stop", "skip"] = "stop"
     duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
-    stats: Literal["declared", "measured"] = "declared"  # mean and std for normalising: the data set's, or the images'
+    stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"  # how images are scaled
 
     def __post_init__(self) -> None:
         _within(
@@ -41,6 +43,8 @@ class Data:
         )
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
+        if self.stats not in ("declared", "measured"):
+            parse_stats(self.stats)
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class Config:
     control: Control = field(default_factory=Control)
     eval: Eval = field(default_factory=Eval)
     stages: str = "finetune,semi"  # of pretrain, probe, finetune, semi, in this order
-    weights: str | None = None  # what the first stage starts from: a file, a run, timm or timm:NAME
+    weights: str | None = None  # what the first stage starts from: a file, a run, imagenet, timm, timm:NAME or none
     grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
     compile: bool = False  # networks by torch.compile
     fsdp: bool = False  # several processes keep a shard of the weights each
@@ -173,6 +177,28 @@ class Config:
     def decay(self) -> float:
         """EMA decay of the averaged network."""
         return self.eval.decay if self.eval.decay is not None else max(0.0, 1 - 10 / self.semi.steps)
+
+
+Channels = tuple[float, float, float]
+
+
+def parse_stats(text: str) -> tuple[Channels, Channels]:
+    """Mean and deviation of red, green and blue of "0.5,0.5,0.5/0.2,0.2,0.2".
+
+    Raises:
+        ValueError: it is not written like that, a mean is not in [0, 1], or a deviation not above 0.
+    """
+    try:
+        mean, std = (tuple(map(float, part.split(","))) for part in text.split("/"))
+        (red, green, blue), (r, g, b) = mean, std
+    except ValueError:
+        pass
+    else:
+        if all(0 <= x <= 1 for x in mean) and all(0 < x < math.inf for x in std):
+            return (red, green, blue), (r, g, b)
+    raise ValueError(
+        f"stats must be declared, measured, or mean and std as 0.485,0.456,0.406/0.229,0.224,0.225, got {text!r}"
+    )
 
 
 def _within(section: Any, **ranges: tuple[float | None, float | None]) -> None:

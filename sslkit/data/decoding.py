@@ -41,17 +41,19 @@ def decode(
     cache: Path | None = None,
     *,
     crop: float = 1.0,
+    interpolation: str = "bicubic",
     limit: float = math.inf,
     whole: bool = False,
     workers: int | None = None,
 ) -> Images:
-    """Decode every image once: RGB, the middle square, scaled to `size` (bicubic). Where that takes too much
+    """Decode every image once: RGB, the middle square, scaled to `size`. Where that takes too much
     memory, they are decoded on demand instead, and come out the same.
 
     Args:
         cache: folder where decoded images are kept, so that the next run finds them: of encoded images by their
             content, of files by path, size and time of change.
         crop: side of the middle square, as a share of the short side.
+        interpolation: "bicubic" or "bilinear".
         limit: bytes; encoded images that take more when they are decoded are decoded on demand.
         whole: crops are cut out of whole images, which are decoded on demand.
         workers: threads that decode on demand; None is one a core.
@@ -64,7 +66,7 @@ def decode(
     def source(i: int) -> Any:
         return train.source(i) if i < count else test.source(i - count)
 
-    stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], Square(size, crop))
+    stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], Square(size, crop, interpolation))
     encoded = not isinstance(source(0), np.ndarray)
     pixels: Array | OnDemand
     if whole or (encoded and stored.nbytes > limit):

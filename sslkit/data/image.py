@@ -23,6 +23,7 @@ SUFFIXES = (
 )
 PAPER = (255, 255, 255, 255)  # what transparent images are laid on
 PHOTOMETRIC = 262  # the tag that says what 0 is
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 LIMIT = 89_478_485  # pixels of one image, Pillow's own limit for a decompression bomb
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` says it in its own words
@@ -38,6 +39,7 @@ class Square:
 
     size: int  # side in pixels
     crop: float = 1.0  # side before it is scaled, as a share of the image's short side
+    interpolation: str = "bicubic"  # or "bilinear", both with antialiasing
 
 
 def to_pixels(item: Any, square: Square, name: str) -> Array:
@@ -54,10 +56,10 @@ def to_pixels(item: Any, square: Square, name: str) -> Array:
 
 
 def middle(image: Image.Image, square: Square) -> Array:
-    """(3, size, size) uint8 of an RGB image: its middle square, scaled (bicubic)."""
+    """(3, size, size) uint8 of an RGB image: its middle square, scaled."""
     sides = (square.size, square.size)
     if image.size != sides or square.crop < 1:
-        image = ImageOps.fit(image, sides, Image.Resampling.BICUBIC, bleed=(1 - square.crop) / 2)
+        image = ImageOps.fit(image, sides, FILTERS[square.interpolation], bleed=(1 - square.crop) / 2)
     return planes(image)
 
 

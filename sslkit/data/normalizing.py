@@ -5,11 +5,13 @@ The test part is not looked at.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from sslkit import registry
-from sslkit.config import Config
+from sslkit.config import Config, parse_stats
 from sslkit.data import Images
 from sslkit.data.image import Array
 
@@ -21,7 +23,9 @@ _measured: dict[str, tuple[Channels, Channels]] = {}  # by fingerprint
 
 
 def normalization(config: Config, images: Images) -> tuple[Channels, Channels]:
-    """Mean and deviation of red, green and blue in [0, 1]: what the data set declares, or what is measured."""
+    """Mean and deviation of red, green and blue in [0, 1]: declared by the data set, measured, or as asked."""
+    if "/" in config.data.stats:
+        return parse_stats(config.data.stats)
     if config.data.stats == "measured":
         if images.fingerprint not in _measured:
             _measured[images.fingerprint] = moments(histogram(images))
@@ -33,9 +37,22 @@ def normalization(config: Config, images: Images) -> tuple[Channels, Channels]:
 def said(config: Config, images: Images) -> str:
     """The sentence about it."""
     mean, std = (", ".join(f"{x:.3f}" for x in channels) for channels in normalization(config, images))
-    measured = config.data.stats == "measured"
-    own = "measured on the training images" if measured else "not this data set's own; data.stats=measured takes those"
-    return f"images are normalised with mean {mean} and std {std}, {own}"
+    why = {
+        "measured": "measured on the training images",
+        "declared": "not this data set's own; data.stats=measured takes those",
+    }
+    return f"images are normalised with mean {mean} and std {std}, {why.get(config.data.stats, 'as data.stats says')}"
+
+
+def written(mean: Sequence[float], std: Sequence[float]) -> str:
+    """Mean and deviation as `data.stats` is written.
+
+    Raises:
+        ValueError: they cannot be such.
+    """
+    text = "/".join(",".join(str(float(x)) for x in channels) for channels in (mean, std))
+    parse_stats(text)
+    return text
 
 
 def histogram(images: Images) -> Array:

@@ -17,11 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from sslkit.augment.boxes import crop_boxes
-from sslkit.data.image import Array, middle, planes
+from sslkit.data.image import FILTERS, Array, middle, planes
 from sslkit.data.stored import Stored
 
 BLOCK = 8  # images that a worker decodes at once
-FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class Stored:
         Raises:
             UserError: a file is gone.
         """
-        digest = hashlib.sha256(f"{__version__} {self.square.size} {self.square.crop}".encode())
+        square = self.square
+        how = "" if square.interpolation == "bicubic" else f" {square.interpolation}"
+        digest = hashlib.sha256(f"{__version__} {square.size} {square.crop}{how}".encode())
         for i in range(len(self)):
             digest.update(identity(self.source(i)))
         return digest

@@ -40,7 +40,8 @@ class Predictor:
     @property
     def square(self) -> Square:
         """What of an image it sees."""
-        return Square(int(self.spec.data["size"]), float(self.spec.data.get("crop", 1)))
+        data = self.spec.data
+        return Square(int(data["size"]), float(data.get("crop", 1)), data.get("interpolation", "bicubic"))
 
     def probabilities(self, pixels: Pixels) -> Tensor:
         """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""

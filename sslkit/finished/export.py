@@ -30,7 +30,8 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
         return
     predictor = load(run, network)
     data, square = predictor.spec.data, predictor.square
-    weights.export(predictor.network, out, data["classes"], data["mean"], data["std"], square.size, square.crop)
+    about = data["mean"], data["std"], square.size, square.crop, square.interpolation
+    weights.export(predictor.network, out, data["classes"], *about)
 
 
 def _mae(run: Path, out: Path) -> None:

@@ -32,8 +32,8 @@ LARGEST = 2e9  # bytes: an ONNX file is one protocol buffer, which cannot hold m
 PREPROCESSING = [
     "turn the picture as its EXIF orientation says",
     "convert it to 8-bit RGB: transparency over white, deeper greys scaled by their depth",
-    "crop a centred square whose side is `crop` times the short side and resize it to the size, bicubic with "
-    "anti-aliasing (Pillow's ImageOps.fit with bleed = (1 - crop) / 2)",
+    "crop a centred square whose side is `crop` times the short side and resize it to the size, by `interpolation` "
+    "with anti-aliasing (Pillow's ImageOps.fit with bleed = (1 - crop) / 2)",
     "uint8, shape (batch, 3, size, size), channels in the order red, green, blue",
 ]
 Run = Callable[[Tensor], Tensor]  # uint8 (N, 3, S, S) -> probabilities (N, C)
@@ -143,6 +143,7 @@ def _about(run: Path, predictor: Predictor, form: str, network: str) -> dict[str
         "classes": classes,
         "size": size,
         "crop": predictor.square.crop,
+        "interpolation": predictor.square.interpolation,
         "input": {"name": "images", "dtype": "uint8", "shape": ["batch", 3, size, size]},
         "output": {"name": "probabilities", "dtype": "float32", "shape": ["batch", len(classes)]},
         "preprocessing": PREPROCESSING,

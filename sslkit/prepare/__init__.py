@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +24,9 @@ from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.durations import in_steps
+from sslkit.prepare.starting import SMALL_SIZE, network_for, side_of, starting
+from sslkit.weights.origin import Origin
 
-MAX_SIZE = 224  # pixels, unless asked for more
-SMALL_SIZE = 64  # up to here images have the views of the small-image protocol, above those of Semi-ViT
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
 TUNING_SEED = 100  # the first one
 BAD_IMAGE = typing.get_type_hints(Data)["on_bad_image"]
@@ -89,6 +89,7 @@ class Gathered:
     config: Config
     parts: Parts
     groups: Array | None  # (N,) int64 of training images, where data has groups
+    start: Origin  # of the weights that the first stage starts from; without a name where there are none
 
 
 def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
@@ -112,6 +113,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
             data.size,
             cache,
             crop=data.crop,
+            interpolation=data.interpolation,
             limit=1e9 * data.cache_gb if data.cache_gb is not None else memory() / 2,
             whole=data.whole,
             workers=data.workers,
@@ -120,9 +122,10 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
     places = split(images, data, found.config.seed, found.groups)
-    tells = is_own(data.name) or data.stats == "measured"
+    tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
-    made = Prepared(in_steps(found.config, places), images, places, remarks, parts.stored)
+    stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
+    made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
 
 
@@ -135,9 +138,11 @@ def _with_source(made: Prepared, cache: Path | None) -> Prepared:
     config, own = made.config, made.config.pretrain
     if config.time is not None:
         raise UserError("--time knows no stage with data of its own; set the steps instead, or drop pretrain.data")
-    kept = {f"data.{name}": getattr(config.data, name) for name in ("size", "crop", "whole", "cache_gb", "workers")}
+    names = ("size", "crop", "interpolation", "whole", "cache_gb", "workers", *(["stats"] * ("/" in config.data.stats)))
+    kept = {f"data.{name}": getattr(config.data, name) for name in names}
     asked = {"data.name": own.data, "data.dir": own.dir, "data.labels": "all", "backbone.name": config.backbone.name}
-    theirs = prepare(asked | {"stages": "finetune"} | {k: v for k, v in kept.items() if v is not None}, cache)
+    asked |= {"stages": "finetune", "weights": "none"}
+    theirs = prepare(asked | {k: v for k, v in kept.items() if v is not None}, cache)
     if theirs.images.fingerprint == made.images.fingerprint:
         raise UserError(f"pretrain.data={own.data} is the data set of the run itself: its labels would all be known")
     policy = config.views.pretrain
@@ -168,31 +173,22 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     place = argument("dataset", name, cls) | _place(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
-    chosen: list[str] = []
-
-    @functools.cache
-    def size() -> int:
-        asked = flat.get("data.size", "auto")
-        if isinstance(asked, int):
-            return int(asked)
-        median = min(decoding.median_size(parts.train), MAX_SIZE)
-        patch = 4 if median <= SMALL_SIZE else 16  # of a ViT; a size that nobody chose must not fail for it
-        return max(patch, round(median / patch) * patch)
+    side = functools.partial(_once, "side", (cls, place, rule, look, cache), lambda: decoding.median_size(parts.train))
+    flat, start, chosen = starting(flat, side)
+    size = side_of(flat, side)
 
     def backbone() -> str:
-        network = "vit_micro" if size() <= 16 else "vit_tiny" if size() <= SMALL_SIZE else "vit_small"
-        chosen.append(f"backbone {network}, chosen for images of {size()} px")
-        return network
+        return network_for(size, chosen)
 
-    beneath = dict(LARGE) if size() > SMALL_SIZE else {}
+    beneath = dict(LARGE) if size > SMALL_SIZE else {}
     if is_own(name) and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
         beneath["data.labels"] = "all"
     config = resolve(flat, cls, backbone, beneath)
-    config = replace(config, data=replace(config.data, size=size()))
+    config = replace(config, data=replace(config.data, size=size))
     read = parts.said(*chosen)
     parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
-    return Gathered(config, parts, groups)
+    return Gathered(config, parts, groups, start)
 
 
 def _dataset(name: str) -> type[Any]:

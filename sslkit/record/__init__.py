@@ -32,8 +32,9 @@ from sslkit.training.spec import Spec, stamp
 
 KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
 FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
-LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune", "semi")}  # keys that came later, with
-# the value that leaves a run what it was: it keeps its name
+# keys that came later, with the value that leaves a run what it was: it keeps its name
+LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune", "semi")}
+LATER |= {"data.interpolation": "bicubic"}
 
 
 @dataclass(frozen=True)

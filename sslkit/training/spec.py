@@ -110,6 +110,8 @@ def specify(
     data |= {name: stamp(index) for name, index in used.items()}
     data |= {"whole": True} if config.data.whole else {}
     data |= {"crop": config.data.crop} if config.data.crop < 1 else {}
+    how = config.data.interpolation
+    data |= {"interpolation": how} if how != "bicubic" else {}
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:
         described["backbone"]["weights"] = weights

@@ -281,6 +281,7 @@ def export(
     std: Sequence[float],
     size: int,
     crop: float = 1.0,
+    interpolation: str = "bicubic",
 ) -> None:
     """Write `model.safetensors` with timm's names and `config.json` as timm has it on the Hugging Face hub.
 
@@ -294,7 +295,7 @@ def export(
     new_folder(folder)
     if describe is None:
         raise UserError(f"timm has no {type(network).__name__}, so that it cannot read its weights")
-    config = describe(list(classes), mean, std, size, crop)
+    config = describe(list(classes), mean, std, size, crop, interpolation)
     with filling(folder) as temporary:
         checkpoint.save(temporary / "model.safetensors", network.get_submodule("model").state_dict(), config)
         write_text(temporary / "config.json", json.dumps(config, indent=2) + "\n")

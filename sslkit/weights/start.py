@@ -1,4 +1,4 @@
-"""What the first stage starts from: a file, what a run left, or timm's own weights of the same network.
+"""What the first stage starts from: a file, what a run left, or weights of the same network by timm or by a package.
 
 Nothing is fetched that is on this machine already.
 """
@@ -21,22 +21,28 @@ from sslkit.network import Classifier
 from sslkit.store import checkpoint, read_json, weights_of
 from sslkit.store.checkpoint import under
 from sslkit.weights import HEAD, bare
+from sslkit.weights.origin import NOTHING, timm_about, timm_name
+from sslkit.weights.packages import install, packaged
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # timm looks for them in this order
 PATIENCE = 5.0  # seconds for the hub's first answer
 
 
 def first_weights(config: Config) -> Path | None:
-    """The file that the first stage starts from: `weights`, what the last stage of that run left, or timm's.
+    """The file that the first stage starts from: `weights`, what the last stage of that run left, timm's, a package's.
 
     Raises:
         UserError: there is none.
     """
-    if config.weights is None:
+    if config.weights is None or config.weights in NOTHING:
         return None
+    chosen = config.backbone.name
+    cls = registry.load("backbone", chosen)
+    if config.weights == "imagenet":
+        return _package_file(cls)
     kind, _, name = config.weights.partition(":")
     if kind == "timm":
-        return timm_file(name or _timm_name(config))
+        return timm_file(name or timm_name(cls, argument("backbone", chosen, cls), chosen))
     path = Path(config.weights).expanduser()
     if (path / "run.json").is_file():
         last = list(read_json(path / "run.json")["stages"].values())[-1]
@@ -81,13 +87,17 @@ def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]
             raise UserError(f"the weights of {parent} do not fit: {one_line(error)}; {hint}") from None
 
 
-def _timm_name(config: Config) -> str:
-    chosen = config.backbone.name
-    cls = registry.load("backbone", chosen)
-    name: str = cls.timm_name(**argument("backbone", chosen, cls))
-    if not name:
-        raise UserError(f"--weights timm: timm has no {chosen!r}; name one, as timm:vit_tiny_patch16_224, or a FILE")
-    return name
+def _package_file(cls: type[Classifier]) -> Path:
+    """The file in the backbone's package.
+
+    Raises:
+        UserError: the package is not installed, or damaged.
+    """
+    file = packaged(cls)
+    if file is None:
+        name = cls.weights_package()
+        raise UserError(f"--weights imagenet needs the package {name}, which is not installed: {install(cls)}")
+    return file
 
 
 def timm_file(name: str) -> Path:
@@ -96,14 +106,7 @@ def timm_file(name: str) -> Path:
     Raises:
         UserError: timm has no such weights, or they are not here and the hub does not answer.
     """
-    from timm.models import get_pretrained_cfg
-
-    try:
-        about = get_pretrained_cfg(name)
-    except RuntimeError as error:
-        raise UserError(f"--weights timm:{name}: {one_line(error)}") from None
-    if about is None or not (about.file or about.hf_hub_id):
-        raise UserError(f"--weights timm:{name}: timm has no weights of that name on the hub")
+    about = timm_about(name)
     if about.file:
         return Path(about.file)
     files = (about.hf_hub_filename,) if about.hf_hub_filename else HUB_FILES

@@ -50,10 +50,12 @@ def cached(hub: Path, model: torch.nn.Module, tag: str) -> Path:
 def test_timms_weights_are_those_of_the_file(hub: Path) -> None:
     torch.manual_seed(5)
     file = cached(hub, timm.create_model(NAME, num_classes=1000), get_pretrained_cfg(NAME).tag)
-    asked = [run(*FINETUNE, "--weights", weights, "--json") for weights in ("timm", f"timm:{NAME}", file)]
+    sources = (("timm",), (f"timm:{NAME}",), (file, "--set", "data.stats=0.5,0.5,0.5/0.5,0.5,0.5"))
+    asked = [run(*FINETUNE, "--weights", *source, "--json") for source in sources]
     keys = [made.json["stages"][0]["key"] for made in asked]
     assert keys[0] == keys[1] == keys[2], "the content is in the key, not where it came from"
     assert "file's head is of 1000 classes, the network's of 10" in asked[0].err
+    assert "licence apache-2.0; as they were trained: data.stats=0.5,0.5,0.5/0.5,0.5,0.5" in asked[0].err
     (trained,) = Path("runs/stages").glob("*/weights.safetensors")
     after, theirs = load_file(trained), load_file(file)
     name = "blocks.3.mlp.fc1.weight"

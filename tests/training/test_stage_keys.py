@@ -143,6 +143,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.on_bad_image": ("skip", NONE),
     "data.duplicates": ("drop", NONE),
     "data.stats": ("measured", ALL),
+    "data.interpolation": ("bilinear", ALL),
     **{f"views.weak.{name}": (value, TUNED) for name, value in VIEW.items()},
     **{f"views.strong.{name}": (value, SEMI) for name, value in VIEW.items()},
     **{f"views.pretrain.{name}": (value, ALL) for name, value in VIEW.items()},
