@@ -76,7 +76,9 @@ class Classifier(nn.Module, ABC):
         """
         found = [m for n, m in self.named_modules() if n.rpartition(".")[2] in HEADS and isinstance(m, nn.Linear)]
         if len(found) != 1:
-            raise UserError(f"{type(self).__name__} has no linear layer called {', '.join(HEADS)}; drop the stage probe")
+            raise UserError(
+                f"{type(self).__name__} has no linear layer called {', '.join(HEADS)}; drop the stage probe"
+            )
         return found[0]
 
     def no_weight_decay(self) -> set[str]:

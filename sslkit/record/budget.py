@@ -74,7 +74,8 @@ def evaluation_seconds(spec: Spec, images: Images, split: Split) -> float:
         logits(algorithm, average.network, some, spec)
         seconds.append(time.perf_counter() - start)
     if spec.fitted:  # its features, each computed once
-        return min(seconds) / len(some) * (len(split.labeled) + spec.data.get("pool", [0])[0] + len(split.test))
+        asked = len(split.labeled) + int(spec.data.get("pool", [0])[0]) + len(split.test)
+        return min(seconds) / len(some) * asked
     rounds = 1 + len(algorithm.networks())
     validated = VALIDATIONS * (len(split.test) + len(split.val)) if len(split.val) else 0
     return min(seconds) / len(some) * (rounds * len(split.test) + validated)

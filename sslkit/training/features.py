@@ -103,7 +103,7 @@ class Features:
             square, source = str(pixels.stored.square).encode(), pixels.stored.source
             contents = (square + identity(source(int(pixels.index[i]))) for i in index)
         else:
-            contents = (np.ascontiguousarray(pixels[i]).data for i in index)
+            contents = (pixels[i].tobytes() for i in index)
         made = [hashlib.blake2b(content, digest_size=DIGEST // 2).hexdigest() for content in contents]
         return np.array(made, dtype=f"S{DIGEST}")
 

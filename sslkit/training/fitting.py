@@ -56,13 +56,15 @@ def fit(
     )  # fmt: skip
     index = _index(split, pool="unlabeled" in spec.views)
     sizes = [len(some) for some in index.values()]
-    found = dict(zip(index, find(np.concatenate([*index.values()])).split(sizes), strict=True))
+    found = dict(zip(index, torch.split(find(np.concatenate([*index.values()])), sizes), strict=True))
     say(str(find.done))
     label = {name: torch.from_numpy(images.label[some]) for name, some in index.items()}
     algorithm.fit(found["labeled"], label["labeled"], found["unlabeled"])
     if isinstance(algorithm, LinearHead):
         _give_head(algorithm, average)
-    judged = {name: (_classified(algorithm, found[name]), label[name]) for name in ("test", "val") if name in found}
+    judged: dict[str, tuple[Tensor, Tensor]] = {
+        name: (_classified(algorithm, found[name]), label[name]) for name in ("test", "val") if name in found
+    }
     result = {
         "seconds": time.perf_counter() - begun,
         "steps": 0,
@@ -87,7 +89,7 @@ def _index(split: Split, *, pool: bool) -> dict[str, Array]:
 def _classified(algorithm: OnFeatures, features: Tensor) -> Tensor:
     """(N, C) logits, block by block."""
     with torch.inference_mode():
-        return torch.cat([algorithm.classify(some).float() for some in features.split(BLOCK)])
+        return torch.cat([algorithm.classify(some).float() for some in torch.split(features, BLOCK)])
 
 
 def _give_head(algorithm: LinearHead, average: Average) -> None:
