@@ -59,8 +59,8 @@ class Loaded:
     ignored: list[str]  # a decoder, a norm that is not used, what is beside the container
     remarks: list[str]
 
-    def table(self) -> Table:
-        """A row for each kind of names that there is; the remarks stand beneath."""
+    def table(self, license: str = "") -> Table:
+        """A row for each kind of names that there is, and one for the licence; the remarks stand beneath."""
         table = Table(title=Text(f"weights of {self.path}"), title_justify="left", box=box.SIMPLE_HEAD)
         for name in ("", "tensors", "names"):
             table.add_column(name, justify="right" if name == "tensors" else "left", overflow="fold")
@@ -69,6 +69,8 @@ class Loaded:
             if names:
                 rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
                 table.add_row(title, str(len(names)), Text(", ".join(map(_shown, names[:4])) + rest))
+        if license:
+            table.add_row("licence of the weights", "", Text(license))
         if self.remarks:
             table.caption, table.caption_justify = Text("\n".join(self.remarks)), "left"
         return table
@@ -94,7 +96,8 @@ def load_weights(network: Classifier, path: str | Path, which: str | None = None
     found, unexpected, skipped = _match(tensors, own, network.own_name, path)
     kept = {name for name, tensor in found.items() if _is_other_head(name, tensor, own[name])}
     _check_share(found, unexpected, own, path)
-    fitted = {name: _fit(name, tensor, own[name], path) for name, tensor in found.items() if name not in kept}
+    rows = _rows_of_no_patch(network)
+    fitted = {name: _fit(name, tensor, own[name], rows, path) for name, tensor in found.items() if name not in kept}
     heads = {(len(found[name]), len(own[name])) for name in kept}
     remarks += [
         f"the file's head is of {theirs} classes, the network's of {ours}: it starts anew" for theirs, ours in heads
@@ -234,10 +237,10 @@ def _check_share(found: Mapping[str, Tensor], unexpected: list[str], own: Mappin
         raise UserError(f"{path} has {share:.0%} of the network's values: it is of another architecture{near}")
 
 
-def _fit(name: str, tensor: Tensor, like: Tensor, path: Path) -> Tensor:
+def _fit(name: str, tensor: Tensor, like: Tensor, rows: int | None, path: Path) -> Tensor:
     """The tensor in the network's shape and type, on the CPU."""
     fits = tensor.is_floating_point() == like.is_floating_point()
-    made = _reshaped(name, tensor, like) if fits else None
+    made = _reshaped(name, tensor, like, rows) if fits else None
     if made is None:
         theirs, ours = (f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (tensor, like))
         hint = "; stems follow --size" if like.ndim == 4 else ""
@@ -248,8 +251,20 @@ def _fit(name: str, tensor: Tensor, like: Tensor, path: Path) -> Tensor:
     return made
 
 
-def _reshaped(name: str, tensor: Tensor, like: Tensor) -> Tensor | None:
-    """The tensor in the shape of `like`; None where it is of another kind."""
+def _rows_of_no_patch(network: Classifier) -> int | None:
+    """Rows of the position embedding that are of class or register tokens; None where the network does not tell.
+
+    With registers timm's DINOv2 has none, also for its class token: a count of rows alone would not tell.
+    """
+    inner = getattr(network, "model", None)
+    places, patches = getattr(inner, "pos_embed", None), getattr(inner, "patch_embed", None)
+    if not isinstance(places, Tensor) or not hasattr(patches, "num_patches"):
+        return None
+    return int(places.shape[1] - patches.num_patches)
+
+
+def _reshaped(name: str, tensor: Tensor, like: Tensor, rows: int | None) -> Tensor | None:
+    """The tensor in the shape of `like`; None where it is of another kind. `rows` as `_rows_of_no_patch`."""
     if tensor.shape == like.shape:
         return tensor
     if tensor.ndim != like.ndim or not tensor.numel():
@@ -258,8 +273,8 @@ def _reshaped(name: str, tensor: Tensor, like: Tensor) -> Tensor | None:
         patch: Tensor = resample_patch_embed(tensor.float(), list(like.shape[2:]))
         return patch
     if name.endswith("pos_embed") and tensor.ndim == 3 and tensor.shape[::2] == like.shape[::2]:
-        sides = [math.isqrt(t.shape[1]) for t in (tensor, like)]
-        extra = [t.shape[1] - side**2 for t, side in zip((tensor, like), sides, strict=True)]  # rows of no patch
+        sides = [math.isqrt(t.shape[1] - (rows or 0)) for t in (tensor, like)]
+        extra = [t.shape[1] - side**2 for t, side in zip((tensor, like), sides, strict=True)]
         if extra[0] == extra[1]:
             grids = [[side, side] for side in sides]
             places: Tensor = resample_abs_pos_embed(tensor.float(), grids[1], grids[0], num_prefix_tokens=extra[0])
