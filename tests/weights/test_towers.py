@@ -105,7 +105,9 @@ def test_grids_are_told_from_other_rows(hub):
 def test_the_tag_in_the_backbones_name_names_the_weights(weights, hub):
     file = cached(hub, DINO)
     made = prepare({"data.name": photos(), "data.labels": "2/class", "backbone": f"timm:{DINO}", "weights": weights})
-    assert first_weights(made.config).samefile(file)
+    found = first_weights(made.config)
+    assert found is not None
+    assert found.samefile(file)
     assert made.config.data.size == 224, "518 px, which the file is for, is more than anybody asked for"
     assert any("data.size=224 (they are for 518 px)" in remark for remark in made.remarks)
     assert made.config.data.stats == "0.485,0.456,0.406/0.229,0.224,0.225"
