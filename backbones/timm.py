@@ -4,7 +4,7 @@ import difflib
 
 import timm
 
-from sslkit.backbones._timm import TimmClassifier
+from sslkit.backbones._timm import TimmClassifier, checked_patch
 from sslkit.errors import UserError, one_line
 from sslkit.network import Shape
 from sslkit.registry import register
@@ -37,4 +37,7 @@ class Timm(TimmClassifier):
                 raise UserError(f"timm:{model} does not fit {shape.size} px: {one_line(error)}") from error
         if network is None:
             raise UserError(f"timm:{model} cannot be made: {one_line(reason)}") from reason
+        side = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+        if side and not getattr(network, "dynamic_img_pad", False):
+            checked_patch(shape.size, side[0])  # timm would leave a margin out without a word
         super().__init__(network, int(getattr(network, "head_hidden_size", network.num_features)), chosen)

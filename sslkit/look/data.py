@@ -61,7 +61,7 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
         left = parts.without_bad(*({i: one.bad for i, one in enumerate(part) if one.bad} for part in seen))
         return replace(left, remarks=parts.remarks)  # the report lists them
 
-    found = gather({"backbone.name": "vit_micro"} | dict(request), look=look)  # any will do, and none is chosen
+    found = gather(request, look=look)
     images, stop = _images(found), ""
     roles = np.where(images.label >= 0, "training", "unlabelled").astype(object)
     roles[images.train :] = "test"

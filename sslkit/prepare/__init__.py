@@ -24,7 +24,7 @@ from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.durations import in_steps
-from sslkit.prepare.starting import SMALL_SIZE, network_for, side_of, starting
+from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.weights.origin import Origin
 
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
@@ -174,7 +174,7 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
     side = functools.partial(_once, "side", (cls, place, rule, look, cache), lambda: decoding.median_size(parts.train))
-    flat, start, chosen = starting(flat, side)
+    flat, start, chosen = choose_start(flat, side)
     size = side_of(flat, side)
 
     def backbone() -> str:

@@ -20,7 +20,7 @@ BACKBONE = "efficientnet_lite0"  # the network that they start with
 KEYS = ("data.stats", "data.interpolation", "data.size")
 
 
-def starting(request: Flat, side: Callable[[], int]) -> tuple[Flat, Origin, list[str]]:
+def choose_start(request: Flat, side: Callable[[], int]) -> tuple[Flat, Origin, list[str]]:
     """The request with what is chosen for it: backbone, weights, and images prepared as they were for the weights.
 
     Images of one's own of 64 px and more start from the ImageNet weights that a package brings: with the backbone that
@@ -58,7 +58,7 @@ def starting(request: Flat, side: Callable[[], int]) -> tuple[Flat, Origin, list
         return flat, Origin(""), said
     suits = origin.defaults(large=flat.get("data.size", "auto") == "auto" and side() >= LARGE)
     taken = {key: value for key, value in suits.items() if flat.get(key, "auto") == "auto"}
-    return flat | taken, origin, said + ([sentence(origin, [*taken])] if taken or origin.license else [])
+    return flat | taken, origin, said + ([sentence(origin, taken)] if taken or origin.license else [])
 
 
 def side_of(flat: Flat, side: Callable[[], int]) -> int:

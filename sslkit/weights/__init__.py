@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,13 +23,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 from safetensors.torch import load_file
-from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from torch import Tensor
 
 from sslkit.errors import UserError, one_line, unknown
 from sslkit.network import Classifier
 from sslkit.store import checkpoint
 from sslkit.store.files import filling, new_folder, write_text
+from sslkit.weights.fitting import reshaped, rows_of_no_patch
 
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 CONTAINERS = ("state_dict", "model_state_dict", "model", "teacher", "averaged", "student", "model_ema")  # in this order
@@ -59,8 +58,8 @@ class Loaded:
     ignored: list[str]  # a decoder, a norm that is not used, what is beside the container
     remarks: list[str]
 
-    def table(self) -> Table:
-        """A row for each kind of names that there is; the remarks stand beneath."""
+    def table(self, license: str = "") -> Table:
+        """A row for each kind of names that there is, and one for the licence; the remarks stand beneath."""
         table = Table(title=Text(f"weights of {self.path}"), title_justify="left", box=box.SIMPLE_HEAD)
         for name in ("", "tensors", "names"):
             table.add_column(name, justify="right" if name == "tensors" else "left", overflow="fold")
@@ -69,6 +68,8 @@ class Loaded:
             if names:
                 rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
                 table.add_row(title, str(len(names)), Text(", ".join(map(_shown, names[:4])) + rest))
+        if license:
+            table.add_row("licence of the weights", "", Text(license))
         if self.remarks:
             table.caption, table.caption_justify = Text("\n".join(self.remarks)), "left"
         return table
@@ -94,7 +95,8 @@ def load_weights(network: Classifier, path: str | Path, which: str | None = None
     found, unexpected, skipped = _match(tensors, own, network.own_name, path)
     kept = {name for name, tensor in found.items() if _is_other_head(name, tensor, own[name])}
     _check_share(found, unexpected, own, path)
-    fitted = {name: _fit(name, tensor, own[name], path) for name, tensor in found.items() if name not in kept}
+    rows = rows_of_no_patch(network)
+    fitted = {name: _fit(name, tensor, own[name], rows, path) for name, tensor in found.items() if name not in kept}
     heads = {(len(found[name]), len(own[name])) for name in kept}
     remarks += [
         f"the file's head is of {theirs} classes, the network's of {ours}: it starts anew" for theirs, ours in heads
@@ -234,10 +236,10 @@ def _check_share(found: Mapping[str, Tensor], unexpected: list[str], own: Mappin
         raise UserError(f"{path} has {share:.0%} of the network's values: it is of another architecture{near}")
 
 
-def _fit(name: str, tensor: Tensor, like: Tensor, path: Path) -> Tensor:
+def _fit(name: str, tensor: Tensor, like: Tensor, rows: int | None, path: Path) -> Tensor:
     """The tensor in the network's shape and type, on the CPU."""
     fits = tensor.is_floating_point() == like.is_floating_point()
-    made = _reshaped(name, tensor, like) if fits else None
+    made = reshaped(name, tensor, like, rows) if fits else None
     if made is None:
         theirs, ours = (f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (tensor, like))
         hint = "; stems follow --size" if like.ndim == 4 else ""
@@ -246,25 +248,6 @@ def _fit(name: str, tensor: Tensor, like: Tensor, path: Path) -> Tensor:
     if not bool(made.isfinite().all()):
         raise UserError(f"{bare(name)} of {path} is not finite")
     return made
-
-
-def _reshaped(name: str, tensor: Tensor, like: Tensor) -> Tensor | None:
-    """The tensor in the shape of `like`; None where it is of another kind."""
-    if tensor.shape == like.shape:
-        return tensor
-    if tensor.ndim != like.ndim or not tensor.numel():
-        return None
-    if name.endswith("patch_embed.proj.weight") and tensor.shape[:2] == like.shape[:2]:
-        patch: Tensor = resample_patch_embed(tensor.float(), list(like.shape[2:]))
-        return patch
-    if name.endswith("pos_embed") and tensor.ndim == 3 and tensor.shape[::2] == like.shape[::2]:
-        sides = [math.isqrt(t.shape[1]) for t in (tensor, like)]
-        extra = [t.shape[1] - side**2 for t, side in zip((tensor, like), sides, strict=True)]  # rows of no patch
-        if extra[0] == extra[1]:
-            grids = [[side, side] for side in sides]
-            places: Tensor = resample_abs_pos_embed(tensor.float(), grids[1], grids[0], num_prefix_tokens=extra[0])
-            return places
-    return None
 
 
 def _shown(name: str) -> str:

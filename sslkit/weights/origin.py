@@ -7,7 +7,7 @@ specification of its last stage, and a folder that `sslkit export` wrote by its 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from sslkit.store import read_json
 from sslkit.weights.packages import packaged
 
 NOTHING = (None, "auto", "none")  # values of the key `weights` that name no weights
-LARGEST = 384  # pixels; of weights for larger images nobody wants the size unasked: those of DINOv2 are for 518
+LARGEST, USUAL = 384, 224  # pixels; nobody wants larger images unasked: DINOv2's, for 518, get the usual ones
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Origin:
         Args:
             large: the images have at least as many pixels as photographs; smaller ones keep their own size.
         """
-        size = self.size if large and self.size and self.size <= LARGEST else None
+        size = (self.size if self.size <= LARGEST else USUAL) if large and self.size else None
         found = {"data.stats": self.stats, "data.interpolation": self.interpolation, "data.size": size}
         return {key: value for key, value in found.items() if value is not None}
 
@@ -149,9 +149,9 @@ def _of_file(path: Path) -> Origin:
     return _of_config(str(path), about) if isinstance(about, Mapping) else Origin(str(path))
 
 
-def sentence(origin: Origin, taken: Sequence[str]) -> str:
-    """What is said of it: its name, its licence, and the keys whose values are its own."""
+def sentence(origin: Origin, taken: Mapping[str, Any]) -> str:
+    """What is said of it: its name, its licence, and the keys that were set by it."""
     license = f", licence {origin.license}" if origin.license else ""
-    values = {"data.stats": origin.stats, "data.interpolation": origin.interpolation, "data.size": origin.size}
-    shown = ", ".join(f"{key}={values[key]}" for key in taken)
-    return f"weights: {origin.name}{license}" + (f"; as they were trained: {shown}" if shown else "")
+    shown = ", ".join(f"{key}={value}" for key, value in taken.items())
+    other = f" (they are for {origin.size} px)" if taken.get("data.size", origin.size) != origin.size else ""
+    return f"weights: {origin.name}{license}" + (f"; as they were trained: {shown}{other}" if shown else "")

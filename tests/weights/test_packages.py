@@ -1,4 +1,4 @@
-"""ImageNet weights that packages bring: every tensor in its place, and what the network then sees on two photographs."""
+"""ImageNet weights that packages bring: every tensor in its place, and what two photographs then are."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_every_tensor_of_the_file_has_its_place(name):
     assert found.keys() == network.state_dict().keys()
     loaded = load_weights(network, path)
     assert len(loaded.loaded) == len(theirs) == len(network.state_dict())
-    assert not (loaded.missing or loaded.unexpected or loaded.ignored or loaded.remarks)
+    assert [*loaded.missing, *loaded.unexpected, *loaded.ignored, *loaded.remarks] == []
     holds(network, {own.removeprefix("model."): tensor for own, tensor in found.items()})
 
 
