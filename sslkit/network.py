@@ -5,10 +5,11 @@ A network knows no label and no step.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,7 @@ class Classifier(nn.Module, ABC):
     channels_last: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this network wants set otherwise
     trained_defaults: ClassVar[Mapping[str, Any]] = {}  # the same, in a run that pre-trains or starts from `weights`
+    frozen: frozenset[str] = frozenset()  # names of the parameters that an adapter froze
 
     @abstractmethod
     def forward(self, images: Tensor) -> Output: ...
@@ -52,6 +54,11 @@ class Classifier(nn.Module, ABC):
     def __call__(self, images: Tensor) -> Output:  # nn.Module's own returns Any, and typing would end there
         output: Output = super().__call__(images)
         return output
+
+    def twin(self) -> Self:
+        """A copy, but for parameters that an adapter froze: as they never change, both have the same ones."""
+        own = dict(self.named_parameters())
+        return copy.deepcopy(self, {id(own[name]): own[name] for name in self.frozen})
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters of two or more dimensions that are not decayed: tokens, position embeddings."""

@@ -20,6 +20,7 @@ from sslkit.record.results import conclude, read_results
 from sslkit.record.stages import Stage, stages
 from sslkit.store import PathLike, Store, read_json, without_weights
 from sslkit.terminal.screen import Interrupt, Screen
+from sslkit.training.networks import check_adapter
 from sslkit.training.work import train
 
 
@@ -79,6 +80,7 @@ def run(
             machine = ranks.led(lambda: decide(place, prepared, began))
         if ranks.leads():
             todo = stages(prepared, machine)
+            check_adapter(todo[-1].spec)
             screen.introduce(prepared, machine, todo, [s.label for s in todo if not store.begun(place.key(s))])
         machine = ranks.led(lambda: begin(store, place, prepared, machine, screen.say))
         machine.use()

@@ -82,6 +82,7 @@ def specify(
         weights: hash of the file it starts from, or "".
     """
     parts = {"backbone": _backbone(config, training), **algorithm}
+    parts |= {"adapt": config.adapt} if config.adapt and stage != "pretrain" else {}
     main = "algo" if "algo" in algorithm else "pretrainer"
     views = _views(config, registry.load(PARTS[main], algorithm[main].name), training)
     settings = _settings(training, views)

@@ -14,7 +14,19 @@ from tests.architecture.imports import ROOT, circles, files, rooms, sources
 
 # what the author of a method meets, the public names, and the run as a whole
 AT_THE_ROOT = {
-    *("contracts", "step", "losses", "blend", "network", "average", "randomness", "registry", "plugins", "errors"),
+    *(
+        "contracts",
+        "step",
+        "losses",
+        "blend",
+        "network",
+        "adapter",
+        "average",
+        "randomness",
+        "registry",
+        "plugins",
+        "errors",
+    ),
     *("__init__", "__main__", "pipeline"),
 }
 
