@@ -20,8 +20,7 @@ from sslkit.record.results import conclude, read_results
 from sslkit.record.stages import Stage, stages
 from sslkit.store import PathLike, Store, read_json, without_weights
 from sslkit.terminal.screen import Interrupt, Screen
-from sslkit.training.networks import check_adapter
-from sslkit.training.work import train
+from sslkit.training.work import check_adapter, train
 
 
 @dataclass(frozen=True)

@@ -42,17 +42,19 @@ class AdaptFormer(Adapter):
         self.width, self.scale, self.dropout = width, scale, dropout
 
     def insert(self, network: Classifier) -> Iterable[nn.Parameter]:
-        name, works = type(network).__name__, "head, norm and bias work there"
+        works = "head, norm and bias work there"
         blocks: list[Any] = [
             m for m in network.modules() if all(isinstance(getattr(m, p, None), nn.Module) for p in PLACES)
         ]
         if not blocks:
-            raise UserError(f"--adapt adaptformer stands beside a transformer's MLPs, and {name} has none; {works}")
+            raise UserError(
+                f"--adapt adaptformer stands beside a transformer's MLPs, and this network has none; {works}"
+            )
         asked = inputs(network, [module for b in blocks for module in (b.norm2, b.mlp, b.drop_path2)], self.shape.size)
         order = {module: place for place, module in enumerate(asked)}
         if any(not order.get(b.norm2, 1e9) < order.get(b.mlp, -1) < order.get(b.drop_path2, -1) for b in blocks):
             raise UserError(
-                f"--adapt adaptformer is for blocks that norm before their MLP, and {name}'s do not; {works}"
+                f"--adapt adaptformer is for blocks that norm before their MLP, and this network's do not; {works}"
             )
         found: list[nn.Parameter] = []
         for block in blocks:

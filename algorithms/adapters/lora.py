@@ -42,15 +42,16 @@ class LoRA(Adapter):
         self.rank, self.scale, self.dropout = rank, 1.0 if alpha is None else alpha / rank, dropout
 
     def insert(self, network: Classifier) -> Iterable[nn.Parameter]:
-        name = type(network).__name__
         maps = {n: m for n, m in network.named_modules() if n.rpartition(".")[2] in MAPS and isinstance(m, nn.Linear)}
         if not maps:
             raise UserError(
-                f"--adapt lora changes attention, and {name} has no linear map called {', '.join(MAPS)}; "
+                f"--adapt lora changes attention, and this network has no linear map called {', '.join(MAPS)}; "
                 "head, norm and bias work there"
             )
         if len(inputs(network, maps.values(), self.shape.size)) < len(maps):
-            raise UserError(f"--adapt lora: {name} passes its linear maps by; adaptformer, head, norm and bias work")
+            raise UserError(
+                "--adapt lora: this network passes its linear maps by; adaptformer, head, norm and bias work"
+            )
         if self.rank > min(min(m.weight.shape) for m in maps.values()):
             raise UserError(f"adapt.rank={self.rank} is more than the {min(m.in_features for m in maps.values())} of W")
         found: list[nn.Parameter] = []

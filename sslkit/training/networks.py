@@ -42,16 +42,6 @@ def start_networks(spec: Spec, parent: Path | None, weights: Path | None) -> tup
     return student, averaged
 
 
-def check_adapter(spec: Spec) -> None:
-    """Make sure that a stage's adapter fits its network, before a stage without it is trained.
-
-    Raises:
-        UserError: it does not.
-    """
-    if "adapt" in spec.parts:
-        start_networks(spec, None, None)
-
-
 def build_network(spec: Spec) -> Classifier:
     """The backbone with its initial weights, without an adapter."""
     network: Classifier = part(spec, "backbone", _shape(spec))

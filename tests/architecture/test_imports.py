@@ -124,9 +124,10 @@ def test_the_kernel_imports_no_part(folder: str) -> None:
 def test_the_kernel_names_no_algorithm_but_its_defaults() -> None:
     """Names in strings: what a run takes when nothing is asked, and the control arm, are the only ones.
 
-    A policy of augmentation is called after the paper that published it, and data sets name policies.
+    A policy of augmentation is called after the paper that published it, and data sets name policies; two adapters are
+    called after what every network has.
     """
-    known = {p.stem for p in sources("algorithms")} - {"__init__", "none", "self", "ema", "threshold"}
+    known = {p.stem for p in sources("algorithms")} - {"__init__", "none", "self", "ema", "threshold", "head", "bias"}
     found = set()
     for file in sources("sslkit"):
         if file.parent.name in ("augment", "datasets"):
@@ -134,7 +135,7 @@ def test_the_kernel_names_no_algorithm_but_its_defaults() -> None:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and node.value in known:
                 found.add((file.name, node.value))
-    assert {name for _, name in found} <= {"ema_teacher", "supervised", "mae"}
+    assert {name for _, name in found} <= {"ema_teacher", "supervised", "mae", "full"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
