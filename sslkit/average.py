@@ -5,7 +5,6 @@ It has no gradient, and it is in train mode for one forward at most, by a teache
 
 from __future__ import annotations
 
-import copy
 from typing import Any, TypeAlias
 
 import torch
@@ -21,7 +20,7 @@ class Average(torch.nn.Module):
     """average <- decay * average + (1 - decay) * student, after every optimizer step, without bias correction.
 
     Args:
-        start: network whose weights the average starts from; copied.
+        start: network whose weights the average starts from; copied, but for what an adapter froze.
         decay: in [0, 1); the memory is 1 / (1 - decay) steps.
         buffers: "average" also averages floating-point buffers such as BatchNorm's statistics (EMAN,
             arXiv:2101.08482), "copy" takes the student's. Integer buffers are always copied.
@@ -33,7 +32,7 @@ class Average(torch.nn.Module):
             raise UserError(f"an EMA decay must be in [0, 1], got {decay}")
         if buffers not in ("average", "copy"):
             raise UserError(f"buffers of an average must be 'average' or 'copy', got {buffers!r}")
-        self.network = copy.deepcopy(start).requires_grad_(False).eval()
+        self.network = start.twin().requires_grad_(False).eval()
         self.decay, self.buffer_rule = decay, buffers
         self._known: list[Any] = []  # a list, so that the student does not become a part of this module
 
@@ -52,7 +51,7 @@ class Average(torch.nn.Module):
         """Tensors to average and to copy, mine and the student's, looked up once."""
         if not self._known or self._known[0] is not student:
             found = zip(self.network.parameters(), student.parameters(), strict=True)
-            pairs = [(_shard(mine), _shard(theirs)) for mine, theirs in found]
+            pairs = [(_shard(mine), _shard(theirs)) for mine, theirs in found if mine is not theirs]
             buffers = list(zip(self.network.buffers(), student.buffers(), strict=True))
             average = self.buffer_rule == "average"
             lerp = [*pairs, *(pair for pair in buffers if average and pair[0].is_floating_point())]

@@ -5,6 +5,7 @@ A network knows no label and no step.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslkit.errors import UserError
-
 
 HEADS = ("head", "fc", "classifier")
 
@@ -52,6 +52,7 @@ class Classifier(nn.Module, ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this network wants set otherwise
     trained_defaults: ClassVar[Mapping[str, Any]] = {}  # the same, in a run that pre-trains or starts from `weights`
     frozen_statistics: bool = False  # BatchNorm normalises by its running statistics in training, too, and keeps them
+    frozen: frozenset[str] = frozenset()  # names of the parameters that an adapter froze
 
     @abstractmethod
     def forward(self, images: Tensor) -> Output: ...
@@ -77,9 +78,14 @@ class Classifier(nn.Module, ABC):
         found = [m for n, m in self.named_modules() if n.rpartition(".")[2] in HEADS and isinstance(m, nn.Linear)]
         if len(found) != 1:
             raise UserError(
-                f"{type(self).__name__} has no linear layer called {', '.join(HEADS)}; drop the stage probe"
+                f"{type(self).__name__} has no linear layer called {', '.join(HEADS)}; which probe and --adapt need"
             )
         return found[0]
+
+    def twin(self) -> Self:
+        """A copy, but for parameters that an adapter froze: as they never change, both have the same ones."""
+        own = dict(self.named_parameters())
+        return copy.deepcopy(self, {id(own[name]): own[name] for name in self.frozen})
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters of two or more dimensions that are not decayed: tokens, position embeddings."""

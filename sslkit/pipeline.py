@@ -20,7 +20,7 @@ from sslkit.record.results import conclude, read_results
 from sslkit.record.stages import Stage, stages
 from sslkit.store import PathLike, Store, read_json, without_weights
 from sslkit.terminal.screen import Interrupt, Screen
-from sslkit.training.work import train
+from sslkit.training.work import check_adapter, train
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def run(
             machine = ranks.led(lambda: decide(place, prepared, began))
         if ranks.leads():
             todo = stages(prepared, machine)
+            check_adapter(todo[-1].spec)
             screen.introduce(prepared, machine, todo, [s.label for s in todo if not store.begun(place.key(s))])
         machine = ranks.led(lambda: begin(store, place, prepared, machine, screen.say))
         machine.use()

@@ -26,6 +26,7 @@ KINDS = {
     "mixer": ("algorithms.mixers", "contracts:Mixer"),
     "pretrainer": ("algorithms.pretrainers", "contracts:Algorithm"),
     "backbone": ("backbones", "network:Classifier"),
+    "adapter": ("algorithms.adapters", "adapter:Adapter"),
     "dataset": ("datasets", "data:Dataset"),
 }
 T = TypeVar("T", bound=type)

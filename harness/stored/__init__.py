@@ -6,7 +6,7 @@ Nothing is changed or removed here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sslkit.harness.stored.ledger import MARK
 from sslkit.record import read_run
 from sslkit.record.results import read_results
 from sslkit.store import is_done, read_json
+from sslkit.store.bases import FOLDER, base_file, base_of
 
 FILES = ("run.json", "config.toml", "results.json", "split.json")
 
@@ -70,6 +71,20 @@ class Stages:
             self._sizes[name] = size(self.root / name) + size(self.root / f".{name}")
         return self._sizes[name]
 
+    def frozen(self, names: Iterable[str]) -> int:
+        """Bytes of the frozen weights that stages need, each counted once."""
+        files = {file for name in names for folder in (name, f".{name}") for file in frozen_of(self.root / folder)}
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def frozen_of(stage: Path) -> list[Path]:
+    """The file of frozen weights that a stage needs, if any; none where the stage is damaged."""
+    try:
+        name = base_of(stage)
+    except UserError:
+        return []
+    return [base_file(stage, name)] if name else []
+
 
 def _problem(folder: Path) -> str:
     if not folder.is_dir():
@@ -102,7 +117,9 @@ def folders(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise UserError(f"there is no store {root}; --runs DIR names another")
-    known = (folder for folder in root.iterdir() if folder.name not in ("stages", "data") and folder.name[0] != ".")
+    known = (
+        folder for folder in root.iterdir() if folder.name not in ("stages", "data", FOLDER) and folder.name[0] != "."
+    )
     return sorted(folder for folder in known if folder.is_dir() and not folder.is_symlink())
 
 
@@ -156,7 +173,7 @@ def stored(folder: Path, stages: Stages) -> Stored:
         labels=str(config.get("data.labels", "")),
         seed=config.get("seed"),
         top1=_top1(results),
-        size=size(folder) + sum(stages.size(name) for name in set(mine.values())),
+        size=size(folder) + sum(stages.size(name) for name in set(mine.values())) + stages.frozen(mine.values()),
         date=str(about.get("date", "")),
         stages=mine,
     )

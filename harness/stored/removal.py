@@ -15,6 +15,7 @@ from sslkit.errors import UserError
 from sslkit.harness.stored import Stages, Stored, StoredComparison, comparisons, runs, size
 from sslkit.record import KEY
 from sslkit.store import Store
+from sslkit.store.bases import FOLDER, base_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Removal:
     comparisons: list[str]
     runs: list[str]
     stages: list[str]
+    frozen: list[str]  # files of frozen weights
     size: int  # bytes
     remarks: list[str]
 
@@ -55,7 +57,9 @@ def plan(root: Path, names: Sequence[str]) -> Removal:
     bytes_ = sum(size(root / name) for name in [*(c.name for c in gone), *(run.name for run in chosen)]) + sum(
         map(sizes.size, stages)
     )
-    return Removal([c.name for c in gone], [run.name for run in chosen], stages, bytes_, remarks)
+    frozen = _frozen(root, stages)
+    bytes_ += sum((root / FOLDER / name).stat().st_size for name in frozen)
+    return Removal([c.name for c in gone], [run.name for run in chosen], stages, frozen, bytes_, remarks)
 
 
 def _named(root: Path, name: str) -> str:
@@ -74,6 +78,17 @@ def _stages(
     needed = {name for run in others for name in run.stages.values()} | {name for c in kept for name in c.stages}
     mine = {name for run in chosen for name in run.stages.values()} | {name for c in gone for name in c.stages}
     return sorted(name for name in mine - needed if KEY.fullmatch(name)), []
+
+
+def _frozen(root: Path, gone: Sequence[str]) -> list[str]:
+    """Names of the files of frozen weights that no stage needs but those that go, be it published or not."""
+    stages = root / "stages"
+    kept = [path for path in stages.iterdir() if path.is_dir() and path.name.removeprefix(".") not in gone]
+    try:
+        needed = {base_of(stage) for stage in kept}
+    except UserError:  # one is damaged, and may need any of them
+        return []
+    return sorted(file.name for file in (root / FOLDER).glob("*.safetensors") if file.stem not in needed)
 
 
 def remove(root: Path, names: Sequence[str], expected: Removal) -> None:
@@ -95,6 +110,8 @@ def remove(root: Path, names: Sequence[str], expected: Removal) -> None:
                 for folder in (store.stages / name, store.stages / f".{name}"):
                     _remove(folder)
                 (store.stages / f".{name}.lock").unlink(missing_ok=True)
+            for name in found.frozen:
+                (root / FOLDER / name).unlink(missing_ok=True)
             for name in [*found.runs, *found.comparisons]:
                 _remove(root / name)
 

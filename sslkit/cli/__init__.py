@@ -26,6 +26,7 @@ KEYS = {
     "labeler": "labeler.name",
     "mixer": "mixer.name",
     "backbone": "backbone.name",
+    "adapt": "adapt.name",
     "data": "data.name",
     **DATA_KEYS,
     "cache_gb": "data.cache_gb",
@@ -58,6 +59,7 @@ def cli() -> None:
 @click.option("--labeler", metavar="NAME", help="Selects and weighs pseudo-labels.  [default: the algorithm's]")
 @click.option("--mixer", metavar="NAME", help="Mixup or CutMix of unlabelled images.  [default: the algorithm's]")
 @click.option("--backbone", metavar="NAME", help="Network; auto chooses by the image size.  [default: auto]")
+@click.option("--adapt", metavar="NAME", help="What of the network trains: lora, head, norm, bias, …  [default: full]")
 @click.option("--data", metavar="NAME[:ARG]", help="Data set; folder:DIR for images of your own.  [default: digits]")
 @data_options
 @click.option(

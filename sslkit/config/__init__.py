@@ -137,6 +137,7 @@ class Part:
 
 STAGES = ("pretrain", "probe", "finetune", "semi")
 PARTS = {"algo": "algorithm"} | {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
+PARTS |= {"adapt": "adapter"}
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ class Config:
     labeler: Part | None = None
     mixer: Part | None = None
     pretrainer: Part | None = None
+    adapt: Part | None = None  # what of the network trains in the stages after pretrain; None is all
     data: Data = field(default_factory=Data)
     views: Views = field(default_factory=Views)
     pretrain: Pretrain = field(default_factory=Pretrain)

@@ -1,21 +1,19 @@
 """From what was asked to a resolved configuration: layers, names, types.
 
-Command line beats file beats the defaults of data set, backbone, algorithm and kernel, in this order.
+Command line beats file beats the defaults of data set, adapter, backbone, algorithm and kernel, in this order.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import os
 import tomllib
-import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomli_w
 
@@ -23,6 +21,7 @@ from sslkit import registry
 from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
 from sslkit.config.starting import from_weights
+from sslkit.config.values import coerce
 from sslkit.errors import UserError, unknown
 
 POLICY_FIELDS = [f.name for f in fields(Views) if f.name != "labeled"]
@@ -151,13 +150,19 @@ def resolve(
     if not masks and asked:
         raise UserError(f"{asked[0]} is for masked pre-training, and pretrain.data asks for labels; drop one")
     parts["pretrainer"] = registry.load("pretrainer", names["pretrainer"]) if masks else None
+    names["adapt"] = request.get("adapt.name", "full")
+    parts["adapt"] = None if names["adapt"] == "full" else registry.load("adapter", names["adapt"])
+    asked = [key for key in request if key.startswith("adapt.") and key != "adapt.name"]
+    if asked and not parts["adapt"]:
+        raise UserError(f"{asked[0]} is of an adapter, and all weights train; add --adapt lora, or drop it")
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)
     given = request.get("weights") not in (None, "auto", "none")
     own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
     own += [getattr(parts["backbone"], "trained_defaults", {})] if pretrains or given else []
-    own += [getattr(dataset, "defaults", {}), from_weights(own[0]) if given and not pretrains else {}]
+    own += [getattr(parts["adapt"], "defaults", {}), getattr(dataset, "defaults", {})]
+    own += [from_weights(own[0])] if given and not pretrains else []
     flat: Flat = named(beneath)
     for keys in own:
         flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}
@@ -271,30 +276,3 @@ def _under(default: Any, inner: Flat) -> Flat:
 def _all_keys(made: Mapping[str, Any]) -> list[str]:
     parts: dict[str, Any] = {section: made.get(section) or Part("") for section in PARTS}
     return list(flatten(Config(**parts)))
-
-
-def coerce(key: str, value: Any, hint: Any) -> Any:
-    """`value` as the type of `hint`: bool, int, float, str, a Literal, or one of these or None."""
-    choices = typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        if value is None or value == "auto":
-            return None
-        hint = next(choice for choice in choices if choice is not types.NoneType)
-        choices = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        if value in choices:
-            return value
-        raise unknown(f"{key}", str(value), map(str, choices))
-    wrong = UserError(f"{key} must be {_NAMES.get(hint, hint)}, got {value!r}")
-    if hint is str and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # data.labels = 40
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
-        if hint is float and not math.isfinite(value):
-            raise wrong
-        return value
-    raise wrong
-
-
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

@@ -20,7 +20,7 @@ from sslkit.errors import UserError, unknown
 from sslkit.network import Classifier
 from sslkit.plugins import check_plugins
 from sslkit.prepare import Prepared, prepare
-from sslkit.store import checkpoint, is_done, read_json, weights_of, without_weights
+from sslkit.store import bases, is_done, read_json, weights_of, without_weights
 from sslkit.training.evaluation import logits
 from sslkit.training.spec import Spec, stamp
 from sslkit.training.stage import build_algorithm, restore
@@ -68,7 +68,7 @@ def load(run: Path, network: str = "averaged", calibrated: bool = False) -> Pred
     spec = usable(spec)
     torch.set_num_threads(spec.threads)
     algorithm, average = build_algorithm(spec, None)
-    tensors, _ = checkpoint.load(stage / "best.safetensors" if network == "best" else weights)
+    tensors, _ = bases.load(stage / "best.safetensors" if network == "best" else weights)
     restore(algorithm, average, tensors)
     chosen = algorithm.student if network == "student" else average.network
     return Predictor(algorithm.eval(), chosen.eval(), spec, temperature)

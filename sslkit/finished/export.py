@@ -10,6 +10,7 @@ from torch import Tensor
 from sslkit import weights
 from sslkit.errors import UserError
 from sslkit.finished import load, stage_folders
+from sslkit.finished.merging import merged
 from sslkit.store import checkpoint
 from sslkit.store.files import new_file, replacing
 
@@ -23,15 +24,16 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
         network: of timm's folder, as in `sslkit.finished.predict.predict`.
 
     Raises:
-        UserError: no such run, `out` is there, a network that timm cannot make, a run without pre-training.
+        UserError: no such run, `out` is there, a network or adapter that timm lacks, a run without pre-training.
     """
     if form == "mae":
         _mae(run, out)
         return
     predictor = load(run, network)
     data, square = predictor.spec.data, predictor.square
+    plain = merged(predictor, whole=True).network
     about = data["mean"], data["std"], square.size, square.crop, square.interpolation
-    weights.export(predictor.network, out, data["classes"], *about)
+    weights.export(plain, out, data["classes"], *about)
 
 
 def _mae(run: Path, out: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sslkit.errors import UserError, one_line
 from sslkit.finished import Predictor, load, test_set
+from sslkit.finished.merging import merged
 from sslkit.store.files import new_file, replacing, write_text
 
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
@@ -82,12 +83,13 @@ def export(run: Path, out: Path, form: str, network: str = "averaged", calibrate
     predictor = load(run, network, calibrated)
     _, pixels, _ = test_set(run, predictor.spec)
     module = Deployed(predictor).cpu().eval()
+    written = Deployed(merged(predictor)).cpu().eval()
     about = _about(run, predictor, form, network)
     write, read = (_write_onnx, _read_onnx) if form == "onnx" else (_write_torch, _read_torch)
     try:
         with replacing(out) as temporary:
             with _explained(form, run):
-                write(module, pixels[:1].repeat(TRACED, 1, 1, 1), temporary, about)
+                write(written, pixels[:1].repeat(TRACED, 1, 1, 1), temporary, about)
                 runs = read(temporary)
             about["check"] = check(module, runs, pixels[:CHECKED], out)
             write_text(about_file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")

@@ -19,7 +19,7 @@ from sslkit.errors import UserError
 from sslkit.finished import last_stage, prepared_data
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
-from sslkit.store import checkpoint, weights_of
+from sslkit.store import bases, weights_of
 from sslkit.store.files import new_file
 from sslkit.training.evaluation import autocast
 from sslkit.training.loader import Loader, Source
@@ -75,7 +75,7 @@ def _of_run(run: Path, n: int) -> list[list[Tile]]:
     stage, spec = last_stage(run)
     prepared = prepared_data(run, spec)
     job = build(spec, prepared.images, prepared.split, None)
-    tensors, _ = checkpoint.load(weights_of(stage))
+    tensors, _ = bases.load(weights_of(stage))
     job.restore(tensors)
     stream = "unlabeled" if "unlabeled" in spec.views else "labeled"
     index = prepared.split.pool if stream == "unlabeled" else prepared.split.labeled

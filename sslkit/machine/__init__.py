@@ -57,6 +57,8 @@ def resolve_machine(config: Config) -> Machine:
         raise UserError("--fsdp gives each of torchrun's processes a shard, and there is one process; drop it")
     if config.fsdp and config.compile:
         raise UserError("--fsdp and --compile do not go together yet; drop one of them")
+    if config.fsdp and config.adapt:
+        raise UserError("--fsdp is for networks of which all trains, --adapt freezes most; drop one of them")
     if device == "mps" and ranks.count() > 1:  # pytorch/pytorch#160732
         raise UserError(
             "gloo, by which processes exchange tensors, knows no Apple GPU; use --device cpu, or one process"

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from sslkit import registry
 from sslkit.config import Config, Data
-from sslkit.config.resolve import argument, coerce, named, options, pretraining, resolve
+from sslkit.config.resolve import argument, named, options, pretraining, resolve
+from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered

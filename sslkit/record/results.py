@@ -146,8 +146,8 @@ def repetition(stages: Path, keys: Mapping[str, str], suffix: str) -> str:
 
 def agreement(mine: Path, theirs: Path) -> float:
     """Largest absolute difference between the weights of two published stages; 0 is bit-equal."""
-    a, _ = checkpoint.load(mine / "weights.safetensors")
-    b, _ = checkpoint.load(theirs / "weights.safetensors")
-    if a.keys() != b.keys():
+    a, about = checkpoint.load(mine / "weights.safetensors")
+    b, other = checkpoint.load(theirs / "weights.safetensors")
+    if a.keys() != b.keys() or about.get("frozen") != other.get("frozen"):
         return math.inf
     return max((float((a[n].double() - b[n].double()).abs().max()) if a[n].numel() else 0.0) for n in a)

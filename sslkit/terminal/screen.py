@@ -18,7 +18,7 @@ from sslkit.terminal import say
 from sslkit.terminal.introduction import introduction
 from sslkit.terminal.progress import Bar
 from sslkit.terminal.tables import plan_table
-from sslkit.training.stage import build_network
+from sslkit.training.networks import build_network
 from sslkit.training.timing import Seconds, step_seconds
 from sslkit.weights import load_weights
 

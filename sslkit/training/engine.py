@@ -19,7 +19,7 @@ from sslkit.errors import Stopped
 from sslkit.machine import ranks
 from sslkit.network import Classifier
 from sslkit.randomness import Step
-from sslkit.store import checkpoint
+from sslkit.store import bases, checkpoint
 from sslkit.training.calibration import calibrate
 from sslkit.training.evaluation import autocast, logits, outputs, scores
 from sslkit.training.log import EVERY, Log, NonFinite, SharedLog
@@ -108,6 +108,7 @@ class Engine:
             UserError: a loss is not finite, or the disk is full; the last checkpoint stands.
         """
         self.algorithm.train()
+        self.frozen = ranks.led(lambda: self.job.keep(self.folder))
         start, position = self._resume()
         log = (SharedLog if self.world > 1 else Log)(self.folder, position, start)
         self.statistics = ranks.Statistics(self.algorithm.student)
@@ -193,7 +194,7 @@ class Engine:
         if top1 > self.best.get("val_top1", -1):
             about = {"step": self.done, "val_top1": top1, "calibration": calibrate(found)}
             self.best = scores(*found["test"]) | about
-            self._write("best", self.job.weights(), self.best)
+            self._write("best", self.job.weights(), self.best | self.frozen)
         return top1
 
     def _finish(self) -> dict[str, Any]:
@@ -209,7 +210,7 @@ class Engine:
             found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
             result["calibration"] = calibrate(found)
         self._write("predictions", predictions, {"classes": self.spec.data["classes"]})
-        self._write("weights", self.job.weights(), {"steps": self.done})
+        self._write("weights", self.job.weights(), {"steps": self.done} | self.frozen)
         return result
 
     def _write(self, name: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -222,7 +223,7 @@ class Engine:
         tensors = self.job.weights() | optimizer_tensors(self.optimizers)
         if self.rank:
             return
-        about = {"step": self.done, "seconds": self.seconds, "log": log.position, "best": self.best}
+        about = {"step": self.done, "seconds": self.seconds, "log": log.position, "best": self.best} | self.frozen
         self._write(f"checkpoint-{self.done:09d}", tensors, about)
         for old in checkpoints(self.folder)[:-2]:  # the last but one stays, should the last be damaged later
             old.unlink()
@@ -233,7 +234,7 @@ class Engine:
         path = ranks.led(lambda: loaded and loaded[0])  # all ranks read the leader's file
         if path is None:
             return 0, 0
-        tensors, about = loaded[1:] if loaded else checkpoint.load(path)
+        tensors, about = loaded[1:] if loaded else bases.load(path)
         self.job.restore(tensors)
         restore_optimizers(self.optimizers, tensors)
         self.done, self.seconds, self.best = about["step"], about["seconds"], about["best"]

@@ -26,7 +26,6 @@ from sslkit.machine import Machine
 from sslkit.randomness import key
 from sslkit.training.sources import source_hash
 
-
 FEW_LABELS = 1000  # labelled images; below, BatchNorm keeps the statistics of the weights that a run starts from
 
 
@@ -92,6 +91,7 @@ def specify(
     parts = {"backbone": _backbone(config, training), **algorithm}
     main = "algo" if "algo" in algorithm else "pretrainer"
     views = _views(config, registry.load(PARTS[main], algorithm[main].name), training)
+    parts |= {"adapt": config.adapt} if config.adapt and stage != "pretrain" and any(views.values()) else {}
     settings = _settings(training, views)
     settings |= {"norm_stats": "frozen"} if _freezes(config, training, split) else {}
     settings |= {name: True for name in ("grad_checkpoint", "compile", "fsdp") if getattr(config, name)}

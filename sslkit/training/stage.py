@@ -5,7 +5,6 @@ Of all streams "labeled" alone has labels: those of the pool go to the engine, p
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,26 +16,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sslkit import registry
 from sslkit.augment.policy import Policy
 from sslkit.average import Average
-from sslkit.config import PARTS
-from sslkit.config.resolve import SLOTS, argument, options
+from sslkit.config.resolve import SLOTS
 from sslkit.contracts import Algorithm, Setup
 from sslkit.data import Images
 from sslkit.data.on_demand import Pixels
 from sslkit.data.splits import Split
 from sslkit.errors import UserError, one_line, out_of_memory
 from sslkit.machine.sharding import spread, whole
-from sslkit.network import Classifier, Shape
-from sslkit.randomness import seeded
-from sslkit.store import checkpoint
+from sslkit.network import Classifier
+from sslkit.store import bases, checkpoint
 from sslkit.store.checkpoint import under
 from sslkit.training.execution import equip
 from sslkit.training.loader import Loader, Source, Targets
+from sslkit.training.networks import part, start_networks
 from sslkit.training.spec import Spec
-from sslkit.weights import load_weights
-from sslkit.weights.start import take_over
 
 
 @dataclass
@@ -52,21 +47,28 @@ class Job:
     evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
 
     def weights(self) -> dict[str, Tensor]:
-        """The student, the averaged network, and what else of the algorithm has a state; no tensor twice.
+        """The student, the averaged network, and what else of the algorithm has a state; no tensor twice, none frozen.
 
         Of several processes with shards all must ask for them, and the leader has the weights.
         """
         return weights_of(self.algorithm, self.average)
 
+    def keep(self, folder: Path) -> dict[str, str]:
+        """Store what an adapter froze, for the stage's `folder`; its name, for the description of what is stored."""
+        student = self.algorithm.student
+        frozen = {n: p for n, p in student.named_parameters() if n in student.frozen}
+        return {"frozen": bases.keep(folder, frozen)} if frozen else {}
+
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put the tensors of `weights` back."""
+        """Put the tensors of `weights` and the frozen ones back."""
         restore(self.algorithm, self.average, tensors)
 
 
 def weights_of(algorithm: Algorithm, average: Average) -> dict[str, Tensor]:
     """What `Job.weights` gives."""
     parts = {"student.": algorithm.student, "averaged.": average.network}
-    weights = {prefix + n: t for prefix, net in parts.items() for n, t in net.state_dict().items()}
+    stored = [(prefix + n, n, net, t) for prefix, net in parts.items() for n, t in net.state_dict().items()]
+    weights = {whole_name: t for whole_name, n, net, t in stored if n not in net.frozen}
     known = {id(t) for net in parts.values() for t in net.state_dict(keep_vars=True).values()}
     own = algorithm.state_dict(keep_vars=True).items()
     return whole(weights | {f"algorithm.{n}": t.detach() for n, t in own if id(t) not in known})
@@ -106,7 +108,7 @@ def last_checkpoint(folder: Path, say: Callable[[str], None]) -> tuple[Path, dic
     found = checkpoints(folder)
     for path in reversed(found):
         try:
-            return path, *checkpoint.load(path)
+            return path, *bases.load(path)
         except checkpoint.DamagedError as error:
             damaged = error
             say(str(error))
@@ -221,14 +223,7 @@ def not_finite(spec: Spec, error: Exception, kept: Sequence[Path]) -> UserError:
 
 def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None) -> tuple[Algorithm, Average]:
     """The algorithm with its student and slots, and the averaged network, as they start."""
-    student = build_network(spec)
-    student.frozen_statistics = spec.training.get("norm_stats") == "frozen"
-    if weights:
-        load_weights(student, weights)
-    averaged = student
-    if parent:
-        averaged = copy.deepcopy(student)
-        take_over(parent, spec.data["fingerprint"], {"student.": student, "averaged.": averaged})
+    student, averaged = start_networks(spec, parent, weights)
     counts = torch.tensor(spec.data["counts"])
     setup = Setup(
         student=student,
@@ -242,40 +237,11 @@ def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None
         buffers=spec.average["buffers"],
         skip_rejected=_skips(spec, student),
     )
-    slots = {slot: _part(spec, slot, setup) for slot in SLOTS if slot in spec.parts}
-    algorithm = _part(spec, "algo" if "algo" in spec.parts else "pretrainer", setup, **slots)
+    slots = {slot: part(spec, slot, setup) for slot in SLOTS if slot in spec.parts}
+    algorithm = part(spec, "algo" if "algo" in spec.parts else "pretrainer", setup, **slots)
     average = next((m for m in algorithm.modules() if _same_average(m, spec)), None)
     average = average or Average(averaged, spec.average["decay"], spec.average["buffers"])
     return algorithm.to(spec.device), average.to(spec.device)
-
-
-def build_network(spec: Spec) -> Classifier:
-    """The backbone with its initial weights."""
-    described = spec.parts["backbone"]
-    cls = registry.load("backbone", described["name"])
-    seeded("backbone", spec.seed)
-    shape = Shape(spec.data["size"], len(spec.data["classes"]))
-    network: Classifier = _checked("backbone", cls, shape, described)
-    layout = torch.channels_last if network.channels_last else torch.contiguous_format
-    return network.to(memory_format=layout)
-
-
-def _part(spec: Spec, section: str, setup: Setup, **slots: nn.Module) -> Any:
-    described = spec.parts[section]
-    cls = registry.load(PARTS[section], described["name"])
-    seeded(section, spec.seed)
-    return _checked(section, cls, setup, described, **slots)
-
-
-def _checked(section: str, cls: type, first: object, described: dict[str, Any], **slots: nn.Module) -> Any:
-    """The part, made; a ValueError of its constructor is the user's, with the section's name."""
-    extra = argument(PARTS[section], described["name"], cls)
-    known = options(cls)
-    chosen = {name: value for name, value in described["options"].items() if name in known}
-    try:
-        return cls(first, **slots, **chosen, **extra)
-    except ValueError as error:
-        raise UserError(f"{section} {described['name']!r}: {error}") from None
 
 
 def _same_average(module: nn.Module, spec: Spec) -> bool:

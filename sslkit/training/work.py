@@ -14,6 +14,7 @@ from sslkit.store import write_json
 from sslkit.training.engine import Engine, Report
 from sslkit.training.fitting import fit
 from sslkit.training.log import last_values
+from sslkit.training.networks import start_networks
 from sslkit.training.spec import Spec
 from sslkit.training.stage import build, enough_memory
 
@@ -61,3 +62,13 @@ def _write(folder: Path, result: dict[str, Any]) -> None:
     if ranks.leads():
         about = result | {"versions": versions()} | last_values(folder / "metrics.jsonl")
         write_json(folder / "result.json", about)
+
+
+def check_adapter(spec: Spec) -> None:
+    """Make sure that a stage's adapter fits its network, before a stage without it is trained.
+
+    Raises:
+        UserError: it does not.
+    """
+    if "adapt" in spec.parts:
+        start_networks(spec, None, None)

@@ -18,7 +18,7 @@ from sslkit.config import Config
 from sslkit.config.resolve import argument
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
-from sslkit.store import checkpoint, read_json, weights_of
+from sslkit.store import bases, read_json, weights_of
 from sslkit.store.checkpoint import under
 from sslkit.weights import HEAD, bare
 from sslkit.weights.origin import NOTHING, timm_about, timm_name
@@ -46,7 +46,12 @@ def first_weights(config: Config) -> Path | None:
     path = Path(config.weights).expanduser()
     if (path / "run.json").is_file():
         last = list(read_json(path / "run.json")["stages"].values())[-1]
-        path = weights_of(path.parent / "stages" / last)
+        stage = path.parent / "stages" / last
+        if adapted(stage):
+            raise UserError(
+                f"--weights {path}: its network has an adapter; start from what `sslkit export {path}` writes"
+            )
+        path = weights_of(stage)
     if not path.is_file():
         raise UserError(f"--weights {config.weights}: there is no such file, and no run with weights")
     return path
@@ -66,6 +71,11 @@ def _hashed(path: Path, size: int, changed: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def adapted(stage: Path) -> bool:
+    """Whether a stage trained a network with an adapter."""
+    return "adapt" in read_json(stage / "spec.json")["parts"]
+
+
 def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]) -> None:
     """Load what a stage left: the tensors of each prefix into its network.
 
@@ -76,7 +86,7 @@ def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]
     Raises:
         UserError: the network's head cannot be told by its name.
     """
-    tensors, _ = checkpoint.load(parent / "weights.safetensors")
+    tensors, _ = bases.load(parent / "weights.safetensors")
     learned = read_json(parent / "spec.json")["data"]["fingerprint"]
     for prefix, network in networks.items():
         own = {n: t for n, t in network.state_dict().items() if learned != fingerprint and HEAD.fullmatch(bare(n))}

@@ -14,8 +14,8 @@ from tests.architecture.imports import ROOT, circles, files, rooms, sources
 
 # what the author of a method meets, the public names, and the run as a whole
 AT_THE_ROOT = {
-    *("contracts", "step", "losses", "blend", "network", "average", "randomness", "registry", "plugins", "errors"),
-    *("__init__", "__main__", "pipeline", "frozen", "logistic"),
+    *("contracts", "step", "losses", "blend", "network", "adapter", "average", "randomness", "registry", "plugins"),
+    *("__init__", "__main__", "errors", "pipeline", "frozen", "logistic"),
 }
 
 
@@ -112,9 +112,10 @@ def test_the_kernel_imports_no_part(folder: str) -> None:
 def test_the_kernel_names_no_algorithm_but_its_defaults() -> None:
     """Names in strings: what a run takes when nothing is asked, the control arm and the probe are the only ones.
 
-    A policy of augmentation is called after the paper that published it, and data sets name policies.
+    A policy of augmentation is called after the paper that published it, and data sets name policies; two adapters are
+    called after what every network has.
     """
-    known = {p.stem for p in sources("algorithms")} - {"__init__", "none", "self", "ema", "threshold"}
+    known = {p.stem for p in sources("algorithms")} - {"__init__", "none", "self", "ema", "threshold", "head", "bias"}
     found = set()
     for file in sources("sslkit"):
         if file.parent.name in ("augment", "datasets"):
@@ -122,7 +123,7 @@ def test_the_kernel_names_no_algorithm_but_its_defaults() -> None:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and node.value in known:
                 found.add((file.name, node.value))
-    assert {name for _, name in found} <= {"ema_teacher", "supervised", "mae", "linear"}
+    assert {name for _, name in found} <= {"ema_teacher", "supervised", "mae", "full", "linear"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
