@@ -105,8 +105,8 @@ class Features:
             contents = (square + identity(source(int(pixels.index[i]))) for i in index)
         else:
             contents = (pixels[i].tobytes() for i in index)
-        made = [hashlib.blake2b(content, digest_size=DIGEST // 2).hexdigest() for content in contents]
-        return np.array(made, dtype=f"S{DIGEST}")
+        made = (hashlib.blake2b(content, digest_size=DIGEST // 2).hexdigest() for content in contents)
+        return np.fromiter(made, f"S{DIGEST}", len(index))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
