@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits
 
 from sslkit.record.results import read_results
 from sslkit.terminal.progress import Bar
-from sslkit.training.spec import Spec
 from sslkit.training.networks import build_network
+from sslkit.training.spec import Spec
 from tests.cli.call import folder_of, run, sslkit
 from tests.cli.conftest import Finished
 
