@@ -23,7 +23,6 @@ from sslkit.machine import Machine
 from sslkit.prepare import Prepared
 from sslkit.record.stages import stages
 from sslkit.store import Store
-from sslkit.terminal import count
 from sslkit.terminal.screen import Screen
 from sslkit.training.features import BATCH, Features
 from sslkit.training.stage import build_algorithm
@@ -62,23 +61,13 @@ class Found:
         """
         on_features = best([row for row in self.rows if row.name in frozen.ROWS])
         slow = [row for row in self.rows if row.name in trained.ROWS]
-        return best([self.again[on_features.name], *slow]) if slow else on_features
+        chosen = best([self.again[on_features.name], *slow]) if slow else on_features
+        return on_features if chosen.name == on_features.name else chosen
 
     def beside(self, row: Row) -> Row | None:
         """`linear` by the same folds, if it was judged."""
         fits = self.again if row.name in trained.ROWS else {other.name: other for other in self.rows}
         return fits.get("linear")
-
-
-def best(self) -> Row:
-    """The row to use: the most accurate, of equal ones the faster; a trained one against the best on features by
-    the same folds.
-    """
-    on_features = best([row for row in self.rows if row.name in frozen.ROWS])
-    slow = [row for row in self.rows if row.name in trained.ROWS]
-    if slow and self.again and _mean(best(slow)) > _mean(self.again):
-        return best(slow)
-    return on_features
 
 
 def best(rows: Sequence[Row]) -> Row:
@@ -174,8 +163,8 @@ class Ladder:
         needed = self._image() * len(index[BATCH:])
         if needed > self.left():
             raise UserError(
-                f"--time is too short: reading the images took {duration(time.perf_counter() - self.begun)}, and features "
-                f"of {len(index)} labelled images need about {duration(needed)} more; give it "
+                f"--time is too short: reading the images took {duration(time.perf_counter() - self.begun)}, and "
+                f"features of {len(index)} labelled images need about {duration(needed)} more; give it "
                 f"{duration(needed - self.left() + 2)} more"
             )
         with self._bar("labelled"):
@@ -253,10 +242,10 @@ class Ladder:
                 )
             for name in steps:
                 begun = time.perf_counter()
-                right = runs.by_folds(name, steps)
+                seen = runs.by_folds(name, steps)
                 took = (time.perf_counter() - begun) / (fold.max() + 1)
                 before = next((row.seconds for row in found.rows if row.name == "finetune"), 0.0)
-                row = Row(name, right, int(fold.max()) + 1, took + before, _changed(self.prepared, steps, name))
+                row = Row(name, seen, int(fold.max()) + 1, took + before, _changed(self.prepared, steps, name))
                 found.rows.append(row)
                 self._say(row)
         finally:

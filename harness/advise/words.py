@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sslkit.config.duration import duration
-from sslkit.harness.advise import frozen, trained
+from sslkit.harness.advise import frozen
 from sslkit.harness.advise.frozen import uses_pool
 from sslkit.harness.advise.ladder import Found, Row
 from sslkit.harness.advise.numbers import Share, accuracy, difference, doubled
@@ -206,5 +206,6 @@ def _more(report: Mapping[str, Any]) -> str:
     points = ", ".join(f"{100 * p['accuracy']:.1f}% with {p['labels']:.0f}" for p in report["curve"])
     return (
         f"Twice the labels would bring linear about {_points(more['value'])} points (95% interval "
-        f"{_range(more, True)}, for the choice of images, if the error goes on falling as a power of the number of labels: {points})."
+        f"{_range(more, True)}, for the choice of images, if the error goes on falling as a power of the number of "
+        f"labels: {points})."
     )
