@@ -1,6 +1,6 @@
 """How often the interval of `sslkit advise` holds the accuracy of the row that it ends with, after choosing.
 
-    python -m benchmarks.advise --pixels digits --labels 10 --draws 1000
+    python -m benchmarks.advise --pixels --labels 10 --draws 1000
     python -m benchmarks.advise --data parquet:cifar10 --labels 4 --draws 1000      # features at 96 px, computed once
     python -m benchmarks.advise --trained --draws 30                                # digits, the whole command
 
@@ -52,10 +52,10 @@ class Given(Classifier):
         raise NotImplementedError
 
 
-def computed(data: str, runs: str) -> tuple[torch.Tensor, np.ndarray]:
+def computed(data: str) -> tuple[torch.Tensor, np.ndarray]:
     """Features (N, D) and labels of the first training images, by EfficientNet-Lite0 from ImageNet weights at 96 px."""
     request = {"data": data, "data.size": 96, "backbone": "efficientnet_lite0", "weights": "imagenet"}
-    store, prepared = Store(runs), prepare(request)
+    store, prepared = Store("runs"), prepare(request)
     store.prepare()
     machine = resolve_machine(prepared.config)
     index = np.arange(min(IMAGES, prepared.images.train))
@@ -63,7 +63,17 @@ def computed(data: str, runs: str) -> tuple[torch.Tensor, np.ndarray]:
     return find(index), prepared.images.label[index]
 
 
-def drawn(x: torch.Tensor, y: np.ndarray, labels: int, pool: int, seed: int, curve: bool) -> dict[str, Any]:
+def stored(file: str) -> tuple[torch.Tensor, np.ndarray]:
+    found = np.load(file)
+    return torch.from_numpy(found["f"]), found["y"]
+
+
+def pixels_of_digits() -> tuple[torch.Tensor, np.ndarray]:
+    digits = load_digits()
+    return torch.from_numpy(digits.data).float(), digits.target.astype(np.int64)
+
+
+def drawn(x: torch.Tensor, y: np.ndarray, labels: int, pool: int, curve: bool, seed: int) -> dict[str, Any]:
     """One draw: row -> estimate, interval and truth; with `curve` also what twice the labels brought `linear`."""
     generator, classes = np.random.default_rng(seed), int(y.max()) + 1
     order = [generator.permutation(np.flatnonzero(y == c)) for c in range(classes)]
@@ -95,9 +105,10 @@ def trained(seed: int) -> dict[str, Any]:
         request = {"data": "digits", "backbone": "vit_micro", "seed": seed, "threads": 1, **STEPS}
         report = advise(request, runs=runs, console=QUIET)
         name = report["use"]
-        own = {"algo": name} if name in frozen.ROWS else {"stages": "finetune"} if name == "finetune" else {}
+        own: dict[str, Any] = {"algo": name} if name in frozen.ROWS else {"control.run": False}
+        own |= {"stages": "finetune"} if name == "finetune" else {}
         kept = {k: v for k, v in request.items() if name not in frozen.ROWS or k not in STEPS}
-        top1 = pipeline.run(kept | own | {"control.run": False} * (not own), runs=runs, console=QUIET)
+        top1 = pipeline.run(kept | own, runs=runs, console=QUIET)
         return {"use": name, "share": report["accuracy"], "truth": top1.results["headline"]["top1"]}
 
 
@@ -111,15 +122,16 @@ def tell(draws: list[dict[str, Any]]) -> Iterator[str]:
     yield _held("interval of the accuracy", [(draw["share"], draw["truth"]) for draw in draws])
     curves = [(draw["doubled"], draw["gain"]) for draw in draws if "gain" in draw]
     if curves:
-        said, true = (100 * np.array(some) for some in ([c["value"] for c, _ in curves], [gain for _, gain in curves]))
-        yield f"twice the labels: stated {said.mean():+.1f}, true {true.mean():+.1f} points, "
+        stated, true = (
+            100 * float(np.mean(some)) for some in ([c["value"] for c, _ in curves], [g for _, g in curves])
+        )
+        yield f"twice the labels: stated {stated:+.1f}, true {true:+.1f} points"
         yield _held("interval of what twice the labels bring", curves)
 
 
 def _held(what: str, pairs: list[tuple[dict[str, float], float]]) -> str:
     inside = np.array([one["low"] <= truth <= one["high"] for one, truth in pairs])
-    above = sum(truth > one["high"] for one, truth in pairs)
-    below = sum(truth < one["low"] for one, truth in pairs)
+    above, below = sum(t > one["high"] for one, t in pairs), sum(t < one["low"] for one, t in pairs)
     wide = 100 * np.mean([one["high"] - one["low"] for one, _ in pairs])
     error = 196 * np.sqrt(inside.mean() * (1 - inside.mean()) / len(pairs))
     return (
@@ -130,31 +142,23 @@ def _held(what: str, pairs: list[tuple[dict[str, float], float]]) -> str:
 
 @click.command()
 @click.option("--data", help="Data set; features of its images are computed through sslkit.")
-@click.option("--features", type=click.Path(path_type=Path), help="File of features f (N, D) and labels y, instead.")
-@click.option("--pixels", type=click.Choice(["digits"]), help="Pixels as features, instead.")
+@click.option("--features", type=click.Path(), help="File of features f (N, D) and labels y, instead.")
+@click.option("--pixels", is_flag=True, help="Pixels of the digits as features, instead.")
 @click.option("--trained", "whole", is_flag=True, help="The whole command on digits, with trained rows, instead.")
 @click.option("--labels", default=10, help="Labelled images of each class.")
 @click.option("--pool", default=300, help="Images without a label.")
 @click.option("--draws", default=1000)
 @click.option("--first", default=0, help="Seed of the first draw; from 5000 on they were used to choose the interval.")
 @click.option("--curve", is_flag=True, help="Also what twice the labels bring.")
-@click.option("--runs", default="runs", help="Where features are stored.")
 @click.option("--out", type=click.Path(path_type=Path), help="File of JSON lines, one a draw.")
-def main(whole: bool, draws: int, first: int, out: Path | None, **how: Any) -> None:
+def main(
+    data: str, features: str, pixels: bool, whole: bool, draws: int, first: int, out: Path | None, **how: Any
+) -> None:
     torch.set_num_threads(1)
-    data, features, pixels, runs, labels, pool, curve = (
-        how[k] for k in ("data", "features", "pixels", "runs", "labels", "pool", "curve")
-    )
-    if features:
-        stored = np.load(features)
-        x, y = torch.from_numpy(stored["f"]), stored["y"]
-    elif pixels:
-        x, y = torch.from_numpy(load_digits().data).float(), load_digits().target.astype(np.int64)
-    elif not whole:
-        x, y = computed(data, runs)
+    given = () if whole else pixels_of_digits() if pixels else stored(features) if features else computed(data)
     found = []
     for seed in range(first, first + draws):
-        found.append(trained(seed) if whole else drawn(x, y, labels, pool, seed, curve))
+        found.append(drawn(*given, seed=seed, **how) if given else trained(seed))
         if out:
             with out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found[-1]) + "\n")

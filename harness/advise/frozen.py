@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,21 +49,15 @@ class Known:
         found: Array = (guess == self.label[some]).numpy()
         return found
 
-    def by_folds(self, row: str, fold: Array, left: float = np.inf) -> Array | None:
+    def by_folds(self, row: str, fold: Array) -> Array:
         """(n,) float, 1 where an image is classified correctly without it, 0 where it is not; nan where fold is -1.
 
         The images of a fold are left out together, and are not in the pool either: no image to come is.
-
-        Args:
-            left: seconds; None is returned where by the first fold all would take longer.
         """
-        found, begun = np.full(len(fold), np.nan), time.perf_counter()
-        count = int(fold.max()) + 1
-        for number in range(count):
+        found = np.full(len(fold), np.nan)
+        for number in range(int(fold.max()) + 1):
             out = fold == number
             found[out] = self.right(row, ~out, out)
-            if number == 0 and count * (time.perf_counter() - begun) > left:
-                return None
         return found
 
     def curve(self, row: str, seed: int) -> Mapping[float, Array]:

@@ -203,13 +203,13 @@ class Ladder:
 
     def _judge(self, found: Found, known: Known, name: str, fold: Array) -> None:
         begun, number = time.perf_counter(), int(fold.max()) + 1
-        right = known.by_folds(name, fold, self.left())
-        took = (time.perf_counter() - begun) / number
-        if right is None:
-            found.remarks.append(
-                f"{name} is left out: {number} folds need about {duration(took * number * number)}, more than is left"
-            )
+        known.right(name, fold != 0, fold == 0)
+        took = time.perf_counter() - begun
+        if number * took > self.left():
+            needed = f"{number} folds need about {duration(number * took)}"
+            found.remarks.append(f"{name} is left out: {needed}, and {duration(max(0.0, self.left()))} are left")
             return
+        right = known.by_folds(name, fold)
         images = len(self.prepared.split.test) + (len(self.prepared.split.pool) - found.pool if uses_pool(name) else 0)
         row = Row(name, right, number, took + images * self._image())
         found.rows.append(row)
@@ -252,9 +252,8 @@ class Ladder:
             runs.close()
         on_features = {row.name: row for row in found.rows if row.name in frozen.ROWS}
         for name in {"linear", best([*on_features.values()]).name} & on_features.keys() if steps else ():
-            right = known.by_folds(name, fold)
-            assert right is not None, "no limit was set"
-            found.again = {**found.again, name: replace(on_features[name], right=right, folds=int(fold.max()) + 1)}
+            again = replace(on_features[name], right=known.by_folds(name, fold), folds=int(fold.max()) + 1)
+            found.again = {**found.again, name: again}
 
 
 def _changed(prepared: Prepared, steps: Mapping[str, int], row: str) -> dict[str, int]:
