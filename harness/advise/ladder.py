@@ -183,8 +183,8 @@ class Ladder:
         with self._bar("unlabelled"):
             self.find(index[:BATCH])
         new = self.find.done.new > before
-        room = int(POOL_SHARE * self.left() / self._image()) if new and self._image() else POOL
-        found.pool = max(min(len(index), POOL, room), min(len(index), BATCH))
+        room = POOL_SHARE * self.left() / self._image() if new else np.inf
+        found.pool = max(min(len(index), BATCH), int(min(len(index), POOL, room)))
         with self._bar("unlabelled"):
             made = self.find(index[: found.pool])
         if found.pool < len(index):
