@@ -13,6 +13,7 @@ class Commands(click.Group):
     """The commands below, and those of the folders beside the kernel, imported when they are used."""
 
     beside: ClassVar[Mapping[str, str]] = {
+        "advise": "sslkit.harness.commands.advise",
         "compare": "sslkit.harness.commands",
         "table": "sslkit.harness.commands",
         "runs": "sslkit.harness.commands.runs",
