@@ -67,7 +67,9 @@ class Case:
         if file:
             load_weights(self.network, file)
         model: Any = self.network.model
-        self.plain_network = timm.create_model(model.default_cfg["architecture"], num_classes=2, **self.network.arguments)
+        self.plain_network = timm.create_model(
+            model.default_cfg["architecture"], num_classes=2, **self.network.arguments
+        )
         self.plain_network.load_state_dict(model.state_dict())
         self.plain_network.reset_classifier(0)
         self.plain_network.eval()
@@ -138,7 +140,9 @@ def main(backbones: tuple[str, ...], sizes: tuple[int, ...], images: int, data: 
     with tempfile.TemporaryDirectory() as folder:
         raw = photographs(Path(folder), images) if not data else _read(data, images)
         print(f"{len(raw.images)} files, {threads} threads, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
-        print("| network | size | plain, images/s | sslkit, images/s | ratio | largest difference |\n|---|---|---|---|---|---|")
+        print(
+            "| network | size | plain, images/s | sslkit, images/s | ratio | largest difference |\n|---|---|---|---|---|---|"
+        )
         for backbone in backbones:
             for size in sizes:
                 plain, ours, ratio, far = compare(Case(backbone, size, raw, threads), rounds)
