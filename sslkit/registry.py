@@ -84,8 +84,9 @@ def find(kind: str, name: str) -> Entry:
     known = entries(kind)
     found = [entry for entry in known if entry.name == name.partition(":")[0]]
     if len(found) > 1:
-        origins = " and ".join(entry.origin for entry in found)
-        raise UserError(f"two {kind}s are called {name!r}: {origins}; rename or uninstall one of them")
+        raise UserError(
+            f"two {kind}s are called {name!r}: {' and '.join(e.origin for e in found)}; rename or remove one"
+        )
     if not found:
         raise unknown(kind, name, {entry.name for entry in known}, f"sslkit list {kind}s")
     return found[0]

@@ -131,8 +131,8 @@ class Part:
 
 
 STAGES = ("pretrain", "finetune", "semi")
-PARTS = {"algo": "algorithm"} | {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
-PARTS |= {"adapt": "adapter"}
+PARTS = {"algo": "algorithm", "adapt": "adapter"}
+PARTS |= {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,7 @@ class Config:
 def _within(section: Any, **ranges: tuple[float | None, float | None]) -> None:
     for name, (low, high) in ranges.items():
         value = getattr(section, name)
-        if value is None:
-            continue
-        if not ((low is None or value >= low) and (high is None or value <= high)):
+        if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
             limits = f"{low} or more" if high is None else f"from {low} to {high}"
             raise ValueError(f"{name} must be {limits}, got {value}")
 
