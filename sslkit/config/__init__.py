@@ -135,8 +135,8 @@ class Part:
 
 
 STAGES = ("pretrain", "probe", "finetune", "semi")
-PARTS = {"algo": "algorithm"} | {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
-PARTS |= {"adapt": "adapter"}
+PARTS = {"algo": "algorithm", "adapt": "adapter"}
+PARTS |= {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
 from sslkit.errors import UserError
 from sslkit.network import Classifier, Output, Shape
-from sslkit.training import features
 from sslkit.training.features import DIGEST, Features
 from sslkit.training.frozen_forward import folded, in_order
 from sslkit.training.spec import Spec
