@@ -123,7 +123,8 @@ def compare(case: Case, rounds: int) -> tuple[list[float], list[float], list[flo
             opened = mock.patch.object(opening.Image, "open", side_effect=wrong)
             with opened, mock.patch.object(type(case.network), "forward", side_effect=wrong):
                 again, _, new = case.ours(Path(store))
-            assert new == 0 and torch.equal(again, found)
+            assert new == 0
+            assert torch.equal(again, found)
     return plain, ours, [b / a for a, b in zip(plain, ours, strict=True)], far
 
 

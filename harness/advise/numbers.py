@@ -61,8 +61,8 @@ def doubled(curve: Mapping[float, Array]) -> Share | None:
     """What twice the labels would add to the accuracy; None where the curve has fewer than two points.
 
     The error is taken to fall as a power of the number of labels: a line through the logarithms by least squares, gone
-    on with from the last point. The interval is for the choice of labelled images: these are drawn again. Of the law
-    itself, and of which of them are the smaller sets, it knows nothing.
+    on with from the last point. The interval is for the choice of labelled images: the accuracies are drawn
+    again, normal with the covariance over images. Of the law, and of which images are the smaller sets, it knows nothing.
 
     Args:
         curve: images that were fitted to -> (n,) share of times in which an image was classified correctly without it,
@@ -74,8 +74,9 @@ def doubled(curve: Mapping[float, Array]) -> Share | None:
     right = np.stack([curve[size] for size in sizes], 1)  # (n, K)
     right = right[~np.isnan(right).any(1)]
     n = len(right)
-    again = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
-    found = [_gain(sizes, weights @ right / n, n) for weights in np.concatenate([np.ones((1, n)), again])]
+    mean, spread = right.mean(0), np.cov(right.T, ddof=0) / n
+    again = np.random.default_rng(0).multivariate_normal(mean, spread, RESAMPLES).clip(0, 1)
+    found = [_gain(sizes, accuracies, n) for accuracies in (mean, *again)]
     low, high = np.quantile(found[1:], [LEVEL / 2, 1 - LEVEL / 2])
     return Share(found[0], float(low), float(high))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sslkit import registry
 from sslkit.config import Flat
-from sslkit.config.resolve import argument, coerce
+from sslkit.config.resolve import argument
 from sslkit.data import is_own
 from sslkit.errors import UserError
 from sslkit.network import Classifier

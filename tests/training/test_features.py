@@ -93,7 +93,8 @@ def test_rows_are_the_networks_features(name: str, close: float, tmp_path: Path)
     index = np.array([3, 19, 0, 3, 7])
     found = Features(made, specification(name), images, tmp_path)(index)
     want = expected(made, images, index)
-    assert found.dtype == torch.float32 and found.shape == (5, made.feature_dim)
+    assert found.dtype == torch.float32
+    assert found.shape == (5, made.feature_dim)
     assert float((found - want).abs().max()) <= close * max(1, float(want.abs().max()))
 
 
@@ -122,7 +123,8 @@ def test_what_is_kept_is_not_computed_again(
     first = Features(network, specification(), images, tmp_path)(np.arange(40))
     more = Features(network, specification(threads=1), images, tmp_path)
     assert torch.equal(more(np.arange(60))[:40], first)
-    assert (more.done.images, more.done.new) == (60, 20) and "40 more were in the store" in str(more.done)
+    assert (more.done.images, more.done.new) == (60, 20)
+    assert "40 more were in the store" in str(more.done)
     monkeypatch.setattr(Features, "_forward", forbidden)
     last = Features(network, specification(), images, tmp_path)
     assert torch.equal(last(np.arange(40)), first)
@@ -144,13 +146,15 @@ def test_equal_images_are_computed_once(network: Classifier, tmp_path: Path) -> 
     find = Features(network, specification(), images, tmp_path)
     found = find(np.array([1, 4, 1, 2]))
     assert find.done.new == 2
-    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[3])
 
 
 def test_without_an_image_nothing_is_written(network: Classifier, tmp_path: Path) -> None:
     found = Features(network, specification(), pictures(2), tmp_path / "none")(np.zeros(0, np.int64))
-    assert found.shape == (0, network.feature_dim) and not (tmp_path / "none").exists()
+    assert found.shape == (0, network.feature_dim)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("name", ["rows.f32", "images.txt"])
@@ -164,7 +168,8 @@ def test_a_pass_that_was_cut_off_goes_on(network: Classifier, tmp_path: Path, na
     again = Features(network, specification(), images, tmp_path)
     assert torch.equal(again(index), whole)
     assert again.done.new == N - int(left * N)
-    assert find.path.stat().st_size == 4 * N * network.feature_dim and find.index.stat().st_size == N * DIGEST
+    assert find.path.stat().st_size == 4 * N * network.feature_dim
+    assert find.index.stat().st_size == N * DIGEST
 
 
 def test_a_pass_that_is_killed_loses_a_few_batches(
@@ -290,7 +295,8 @@ def test_no_more_is_begun_than_is_asked_for() -> None:
     before = torch.get_num_threads()
     made = in_order(lambda i: i * i, items(), 2)
     try:
-        assert next(made) == 0 and len(begun) <= 6
+        assert next(made) == 0
+        assert len(begun) <= 6
         assert [*made] == [i * i for i in range(1, 40)]
     finally:
         torch.set_num_threads(before)
