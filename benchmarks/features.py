@@ -9,6 +9,7 @@ in a store that is new; and once more, with an error for every image that is ope
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import tempfile
@@ -30,7 +31,6 @@ from torchvision.transforms import v2  # type: ignore[import-untyped]
 from sslkit import registry
 from sslkit.config.resolve import argument
 from sslkit.data import IMAGENET_MEAN, IMAGENET_STD, Raw
-from sslkit.data import image as opening
 from sslkit.data.decoding import decode
 from sslkit.network import Shape
 from sslkit.training.features import Features
@@ -67,12 +67,10 @@ class Case:
         if file:
             load_weights(self.network, file)
         model: Any = self.network.model
-        self.plain_network = timm.create_model(
-            model.default_cfg["architecture"], num_classes=2, **self.network.arguments
-        )
-        self.plain_network.load_state_dict(model.state_dict())
-        self.plain_network.reset_classifier(0)
-        self.plain_network.eval()
+        name = model.default_cfg["architecture"]
+        self.theirs: Any = timm.create_model(name, num_classes=2, **self.network.arguments).eval()
+        self.theirs.load_state_dict(model.state_dict())
+        self.theirs.reset_classifier(0)
         layout = torch.channels_last if self.network.channels_last else torch.contiguous_format
         self.network = self.network.to(memory_format=layout)
         data = {"size": size, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
@@ -84,7 +82,7 @@ class Case:
         """Features, and seconds."""
         start = time.perf_counter()
         loader: Any = DataLoader(Files(self.raw, self.size), 64, num_workers=workers)  # type: ignore[arg-type]
-        found = torch.cat([self.plain_network(images) for images in loader])
+        found = torch.cat([self.theirs(images) for images in loader])
         return found, time.perf_counter() - start
 
     def ours(self, store: Path) -> tuple[Tensor, float, int]:
@@ -110,8 +108,7 @@ def photographs(folder: Path, count: int) -> Raw:
 
 def compare(case: Case, rounds: int) -> tuple[list[float], list[float], list[float], float]:
     """Images a second of both and their ratio, a value for each round; the largest difference of a feature."""
-    plain, ours, far = [], [], 0.0
-    count = len(case.raw.images)
+    plain, ours, far, count = [], [], 0.0, len(case.raw.images)
     for _ in range(rounds):
         tried = [case.plain(workers) for workers in (0, 2)]
         plain.append(count / min(seconds for _, seconds in tried))
@@ -120,8 +117,8 @@ def compare(case: Case, rounds: int) -> tuple[list[float], list[float], list[flo
             ours.append(count / seconds)
             far = max(far, float((found - tried[0][0]).abs().max()))
             wrong = AssertionError("an image is opened, or goes through the network")
-            opened = mock.patch.object(opening.Image, "open", side_effect=wrong)
-            with opened, mock.patch.object(type(case.network), "forward", side_effect=wrong):
+            no_file = mock.patch("PIL.Image.open", side_effect=wrong)
+            with no_file, mock.patch.object(type(case.network), "forward", side_effect=wrong):
                 again, _, new = case.ours(Path(store))
             assert new == 0
             assert torch.equal(again, found)
@@ -131,7 +128,7 @@ def compare(case: Case, rounds: int) -> tuple[list[float], list[float], list[flo
 @click.command()
 @click.option("--backbone", "backbones", multiple=True, default=("efficientnet_lite0", "vit_tiny"), show_default=True)
 @click.option("--size", "sizes", multiple=True, default=(96, 224), show_default=True)
-@click.option("--images", default=1000, show_default=True, help="How many.")
+@click.option("--images", default=1000, show_default=True)
 @click.option("--data", help="A data set of files, as folder:DIR, in the place of crops of two photographs.")
 @click.option("--rounds", default=3, show_default=True, help="Both sides in turn, so often.")
 @click.option("--threads", default=torch.get_num_threads(), show_default="torch's", help="Of both sides.")
@@ -139,23 +136,20 @@ def main(backbones: tuple[str, ...], sizes: tuple[int, ...], images: int, data: 
     """Print a table in markdown, a row as soon as it is there: medians, and the range of the ratio."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
-        raw = photographs(Path(folder), images) if not data else _read(data, images)
+        raw = photographs(Path(folder), images)
+        if data:
+            cls = registry.load("dataset", data)
+            _, raw, _ = cls(**argument("dataset", data, cls)).read()
+            raw = raw.take(np.arange(min(images, len(raw.images))), "train")
         print(f"{len(raw.images)} files, {threads} threads, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
-        print(
-            "| network | size | plain, images/s | sslkit, images/s | ratio | largest difference |\n|---|---|---|---|---|---|"
-        )
-        for backbone in backbones:
-            for size in sizes:
-                plain, ours, ratio, far = compare(Case(backbone, size, raw, threads), rounds)
-                rates = " | ".join(f"{statistics.median(some):,.0f}" for some in (plain, ours))
-                spread = f"{statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
-                print(f"| {backbone} | {size} | {rates} | {spread} | {far:.1e} |", flush=True)
+        print("| network | px | plain, images/s | sslkit, images/s | ratio | largest difference |")
+        print("|---|---|---|---|---|---|")
+        for backbone, size in itertools.product(backbones, sizes):
+            plain, ours, ratio, far = compare(Case(backbone, size, raw, threads), rounds)
+            rates = " | ".join(f"{statistics.median(some):,.0f}" for some in (plain, ours))
+            spread = f"{statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
+            print(f"| {backbone} | {size} | {rates} | {spread} | {far:.1e} |", flush=True)
     print("\nThe second time no image was opened, and none went through the network.")
-
-
-def _read(data: str, count: int) -> Raw:
-    cls = registry.load("dataset", data)
-    return cls(**argument("dataset", data, cls)).read()[1].take(np.arange(count), "train")  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":

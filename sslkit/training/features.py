@@ -117,10 +117,13 @@ class Features:
             raise UserError(f"cannot make {self.folder}: {one_line(error)}") from None
         lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self.waiting()
-            lock.acquire()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                self.waiting()
+                lock.acquire()
+        except OSError as error:
+            raise UserError(f"cannot write {self.folder}: {one_line(error)}") from None
         try:
             yield
         finally:

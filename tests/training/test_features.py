@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,67 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import Tensor, nn
 
-from sslkit import registry
-from sslkit.augment.render import normalise
-from sslkit.data import Images
 from sslkit.data.image import Array, Square
 from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
 from sslkit.errors import UserError
-from sslkit.network import Classifier, Output, Shape
+from sslkit.network import Classifier
 from sslkit.training.features import DIGEST, Features
-from sslkit.training.frozen_forward import folded, in_order
-from sslkit.training.spec import Spec
-
-N, SIZE = 70, 32
-MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-
-
-def specification(name: str = "vit_micro", size: int = SIZE, **changed: Any) -> Spec:
-    parts = {"backbone": {"name": name, "options": {}, "source": "s"}}
-    data = {"fingerprint": "f", "size": size, "classes": ["a", "b"], "mean": list(MEAN), "std": list(STD)}
-    return replace(Spec("semi", "", parts, {}, {}, {}, data, 0, "cpu", "fp32", 2), **changed)
-
-
-def network_of(name: str = "vit_micro", size: int = SIZE, seed: int = 0) -> Classifier:
-    """A network as training leaves it: with statistics of its own in every BatchNorm."""
-    torch.manual_seed(seed)
-    made: Classifier = registry.load("backbone", name)(Shape(size, 2))
-    made = made.to(memory_format=torch.channels_last if made.channels_last else torch.contiguous_format)
-    for module in made.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
-            module.weight.data.uniform_(0.5, 1.5)
-            module.bias.data.normal_(0, 0.2)
-    return made.eval()
-
-
-def pictures(n: int = N, size: int = SIZE) -> Images:
-    pixels = np.random.default_rng(n).integers(0, 256, (n, 3, size, size), np.uint8)
-    return Images(pixels, np.zeros(n, np.int64), n, ["a", "b"], "f", [str(i) for i in range(n)])
-
-
-def on_demand(images: Images) -> Images:
-    """The same ones as PNG files, decoded when they are needed."""
-    files = []
-    for picture in images.pixels:
-        file = io.BytesIO()
-        Image.fromarray(picture.transpose(1, 2, 0)).save(file, "PNG")
-        files.append(file.getvalue())
-    stored = Stored(files.__getitem__, images.names, Square(images.size))
-    return replace(images, pixels=OnDemand(stored, np.arange(len(files)), False, ThreadPoolExecutor(2)))
-
-
-@torch.no_grad()
-def expected(network: Classifier, images: Images, index: Array) -> Tensor:
-    """One image at a time."""
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
-    pixels = torch.from_numpy(images.pixels[index])
-    return torch.cat([network(normalise(one[None], mean, std)).features for one in pixels])
+from tests.training.frozen import SIZE, N, Odd, expected, network_of, on_demand, pictures, specification
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +87,8 @@ def test_what_is_kept_on_demand_is_not_even_decoded(
 
 def test_equal_images_are_computed_once(network: Classifier, tmp_path: Path) -> None:
     images = pictures(6)
-    images.pixels[4] = images.pixels[1]
+    pixels = np.asarray(images.pixels)
+    pixels[4] = pixels[1]
     find = Features(network, specification(), images, tmp_path)
     found = find(np.array([1, 4, 1, 2]))
     assert find.done.new == 2
@@ -206,10 +152,15 @@ def test_other_weights_sizes_and_statistics_have_other_rows(network: Classifier,
 
 def test_a_store_that_cannot_be_written_is_the_users(network: Classifier, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot make .*file"):
+    with pytest.raises(UserError, match=r"cannot make .*file"):
         Features(network, specification(), pictures(2), tmp_path / "file")(np.arange(2))
     find = Features(network, specification(), pictures(2), tmp_path)
     find.path.mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot write"):
+        find(np.arange(2))
+    find.path.rmdir()
+    (find.folder / ".lock").unlink()
+    (find.folder / ".lock").mkdir()
     with pytest.raises(UserError, match="cannot write"):
         find(np.arange(2))
 
@@ -232,7 +183,7 @@ def test_an_image_that_cannot_be_read_is_named(network: Classifier, tmp_path: Pa
     content[2] = b"no image"
     stored = Stored(content.__getitem__, ["a", "b", "c", "d"], Square(SIZE))
     broken = replace(images, pixels=OnDemand(stored, np.arange(4), False, ThreadPoolExecutor(1)))
-    with pytest.raises(UserError, match="^c is not an image"):
+    with pytest.raises(UserError, match=r"^c is not an image"):
         Features(network, specification(), broken, tmp_path)(np.arange(4))
 
 
@@ -243,69 +194,10 @@ def test_bf16_rows_are_near(network: Classifier, tmp_path: Path) -> None:
     assert 1e-6 < float((found - want).abs().max()) < 0.1
 
 
-class Odd(Classifier):
-    """A convolution and a norm, as `order` uses them."""
-
-    def __init__(self, order: Callable[[Odd, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.feature_dim, self.order = 4, order
-        self.conv, self.norm, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)
-        self.norm.running_var.fill_(3.0)
-
-    def forward(self, images: Tensor) -> Output:
-        features = self.order(self, images).mean((2, 3))
-        return Output(self.head(features), features)
-
-
-@pytest.mark.parametrize(
-    ("order", "folds"),
-    [
-        (lambda m, x: m.norm(m.conv(x)), True),
-        (lambda m, x: m.norm(m.conv(x).relu()), False),  # what it returned is not what the norm is given
-        (lambda m, x: m.norm(y := m.conv(x)) + y, False),  # the residual is of the convolution alone
-        (lambda m, x: m.norm(m.conv(x)) + m.conv(x), False),
-        (lambda m, x: m.norm(m.conv(x)) * m.norm.weight.mean(), False),  # it looks into the norm
-    ],
-)
-def test_norms_are_folded_only_where_the_features_stay(order: Callable[[Any, Tensor], Tensor], folds: bool) -> None:
-    made, images = Odd(order).eval(), torch.rand(2, 3, 8, 8)
-    found = folded(made, images)
-    assert (found is not made) == folds
-    assert any(isinstance(m, nn.BatchNorm2d) for m in found.modules()) != folds
-    with torch.no_grad():
-        assert torch.allclose(found(images).features, made(images).features, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "wrn_28_2", "efficientnet_lite0"])
-def test_most_norms_of_shipped_networks_are_folded(name: str) -> None:
-    made = network_of(name)
-    both = (made, folded(made, torch.rand(2, 3, SIZE, SIZE)))
-    left = [sum(isinstance(m, nn.BatchNorm2d) for m in network.modules()) for network in both]
-    assert left[1] <= left[0] * (0.6 if name.startswith("wrn") else 0), left  # a wide ResNet norms sums, too
-
-
-def test_no_more_is_begun_than_is_asked_for() -> None:
-    begun = []
-
-    def items() -> Any:
-        for i in range(40):
-            begun.append(i)
-            yield i
-
-    before = torch.get_num_threads()
-    made = in_order(lambda i: i * i, items(), 2)
-    try:
-        assert next(made) == 0
-        assert len(begun) <= 6
-        assert [*made] == [i * i for i in range(1, 40)]
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_the_index_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the images are known, and nothing goes through the network: what is measured is the index."""
     n, made = 20_000, Odd(lambda m, x: m.norm(m.conv(x))).eval()
-    stored = Stored(lambda i: str(i).encode(), range(n), Square(4))
+    stored = Stored(lambda i: str(i).encode(), [""] * n, Square(4))
     pixels = OnDemand(stored, np.arange(n), False, ThreadPoolExecutor(1))
     find = Features(made, specification(size=4), replace(pictures(1, 4), pixels=pixels), tmp_path)
     names = find._names(np.arange(n))
@@ -320,10 +212,10 @@ def test_the_index_takes_little_memory(tmp_path: Path, monkeypatch: pytest.Monke
     write(names, names[: n // 2], 0)
     monkeypatch.setattr(find, "_compute", write)
     tracemalloc.start()
-    found = find(np.arange(n)[::-1])
+    found = find(np.arange(n))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert torch.equal(found.flip(0), torch.arange(4.0 * n).view(n, 4))
+    assert torch.equal(found, torch.arange(4.0 * n).view(n, 4))
     assert peak < 300 * n
 
 
@@ -331,7 +223,8 @@ TWO = """
 import sys
 import numpy as np
 from pathlib import Path
-from tests.training.test_features import *
+from tests.training.frozen import *
+from sslkit.training.features import Features
 find = Features(network_of(), specification(), pictures(300), Path(sys.argv[1]), waiting=lambda: print("waits"))
 found = find(np.arange(int(sys.argv[2]), int(sys.argv[3])))
 print(find.done.new)
