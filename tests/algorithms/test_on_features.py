@@ -97,7 +97,12 @@ def test_self_training_ends_with_the_pool_and_changes_no_label() -> None:
     method: Any = made("self_training", data, k_best=2, rounds=50)
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     learned = method._learn
-    method._learn = lambda features, y: (seen.append((features, y)), learned(features, y))
+
+    def noted(features: torch.Tensor, y: torch.Tensor) -> None:
+        seen.append((features, y))
+        learned(features, y)
+
+    method._learn = noted
     method.fit(data.labeled, data.label, data.pool)
     assert len(seen[-1][1]) == 26
     for (few, first), (more, second) in pairwise(seen):
