@@ -27,10 +27,11 @@ COMPILED: list[dict[str, Any]] = [{}, {"compile": True}]
 SLOTS = {name: registry.load("algorithm", name).slots for name in ALGORITHMS}
 TEACHERS, MIXERS = ([e.name for e in registry.entries(kind) if e.origin == "built in"] for kind in ("teacher", "mixer"))
 OTHERS = {"teacher": TEACHERS, "mixer": MIXERS}
+VARIED = {name: sorted(SLOTS[name].keys() & OTHERS.keys()) for name in ALGORITHMS}  # in one order in every process
 CASES = [
-    (name, dict(zip(SLOTS[name].keys() & OTHERS.keys(), chosen, strict=True)))
+    (name, dict(zip(VARIED[name], chosen, strict=True)))
     for name in ALGORITHMS
-    for chosen in product(*(OTHERS[slot] for slot in SLOTS[name].keys() & OTHERS.keys()))
+    for chosen in product(*(OTHERS[slot] for slot in VARIED[name]))
 ]
 SECOND = ("ema_teacher", {"teacher": "ema", "teacher__decay": 0.7})  # an average that is not the one that is reported
 OFTEN = [SECOND, *((n, also) for n, also in CASES if also == {slot: SLOTS[n][slot] for slot in also})]  # as they come
