@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sslkit.data.image import Array
 from sslkit.finished import audit, load, prepared_data
 from sslkit.finished.audit import look
 from sslkit.training.features import Features
@@ -31,9 +32,12 @@ def test_a_method_on_frozen_features_is_audited_by_what_is_kept(untimed: None, m
     assert made.code == 0, made.err
     folder, asked = folder_of(made, Path("runs")), list[int]()
     compute = Features._compute
-    monkeypatch.setattr(
-        Features, "_compute", lambda find, index, *a: asked.append(len(index)) or compute(find, index, *a)
-    )
+
+    def counted(find: Features, index: Array, names: Array, known: int) -> None:
+        asked.append(len(index))
+        compute(find, index, names, known)
+
+    monkeypatch.setattr(Features, "_compute", counted)
     monkeypatch.setattr(audit, "look", None)
     assert sslkit("audit", folder, "--out", "out").code == 0
     predictor = load(folder)
