@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -34,11 +33,11 @@ def test_a_method_on_frozen_features_is_audited_by_what_is_kept(untimed: None, m
     folder, asked = folder_of(made, Path("runs")), list[int]()
     compute = Features._compute
 
-    def noted(find: Features, index: Array, *rest: Any) -> None:
+    def counted(find: Features, index: Array, names: Array, known: int) -> None:
         asked.append(len(index))
-        compute(find, index, *rest)
+        compute(find, index, names, known)
 
-    monkeypatch.setattr(Features, "_compute", noted)
+    monkeypatch.setattr(Features, "_compute", counted)
     monkeypatch.setattr(audit, "look", None)
     assert sslkit("audit", folder, "--out", "out").code == 0
     predictor = load(folder)

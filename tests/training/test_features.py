@@ -170,10 +170,15 @@ def test_a_feature_that_is_not_finite_is_no_row(tmp_path: Path) -> None:
     with torch.no_grad():
         next(made.parameters()).view(-1)[0] = float("nan")
     find, before = Features(made, specification(), pictures(), tmp_path), torch.get_num_threads()
-    with pytest.raises(UserError, match="a feature is not finite"):
-        find(np.arange(N))
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(UserError, match="a feature is not finite"):
+            find(np.arange(N))
+        with ThreadPoolExecutor(1) as another:
+            assert another.submit(torch.get_num_threads).result() == 3, "put back, after errors, too"
+    finally:
+        torch.set_num_threads(before)
     assert find.path.stat().st_size == 0
-    assert torch.get_num_threads() == before
 
 
 def test_an_image_that_cannot_be_read_is_named(network: Classifier, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -40,19 +40,20 @@ def test_most_norms_of_shipped_networks_are_folded(name: str) -> None:
     assert left[1] <= left[0] * (0.6 if name.startswith("wrn") else 0), left  # a wide ResNet norms sums, too
 
 
-def test_no_more_is_begun_than_is_asked_for() -> None:
+def test_threads_compute_on_a_core_each_and_no_more_is_begun_than_is_asked_for() -> None:
     begun = []
 
-    def items() -> Any:
+    def items() -> Iterator[int]:
         for i in range(40):
             begun.append(i)
             yield i
 
     before = torch.get_num_threads()
-    made = in_order(lambda i: i * i, items(), 2)
+    torch.set_num_threads(3)
+    made = in_order(lambda i: (i * i, torch.get_num_threads()), items(), 2)
     try:
-        assert next(made) == 0
+        assert next(made) == (0, 1)
         assert len(begun) <= 6
-        assert [*made] == [i * i for i in range(1, 40)]
+        assert [*made] == [(i * i, 1) for i in range(1, 40)]
     finally:
         torch.set_num_threads(before)
