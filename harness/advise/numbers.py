@@ -62,7 +62,7 @@ def doubled(curve: Mapping[float, Array]) -> Share | None:
 
     The error is taken to fall as a power of the number of labels: a line through the logarithms by least squares, gone
     on with from the last point. The interval is for the choice of labelled images: the accuracies are drawn
-    again, normal with the covariance over images. Of the law, and of which images are the smaller sets, it knows nothing.
+    again, normal with the covariance over images. Of the law, and of the choice of smaller sets, it knows nothing.
 
     Args:
         curve: images that were fitted to -> (n,) share of times in which an image was classified correctly without it,
