@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sslkit.contracts import Algorithm, Batch, Losses, Setup
+from sslkit.errors import UserError
 from sslkit.network import Classifier
 from sslkit.randomness import Step
 
@@ -50,6 +51,9 @@ class LinearHead(OnFeatures):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
+        if int((setup.class_counts > 0).sum()) < 2:
+            labels = f"{setup.labeled} label{'s' * (setup.labeled != 1)}"
+            raise UserError(f"a linear classifier needs labels of two classes, there is one with {labels}: label more")
         self.register_buffer("weight", torch.zeros(setup.classes, setup.student.feature_dim))
         self.register_buffer("bias", torch.zeros(setup.classes))
 

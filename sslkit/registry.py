@@ -131,9 +131,8 @@ def _describe(docstring: str | None) -> tuple[str, str]:
 def _built_in(kind: str) -> Iterator[Entry]:
     package = KINDS[kind][0]
     for file in sorted(Path(__file__).parent.joinpath(*package.split(".")).glob("[!_]*.py")):
-        about = _describe(ast.get_docstring(ast.parse(file.read_text("utf-8"))))
         load = partial(_from_module, f"sslkit.{package}.{file.stem}", (kind, file.stem))
-        yield Entry(kind, file.stem, *about, "built in", load)
+        yield Entry(kind, file.stem, *_describe(ast.get_docstring(ast.parse(file.read_bytes()))), "built in", load)
 
 
 def _from_module(module: str, key: tuple[str, str]) -> type:

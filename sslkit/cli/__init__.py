@@ -69,7 +69,11 @@ def cli() -> None:
     help="Larger data is decoded batch by batch.  [default: half the memory]",
 )
 @click.option("--workers", type=int, help="Threads that decode images.  [default: cores]")
-@click.option("--stages", metavar="LIST", help="Stages to run, of pretrain, finetune, semi.  [default: finetune,semi]")
+@click.option(
+    "--stages",
+    metavar="LIST",
+    help="Stages to run, of pretrain, probe, finetune, semi.  [default: finetune,semi; from weights probe first]",
+)
 @click.option("--weights", metavar="FILE|RUN|imagenet|timm|none", help="Weights that the first stage starts from.")
 @click.option("--pretrain", metavar="mae|supervised:DATA", help="Pre-train first, by masked patches or on DATA.")
 @click.option("--pretrainer", metavar="NAME", help="Self-supervised method of the stage pretrain.  [default: mae]")

@@ -6,12 +6,12 @@ A key is `section.name`; a part's section holds its name and the typed keyword p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from sslkit.augment.policy import POLICIES, STRONG, WEAK, Policy
+from sslkit.config.statistics import check
 
 Flat = dict[str, Any]  # "section.name" -> value
 
@@ -43,8 +43,7 @@ class Data:
         )
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
-        if self.stats not in ("declared", "measured"):
-            parse_stats(self.stats)
+        check(self.stats)
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ class Part:
 
 
 STAGES = ("pretrain", "probe", "finetune", "semi")
-PARTS = {"algo": "algorithm"} | {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
-PARTS |= {"adapt": "adapter"}
+PARTS = {"algo": "algorithm", "adapt": "adapter"}
+PARTS |= {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
 
 
 @dataclass(frozen=True)
@@ -181,34 +180,10 @@ class Config:
         return self.eval.decay if self.eval.decay is not None else max(0.0, 1 - 10 / self.semi.steps)
 
 
-Channels = tuple[float, float, float]
-
-
-def parse_stats(text: str) -> tuple[Channels, Channels]:
-    """Mean and deviation of red, green and blue of "0.5,0.5,0.5/0.2,0.2,0.2".
-
-    Raises:
-        ValueError: it is not written like that, a mean is not in [0, 1], or a deviation not above 0.
-    """
-    try:
-        mean, std = (tuple(map(float, part.split(","))) for part in text.split("/"))
-        (red, green, blue), (r, g, b) = mean, std
-    except ValueError:
-        pass
-    else:
-        if all(0 <= x <= 1 for x in mean) and all(0 < x < math.inf for x in std):
-            return (red, green, blue), (r, g, b)
-    raise ValueError(
-        f"stats must be declared, measured, or mean and std as 0.485,0.456,0.406/0.229,0.224,0.225, got {text!r}"
-    )
-
-
 def _within(section: Any, **ranges: tuple[float | None, float | None]) -> None:
     for name, (low, high) in ranges.items():
         value = getattr(section, name)
-        if value is None:
-            continue
-        if not ((low is None or value >= low) and (high is None or value <= high)):
+        if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
             limits = f"{low} or more" if high is None else f"from {low} to {high}"
             raise ValueError(f"{name} must be {limits}, got {value}")
 

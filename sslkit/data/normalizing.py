@@ -5,27 +5,25 @@ The test part is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
 from sslkit import registry
-from sslkit.config import Config, parse_stats
+from sslkit.config import Config
+from sslkit.config.statistics import Channels, channels
 from sslkit.data import Images
 from sslkit.data.image import Array
 
 CHUNK, MOST = 500, 5000  # images at once; of images that are decoded on demand no more than this are looked at
 FLOOR = 1 / 255  # smallest deviation: one level, so that images of one colour can be divided by it
 
-Channels = tuple[float, float, float]
 _measured: dict[str, tuple[Channels, Channels]] = {}  # by fingerprint
 
 
 def normalization(config: Config, images: Images) -> tuple[Channels, Channels]:
     """Mean and deviation of red, green and blue in [0, 1]: declared by the data set, measured, or as asked."""
     if "/" in config.data.stats:
-        return parse_stats(config.data.stats)
+        return channels(config.data.stats)
     if config.data.stats == "measured":
         if images.fingerprint not in _measured:
             _measured[images.fingerprint] = moments(histogram(images))
@@ -36,23 +34,12 @@ def normalization(config: Config, images: Images) -> tuple[Channels, Channels]:
 
 def said(config: Config, images: Images) -> str:
     """The sentence about it."""
-    mean, std = (", ".join(f"{x:.3f}" for x in channels) for channels in normalization(config, images))
+    mean, std = (", ".join(f"{x:.3f}" for x in values) for values in normalization(config, images))
     why = {
         "measured": "measured on the training images",
         "declared": "not this data set's own; data.stats=measured takes those",
     }
     return f"images are normalised with mean {mean} and std {std}, {why.get(config.data.stats, 'as data.stats says')}"
-
-
-def written(mean: Sequence[float], std: Sequence[float]) -> str:
-    """Mean and deviation as `data.stats` is written.
-
-    Raises:
-        ValueError: they cannot be such.
-    """
-    text = "/".join(",".join(str(float(x)) for x in channels) for channels in (mean, std))
-    parse_stats(text)
-    return text
 
 
 def histogram(images: Images) -> Array:

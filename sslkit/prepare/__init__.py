@@ -181,7 +181,7 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     def backbone() -> str:
         return network_for(size, chosen)
 
-    beneath = dict(LARGE) if size > SMALL_SIZE else {}
+    beneath = dict(LARGE) if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
     if is_own(name) and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
         beneath["data.labels"] = "all"
     config = resolve(flat, cls, backbone, beneath)

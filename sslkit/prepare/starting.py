@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from sslkit import registry
 from sslkit.config import Flat
-from sslkit.config.resolve import argument, coerce
+from sslkit.config.resolve import argument
+from sslkit.config.values import coerce
 from sslkit.data import is_own
 from sslkit.errors import UserError
 from sslkit.network import Classifier

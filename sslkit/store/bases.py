@@ -55,7 +55,10 @@ def load(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         frozen = {}
     if content(frozen) != name:
         state = "are damaged: remove that file" if base.is_file() else "are not there"
-        raise UserError(f"the frozen weights of {file}, {base}, {state}; the same `sslkit run` with --again makes them")
+        raise UserError(
+            f"the frozen weights of {file}, {base}, {state}; bring them back, or train anew: a finished run by "
+            f"--again, another one after removing {file.parent}"
+        )
     return tensors | {prefix + n: tensor for prefix in NETWORKS for n, tensor in frozen.items()}, about
 
 

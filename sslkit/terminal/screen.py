@@ -48,15 +48,17 @@ class Screen:
         Raises:
             UserError: what is seen only when all is put together, before anything is written.
         """
+        loaded = None
         if stages[0].weights and stages[0].label in new:  # the file may not fit, which is seen before any time is spent
             loaded = load_weights(build_network(stages[0].spec), stages[0].weights)
-            self.console.print(loaded.table(prepared.stored.get("weights", {}).get("license", "")))
         specs = [stage.spec for stage in stages if stage.label in new]
         seconds: dict[str, Seconds] = {}
         with self.status("timing three steps of each stage"):
             for data in filter(None, (prepared, prepared.source)):
                 mine = [spec for spec in specs if spec.data["fingerprint"] == data.images.fingerprint]
                 seconds |= step_seconds(mine, data.images, data.split)
+        if loaded:
+            self.console.print(loaded.table(prepared.stored.get("weights", {}).get("license", "")))
         for line in introduction(prepared, machine, [stage.spec for stage in stages]):
             self.say(line)
         table = plan_table([(stage.label, stage.spec, seconds.get(stage.spec.key)) for stage in stages])

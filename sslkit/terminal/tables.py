@@ -72,7 +72,7 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
 def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
     """The lines of one stage, a network each; the first also says what holds for the stage."""
     quality = row.get("pseudo_labels") or {}
-    networks = dict(row["networks"])
+    networks = {"frozen" if row.get("frozen") else name: found for name, found in row["networks"].items()}
     if row.get("best"):
         networks["best"] = row["best"]
     time = duration(row["seconds"]) if row["new"] else "stored"
@@ -81,7 +81,6 @@ def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
         loss = ", ".join(f"{value:.3f}" for value in row["losses"].values())
         yield [row["stage"], f"(loss {loss})", *[""] * (4 + top5), *ends.pop()]
     for name, found in networks.items():
-        name = "frozen" if row.get("frozen") else name
         cells = [_percent(found.get(k), 1) for k in (("top1", "top5") if top5 else ("top1",))]
         cells += [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
         yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]

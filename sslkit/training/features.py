@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +23,16 @@ from torch import Tensor
 from sslkit.augment.render import normalise
 from sslkit.data import Images
 from sslkit.data.image import Array
-from sslkit.data.on_demand import OnDemand, in_turn
+from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import identity
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
 from sslkit.training.evaluation import autocast, in_halves
+from sslkit.training.frozen_forward import folded, in_order
 from sslkit.training.spec import Spec
 from sslkit.weights import HEAD, bare
 
-BATCH = 64  # images of a forward; always as many, so that an image's row does not depend on those beside it
+BATCH, GPU_BATCH = 16, 64  # images of a forward; always as many: a row does not depend on the images beside it
 DIGEST = 24  # letters of a row's name
 Report = Callable[[int, int], None]  # images that are done, of how many
 
@@ -104,8 +105,8 @@ class Features:
             contents = (square + identity(source(int(pixels.index[i]))) for i in index)
         else:
             contents = (pixels[i].tobytes() for i in index)
-        made = [hashlib.blake2b(content, digest_size=DIGEST // 2).hexdigest() for content in contents]
-        return np.array(made, dtype=f"S{DIGEST}")
+        made = (hashlib.blake2b(content, digest_size=DIGEST // 2).hexdigest() for content in contents)
+        return np.fromiter(made, f"S{DIGEST}", len(index))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -116,10 +117,13 @@ class Features:
             raise UserError(f"cannot make {self.folder}: {one_line(error)}") from None
         lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self.waiting()
-            lock.acquire()
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                self.waiting()
+                lock.acquire()
+        except OSError as error:
+            raise UserError(f"cannot write {self.folder}: {one_line(error)}") from None
         try:
             yield
         finally:
@@ -133,38 +137,62 @@ class Features:
         count = min(rows, self.index.stat().st_size // DIGEST)
         return np.fromfile(self.index, f"S{DIGEST}", count)
 
-    @torch.inference_mode()
     def _compute(self, index: Array, names: Array, known: int) -> None:
         """Append the rows of these images."""
         if not len(index):
             return
-        begun, row = time.perf_counter(), 4 * self.network.feature_dim
-        self.network.eval()
-        parts = [slice(i, i + BATCH) for i in range(0, len(index), BATCH)]
+        begun, row, threads = time.perf_counter(), 4 * self.network.feature_dim, torch.get_num_threads()
         try:
-            with self.path.open("ab") as rows, self.index.open("ab") as written:
+            with (
+                self.path.open("ab") as rows,
+                self.index.open("ab") as written,
+                closing(self._rows(index)) as computed,
+            ):
                 rows.truncate(known * row)
                 written.truncate(known * DIGEST)
-                for part, pixels in zip(parts, in_turn(self.images.subset(index), parts), strict=True):
-                    found = self._forward(pixels)
+                done = 0
+                for found in computed:
                     rows.write(found.numpy().tobytes())
                     rows.flush()
-                    written.write(names[part].tobytes())
+                    written.write(names[done : done + len(found)].tobytes())
                     written.flush()
-                    self.report(min(part.stop, len(index)), len(index))
+                    done += len(found)
+                    self.report(done, len(index))
                 os.fsync(rows.fileno())
         except OSError as error:
             raise UserError(f"cannot write {self.folder}: {one_line(error)}") from None
+        finally:
+            torch.set_num_threads(threads)
         self.done.new += len(index)
         self.done.seconds += time.perf_counter() - begun
 
-    def _forward(self, pixels: Tensor) -> Tensor:
-        """(n, D) of uint8 images (n, 3, S, S), n at most `BATCH`."""
-        spec = self.spec
-        mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
-        full = pixels[torch.arange(BATCH) % len(pixels)] if len(pixels) < BATCH else pixels
-        with autocast(spec):
-            found = in_halves(lambda x: self.network(normalise(x.to(spec.device), mean, std)).features.cpu(), full)
+    def _rows(self, index: Array) -> Generator[Tensor, None, None]:
+        """(n, D) of a few images after another."""
+        spec, network = self.spec, self.network.eval()
+        on_cpu = spec.device == "cpu"
+        if on_cpu:
+            sample = torch.rand(2, 3, spec.data["size"], spec.data["size"], generator=torch.Generator().manual_seed(0))
+            network = folded(network, sample)
+        batch = BATCH if on_cpu else GPU_BATCH
+        readings = (self._read(index[i : i + batch]) for i in range(0, len(index), batch))
+        return in_order(lambda read: self._forward(network, read(), batch), readings, spec.threads if on_cpu else 1)
+
+    def _read(self, index: Array) -> Callable[[], Tensor]:
+        """What gives the (n, 3, S, S) uint8 images of these numbers; on demand, decoding begins now."""
+        pixels = self.images.pixels
+        if not isinstance(pixels, OnDemand):
+            return lambda: torch.from_numpy(pixels[index])
+        reading = pixels.subset(index).begin(slice(None), [None])
+        return lambda: reading.result()[0]
+
+    @torch.inference_mode()
+    def _forward(self, network: Classifier, pixels: Tensor, batch: int) -> Tensor:
+        """(n, D) of uint8 images (n, 3, S, S), n at most `batch`."""
+        device = next(network.parameters()).device  # the current one is a thread's own
+        mean, std = (torch.tensor(self.spec.data[name], device=device) for name in ("mean", "std"))
+        full = pixels[torch.arange(batch) % len(pixels)] if len(pixels) < batch else pixels
+        with autocast(self.spec):
+            found = in_halves(lambda x: network(normalise(x.to(device), mean, std)).features.cpu(), full)
         if not bool(found.isfinite().all()):
             raise UserError("a feature is not finite: the weights are damaged, or --precision fp32 is needed")
         return found[: len(pixels)].float()
@@ -178,6 +206,6 @@ def network_key(network: Classifier, spec: Spec) -> str:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     made = {k: v for k, v in spec.parts["backbone"].items() if k != "weights"}
-    about = [made, spec.data["size"], spec.data["mean"], spec.data["std"], spec.device, spec.precision, spec.threads]
+    about = [made, spec.data["size"], spec.data["mean"], spec.data["std"], spec.device, spec.precision]
     digest.update(json.dumps(about, sort_keys=True).encode())
     return digest.hexdigest()[:16]

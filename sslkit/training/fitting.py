@@ -63,7 +63,7 @@ def fit(
     if isinstance(algorithm, LinearHead):
         _give_head(algorithm, average)
     judged: dict[str, tuple[Tensor, Tensor]] = {
-        name: (_classified(algorithm, found[name]), label[name]) for name in ("test", "val") if name in found
+        name: (classified(algorithm, found[name]), label[name]) for name in ("test", "val") if name in found
     }
     result = {
         "seconds": time.perf_counter() - begun,
@@ -86,7 +86,7 @@ def _index(split: Split, *, pool: bool) -> dict[str, Array]:
     return found | ({"val": split.val} if len(split.val) else {})
 
 
-def _classified(algorithm: OnFeatures, features: Tensor) -> Tensor:
+def classified(algorithm: OnFeatures, features: Tensor) -> Tensor:
     """(N, C) logits, block by block."""
     with torch.inference_mode():
         return torch.cat([algorithm.classify(some).float() for some in torch.split(features, BLOCK)])

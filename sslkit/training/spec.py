@@ -175,7 +175,7 @@ def _settings(training: Training, views: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _freezes(config: Config, training: Training, split: Split) -> bool:
-    """Whether BatchNorm keeps its statistics: as asked, else after a probe on few labels, which are too few for new ones."""
+    """Whether BatchNorm keeps its statistics: as asked, else after a probe on labels too few to find new ones."""
     if training.norm_stats is not None:
         return training.norm_stats == "frozen"
     return "probe" in config.stages and len(split.labeled) < FEW_LABELS

@@ -19,7 +19,7 @@ from sslkit.machine import ranks
 from sslkit.training.engine import Engine
 from sslkit.training.log import Log
 from sslkit.training.spec import Spec
-from sslkit.training.stage import build, enough_memory
+from sslkit.training.stage import build, build_algorithm, enough_memory
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[st
     found: dict[str, Seconds] = {}
     for spec in specs:
         if spec.fitted:
+            build_algorithm(replace(spec, parent=""), None)  # it takes no step, and may refuse what it is given
             continue
         training = {k: v for k, v in spec.training.items() if k not in ("steps", "lr", "warmup", "weight_decay")}
         if "skip_rejected" in training:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sslkit import registry
-from sslkit.data.normalizing import written
+from sslkit.config.statistics import written
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
 from sslkit.store import read_json

@@ -49,7 +49,7 @@ def adapted(kind: str, name: str, **options: Any) -> Any:
     return network
 
 
-def stirred(network: Classifier) -> Classifier:
+def stirred(network: Classifier) -> Any:
     """With other values of all that trains."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from sslkit.finished import load
+from sslkit.data.image import Array
+from sslkit.finished import audit, load, prepared_data
 from sslkit.finished.audit import look
+from sslkit.training.features import Features
+from tests.cli.call import folder_of, run, sslkit
 from tests.cli.conftest import Finished
 
 
@@ -20,3 +26,28 @@ def test_one_forward_gives_both(finished: Finished, monkeypatch: pytest.MonkeyPa
     assert np.allclose(p, predictor.probabilities(pixels), atol=1e-6)
     monkeypatch.setattr(type(predictor.algorithm), "predict", lambda self, network, x: -network(x).logits)
     assert np.allclose(look(predictor, pixels).p, (1 / p) / (1 / p).sum(1, keepdims=True), atol=1e-6)
+
+
+def test_a_method_on_frozen_features_is_audited_by_what_is_kept(untimed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run("--algo", "linear", "--stages", "semi", "--json")
+    assert made.code == 0, made.err
+    folder, asked = folder_of(made, Path("runs")), list[int]()
+    compute = Features._compute
+
+    def noted(find: Features, index: Array, *rest: Any) -> None:
+        asked.append(len(index))
+        compute(find, index, *rest)
+
+    monkeypatch.setattr(Features, "_compute", noted)
+    monkeypatch.setattr(audit, "look", None)
+    assert sslkit("audit", folder, "--out", "out").code == 0
+    predictor = load(folder)
+    prepared = prepared_data(folder, predictor.spec)
+    pool = np.setdiff1d(prepared.split.pool, prepared.split.labeled)
+    assert sum(asked) == len(pool), "those of labelled and test images are of the run"
+    assert len([*Path("runs/features").iterdir()]) == 1
+    seen = audit._seen(predictor, prepared.images, Path("runs/features"), pool)
+    assert sum(asked) == len(pool)
+    plain = look(predictor, prepared.images.subset(pool))
+    assert np.allclose(seen.features, plain.features, atol=1e-5)
+    assert np.allclose(seen.p, plain.p, atol=1e-5)

@@ -66,7 +66,7 @@ def test_the_python_example(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_algorithms_defaults_are_below_the_backbones_and_the_data_sets() -> None:
     page = text(PAGE)
-    order = "the data set's, else the backbone's, else the algorithm's, else the ones in the tables below"
+    order = "the data set's, else the adapter's, else the backbone's, else the algorithm's, else the ones in the tables"
     assert order in page
     layers = {
         "algorithm": type("A", (), {"defaults": {"semi.lr": 1.0, "semi.clip": 1.0, "semi.mu": 1}}),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sslkit import contracts, data, network, registry
+from sslkit import adapter, contracts, data, network, registry
 from sslkit.cli import main
 from tests.conftest import real
 
@@ -23,6 +23,7 @@ BASES = {
     "algorithm": contracts.Algorithm,
     "pretrainer": contracts.Algorithm,
     "backbone": network.Classifier,
+    "adapter": adapter.Adapter,
     "dataset": data.Dataset,
 }
 

@@ -174,7 +174,7 @@ def test_ones_own_images_are_labelled_with_caution(algo: str, here: Path) -> Non
 def test_the_size_that_is_chosen_fits_the_network_that_is_chosen(side: int, size: int, here: Path) -> None:
     for i in range(8):
         picture(here / f"d/{'cat' if i % 2 else 'dog'}/{i}.png", i, side)
-    made = prepare({"data": f"folder:{here}/d", "data.labels": "all", "device": "cpu"})
+    made = prepare({"data": f"folder:{here}/d", "data.labels": "all", "device": "cpu", "weights": "none"})
     assert made.config.data.size == size
     name = made.config.backbone.name
     registry.load("backbone", name)(Shape(size, 2))

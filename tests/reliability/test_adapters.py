@@ -22,6 +22,8 @@ from tests.reliability.test_resume import ODD, stop_after
 from tests.training.test_execution import compiles
 
 INSERTS = ["lora", "adaptformer"]
+RECOMPUTED: list[dict[str, Any]] = [{}, {"grad_checkpoint": True}]
+COMPILED: list[dict[str, Any]] = [{}, {"compile": True}]
 SLOTS = {name: registry.load("algorithm", name).slots for name in ALGORITHMS}
 TEACHERS, MIXERS = ([e.name for e in registry.entries(kind) if e.origin == "built in"] for kind in ("teacher", "mixer"))
 OTHERS = {"teacher": TEACHERS, "mixer": MIXERS}
@@ -75,7 +77,7 @@ def test_every_algorithm_teacher_and_mixer(algorithm: str, also: dict[str, Any],
 def test_what_is_stored_is_all_of_it(tmp_path: Path) -> None:
     """A second average, a labeler's memory: put back into another stage's networks they are the same, to the bit."""
     torch.set_num_threads(1)
-    keys = {"adapt": "lora", "teacher": "ema", "teacher__decay": 0.7}
+    keys: dict[str, Any] = {"adapt": "lora", "teacher": "ema", "teacher__decay": 0.7}
     folder = tmp_path / "stages" / ".k"
     file = train(job("flexmatch", **keys), folder)
     stored, about = checkpoint.load(file)
@@ -124,7 +126,7 @@ def test_going_on_is_exact(algorithm: str, backbone: str, adapter: str, also: di
 @pytest.mark.parametrize("adapter", INSERTS)
 def test_recomputed_blocks_give_the_same_bits(adapter: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    one, other = (job("fixmatch", adapt=adapter, **also) for also in ({}, {"grad_checkpoint": True}))
+    one, other = (job("fixmatch", adapt=adapter, **also) for also in RECOMPUTED)
     for made in (one, other):
         steps(made, tmp_path)
     theirs = other.weights()
@@ -143,7 +145,7 @@ def test_compiled_networks_change_rounding_alone(adapter: str, tmp_path: Path) -
                 tmp_path / str(i) / "stages" / ".k",
             )
         )[0]
-        for i, also in enumerate(({}, {"compile": True}))
+        for i, also in enumerate(COMPILED)
     ]
     assert stored[0].keys() == stored[1].keys()
     assert all(torch.allclose(t, stored[1][n], atol=1e-4) for n, t in stored[0].items())

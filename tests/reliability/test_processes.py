@@ -62,8 +62,9 @@ def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, float]:
 def test_two_processes_are_one_with_twice_the_micro_batches(algorithm, also, pair, tmp_path):
     torch.set_num_threads(1)
     more = also | {"semi__accumulate": 2 * also.get("semi__accumulate", 1)}
-    train(job(algorithm, **more), tmp_path)
-    alone, both = ended(tmp_path), ended(pair / label(algorithm, also) / "0")
+    into = tmp_path / "stages" / "k"
+    train(job(algorithm, **more), into)
+    alone, both = ended(into), ended(pair / label(algorithm, also) / "0")
     if algorithm == "flexmatch":
         assert torch.equal(alone["algorithm.labeler.seen"], both["algorithm.labeler.seen"])
         assert (alone["algorithm.labeler.seen"] < 10).any()

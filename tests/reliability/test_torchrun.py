@@ -212,3 +212,24 @@ def test_half_of_torchruns_environment_is_an_error(root, monkeypatch, capsys):
     assert small(root) == 2
     assert "torchrun" in one_line(capsys.readouterr().err)
     assert not root.exists()
+
+
+@pytest.mark.slow
+def test_adapters_by_ranks_are_those_of_one_process(root, monkeypatch):
+    """The leader writes the frozen weights once; what the ranks exchange and store is what trains."""
+    lora = (*FLEXMATCH, "--adapt", "lora")
+    both = root.parent / "both"
+    ended = torchrun(both, *lora)
+    assert ended.codes == [0, 0], ended.err
+    alone(root, monkeypatch, *lora, *accumulate(2))
+    assert furthest(root, both) == 0
+    assert [path.name for path in (root / "frozen").iterdir()] == [path.name for path in (both / "frozen").iterdir()]
+
+
+@pytest.mark.slow
+def test_an_adapter_with_fsdp_is_refused_in_a_line(root):
+    ended = torchrun(root, *FLEXMATCH, "--adapt", "lora", "--fsdp")
+    assert ended.codes == [2, 2]
+    assert "--fsdp is for networks of which all trains, --adapt freezes most; drop one of them" in one_line(
+        ended.err[0]
+    )

@@ -22,6 +22,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("ema_teacher", {"semi__optimizer": "sgd", "mixer": "none"}),
     ("flexmatch", {"semi__optimizer": "sgd", "mixer": "prob_pseudo", "teacher": "ema"}),
     ("fixmatch", {"semi__optimizer": "sgd", "semi__accumulate": 2, "semi__clip": 0.5}),
+    *(("ema_teacher", {"semi__optimizer": "sgd", "adapt": adapter}) for adapter in ("lora", "adaptformer")),
 ]
 
 

@@ -5,8 +5,9 @@ Labels that were hidden from the run stay hidden.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm
+from sslkit.data import Images
 from sslkit.data.csv_files import csv_text
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
@@ -23,9 +25,12 @@ from sslkit.finished import Predictor, changed, load, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
+from sslkit.frozen import OnFeatures
 from sslkit.prepare import Prepared
 from sslkit.store.files import filling, new_folder, write_text
 from sslkit.training.evaluation import BATCH, autocast
+from sslkit.training.features import Features
+from sslkit.training.fitting import classified
 from sslkit.training.spec import stamp
 
 SUSPECT = ("file", "label", "suggested", "score", "likely", "part")
@@ -38,6 +43,9 @@ class Seen:
 
     p: Array  # (N, C) float64 probabilities
     features: Array  # (N, D) float64, what its head sees
+
+
+See = Callable[[Array], Seen]  # of the images with these numbers
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,10 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     prepared = prepared_data(run, predictor.spec)
     if stamp(prepared.split.labeled) != predictor.spec.data["labeled"]:
         raise changed(run)
-    labeled = look(predictor, prepared.images.subset(prepared.split.labeled))
-    doubtful = _suspects(predictor, prepared, labeled)
-    rows, wanted = doubtful[:n], _wanted(predictor, prepared, labeled, n)
+    see = partial(_seen, predictor, prepared.images, run.absolute().parent / "features")
+    labeled = see(prepared.split.labeled)
+    doubtful = _suspects(see, prepared, labeled)
+    rows, wanted = doubtful[:n], _wanted(see, prepared, labeled, n)
     others = _others(prepared, rows)
     shared = 1 - len(doubtful) / (len(rows) + len(others))
     files = {
@@ -86,6 +95,19 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     likely = sum(row.also["likely"] == "yes" for row in doubtful)
     found = {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "shared": shared}
     return found | {"out": str(out)}
+
+
+def _seen(predictor: Predictor, images: Images, features: Path, index: Array) -> Seen:
+    """What `look` gives of the images with these numbers; of a method on frozen features, from those that are kept.
+
+    Args:
+        features: folder of the features that stages share.
+    """
+    method = predictor.algorithm
+    if not isinstance(method, OnFeatures) or type(method).predict is not OnFeatures.predict:
+        return look(predictor, images.subset(index))
+    found = Features(predictor.network, predictor.spec, images, features)(index)
+    return Seen(classified(method, found).double().softmax(1).numpy(), found.double().numpy())
 
 
 @torch.no_grad()
@@ -107,7 +129,7 @@ def look(predictor: Predictor, pixels: Pixels) -> Seen:
     return Seen(np.concatenate(p), np.concatenate(features)) if p else empty
 
 
-def _suspects(predictor: Predictor, prepared: Prepared, labeled: Seen) -> list[Row]:
+def _suspects(see: See, prepared: Prepared, labeled: Seen) -> list[Row]:
     """Images whose label the prediction does not share, the most doubtful first; `labeled` is of the labelled part."""
     split, images = prepared.split, prepared.images
     found: list[tuple[int, str, Suspects, int]] = []
@@ -115,7 +137,7 @@ def _suspects(predictor: Predictor, prepared: Prepared, labeled: Seen) -> list[R
         index = everything[images.label[everything] >= 0]
         label = images.label[index]
         held = part != "labeled"  # the run has not learned from these labels
-        seen = look(predictor, images.subset(index)) if held else labeled
+        seen = see(index) if held else labeled
         p = seen.p if held else out_of_sample(seen.features, label, len(images.classes), prepared.config.seed)
         judged = suspects(p, label)
         found += [(int(place), part, judged, i) for i, place in enumerate(index)]
@@ -133,11 +155,11 @@ def _suspects(predictor: Predictor, prepared: Prepared, labeled: Seen) -> list[R
     return sorted(rows, key=lambda row: -row.score)
 
 
-def _wanted(predictor: Predictor, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
+def _wanted(see: See, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
     """Images of the pool, in the order in which their labels are worth most; `labeled` is of the labelled part."""
     split, images = prepared.split, prepared.images
     pool = np.setdiff1d(split.pool, split.labeled)
-    seen = look(predictor, images.subset(pool))
+    seen = see(pool)
     order, score = label_next(seen.p, seen.features, labeled.features, n)
     return [
         Row(

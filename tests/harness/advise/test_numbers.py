@@ -36,7 +36,7 @@ def test_of_equal_rows_the_difference_is_about_nothing() -> None:
 
 def test_twice_the_labels_follow_the_power_law() -> None:
     n = 100_000
-    errors = {25: 0.4, 50: 0.4 * 2**-0.5, 100: 0.2}
+    errors = {25.0: 0.4, 50: 0.4 * 2**-0.5, 100: 0.2}
     curve = {size: (np.arange(n) >= round(e * n)).astype(float) for size, e in errors.items()}
     found = doubled(curve)
     assert found is not None
