@@ -36,7 +36,7 @@ from sslkit.prepare import prepare
 from sslkit.store import Store
 from sslkit.terminal.screen import Screen
 
-IMAGES, TRUTH = 20_000, 3_000  # images whose features are computed; of the rest, those that the truth is counted on
+IMAGES, POOL, TRUTH = 20_000, 300, 3_000  # whose features are computed; in the pool; that the truth is counted on
 STEPS = {"finetune.steps": 40, "semi.steps": 40}
 QUIET = Console(quiet=True)
 
@@ -44,57 +44,51 @@ QUIET = Console(quiet=True)
 class Given(Classifier):
     """No network, but the size of the features that there are."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.feature_dim = dim
-
     def forward(self, images: torch.Tensor) -> Output:
         raise NotImplementedError
 
 
-def computed(data: str) -> tuple[torch.Tensor, np.ndarray]:
-    """Features (N, D) and labels of the first training images, by EfficientNet-Lite0 from ImageNet weights at 96 px."""
+def images(data: str, features: str, pixels: bool) -> tuple[torch.Tensor, np.ndarray]:
+    """Features (N, D) and labels: pixels of the digits, those of a file, or of the first training images of `data`.
+
+    The latter are by EfficientNet-Lite0 from ImageNet weights at 96 px.
+    """
+    if pixels:
+        return torch.from_numpy(load_digits().data).float(), load_digits().target.astype(np.int64)
+    if features:
+        return torch.from_numpy(np.load(features)["f"]), np.load(features)["y"]
     request = {"data": data, "data.size": 96, "backbone": "efficientnet_lite0", "weights": "imagenet"}
     store, prepared = Store("runs"), prepare(request)
     store.prepare()
-    machine = resolve_machine(prepared.config)
     index = np.arange(min(IMAGES, prepared.images.train))
-    find = Ladder(prepared, machine, store, Screen(None), 0.0, lambda: np.inf).find
-    return find(index), prepared.images.label[index]
+    ladder = Ladder(prepared, resolve_machine(prepared.config), store, Screen(None), 0.0, lambda: np.inf)
+    return ladder.find(index), prepared.images.label[index]
 
 
-def stored(file: str) -> tuple[torch.Tensor, np.ndarray]:
-    found = np.load(file)
-    return torch.from_numpy(found["f"]), found["y"]
-
-
-def pixels_of_digits() -> tuple[torch.Tensor, np.ndarray]:
-    digits = load_digits()
-    return torch.from_numpy(digits.data).float(), digits.target.astype(np.int64)
-
-
-def drawn(x: torch.Tensor, y: np.ndarray, labels: int, pool: int, curve: bool, seed: int) -> dict[str, Any]:
+def drawn(x: torch.Tensor, y: np.ndarray, labels: int, curve: bool, seed: int) -> dict[str, Any]:
     """One draw: row -> estimate, interval and truth; with `curve` also what twice the labels brought `linear`."""
     generator, classes = np.random.default_rng(seed), int(y.max()) + 1
     order = [generator.permutation(np.flatnonzero(y == c)) for c in range(classes)]
     chosen, double = (np.concatenate([some[: k * labels] for some in order]) for k in (1, 2))
     rest = generator.permutation(np.setdiff1d(np.arange(len(y)), double))
-    beside, test = x[rest[:pool]], rest[pool : pool + TRUTH]
+    beside, test = x[rest[:POOL]], rest[POOL : POOL + TRUTH]
 
-    def right(index: np.ndarray, name: str) -> float:
-        known = Known(Given(x.shape[1]), x[index], torch.from_numpy(y[index]), beside, classes)
+    network = Given()
+    network.feature_dim = x.shape[1]
+
+    def right(known: Known, name: str) -> float:
         with torch.inference_mode():
-            found = known.fitted(name, np.ones(len(index), bool)).classify(x[test]).argmax(1).numpy()
+            found = known.fitted(name, np.ones(len(known.label), bool)).classify(x[test]).argmax(1).numpy()
         return float((found == y[test]).mean())
 
-    known = Known(Given(x.shape[1]), x[chosen], torch.from_numpy(y[chosen]), beside, classes)
+    known, twice = (Known(network, x[i], torch.from_numpy(y[i]), beside, classes) for i in (chosen, double))
     fold = folds(y[chosen], FOLDS, seed)
     judged = {name: known.by_folds(name, fold) for name in frozen.ROWS}
     best = max(judged, key=lambda name: judged[name].mean())
-    about = {"use": best, "share": vars(accuracy(judged[best])), "truth": right(chosen, best)}
+    about = {"use": best, "share": vars(accuracy(judged[best])), "truth": right(known, best)}
     if curve:
         fitted = float(np.mean([(fold != number).sum() for number in range(fold.max() + 1)]))
-        about["gain"] = right(double, "linear") - right(chosen, "linear")
+        about["gain"] = right(twice, "linear") - right(known, "linear")
         about["doubled"] = vars(doubled({**known.curve("linear", seed), fitted: judged["linear"]}))
     return about
 
@@ -117,8 +111,8 @@ def tell(draws: list[dict[str, Any]]) -> Iterator[str]:
     use = [draw["use"] for draw in draws]
     yield f"{len(draws)} draws, chosen: " + ", ".join(f"{name} {use.count(name)}" for name in dict.fromkeys(use))
     gaps = 100 * np.array([draw["share"]["value"] - draw["truth"] for draw in draws])
-    yield f"stated - true accuracy: {gaps.mean():+.1f} points, sd {gaps.std(ddof=1):.1f}"
-    yield f"true accuracy: {100 * np.mean([draw['truth'] for draw in draws]):.1f}%"
+    truth = 100 * np.mean([draw["truth"] for draw in draws])
+    yield f"true accuracy {truth:.1f}%, stated - true {gaps.mean():+.1f} points, sd {gaps.std(ddof=1):.1f}"
     yield _held("interval of the accuracy", [(draw["share"], draw["truth"]) for draw in draws])
     curves = [(draw["doubled"], draw["gain"]) for draw in draws if "gain" in draw]
     if curves:
@@ -146,7 +140,6 @@ def _held(what: str, pairs: list[tuple[dict[str, float], float]]) -> str:
 @click.option("--pixels", is_flag=True, help="Pixels of the digits as features, instead.")
 @click.option("--trained", "whole", is_flag=True, help="The whole command on digits, with trained rows, instead.")
 @click.option("--labels", default=10, help="Labelled images of each class.")
-@click.option("--pool", default=300, help="Images without a label.")
 @click.option("--draws", default=1000)
 @click.option("--first", default=0, help="Seed of the first draw; from 5000 on they were used to choose the interval.")
 @click.option("--curve", is_flag=True, help="Also what twice the labels bring.")
@@ -155,7 +148,7 @@ def main(
     data: str, features: str, pixels: bool, whole: bool, draws: int, first: int, out: Path | None, **how: Any
 ) -> None:
     torch.set_num_threads(1)
-    given = () if whole else pixels_of_digits() if pixels else stored(features) if features else computed(data)
+    given = () if whole else images(data, features, pixels)
     found = []
     for seed in range(first, first + draws):
         found.append(drawn(*given, seed=seed, **how) if given else trained(seed))

@@ -148,6 +148,10 @@ def stop(share: Share, more: Share | None) -> str:
     )
 
 
+def _took(seconds: float) -> str:
+    return "less than 1 s" if seconds < 1 else f"about {duration(seconds)}"
+
+
 def _points(share: float) -> str:
     return f"{100 * share:+.1f}"
 
@@ -158,9 +162,8 @@ def _range(share: Mapping[str, float], sign: bool = False) -> str:
 
 def tables(report: Mapping[str, Any]) -> Iterator[Table | Text]:
     """The advice for a terminal; the command stands on a line of its own, so that it can be copied."""
-    table = Table(
-        title=f"judged on {count(report['judged'], 'labelled image')}", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    judged = count(report["judged"], "labelled image")
+    table = Table(title=f"judged on {judged}", title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in ("method", "pool", "folds", "right %", "95% interval", "beside linear", "time"):
         table.add_column(name, justify="left" if name in ("method", "pool") else "right", no_wrap=True)
     for row in report["rows"]:
@@ -169,14 +172,14 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table | Text]:
             row["row"], "used" if row["pool"] else "", str(row["folds"]),
             f"{100 * row['accuracy']['value']:.1f}", _range(row["accuracy"]),
             f"{_points(d['value'])} ({_range(d, True)})" if d else "",
-            duration(row["seconds"]), style="bold" if row["row"] == report["use"] else None,
+            _took(row["seconds"]), style="bold" if row["row"] == report["use"] else None,
         )  # fmt: skip
     yield table
     yield Text(
         "right %: each image is classified by a fit to the other folds, with fewer labels than a run has, so a run is "
         "about as good or better; 95% interval: widened for the choice among the methods, for images like the labelled "
         "ones, in which classes are as frequent as among these; beside linear: points more than linear by the same "
-        "folds, with a 95% interval; time: what a run of it takes now, about."
+        "folds, with a 95% interval; time: what a run of it takes now."
     )
     yield from (Text(f"{remark[0].upper()}{remark[1:]}.") for remark in report["remarks"])
     yield Text(f"Use {report['use']}: {_sentence(report)}", style="bold")
@@ -195,7 +198,7 @@ def _sentence(report: Mapping[str, Any]) -> str:
     seconds = next(row["seconds"] for row in report["rows"] if row["row"] == report["use"])
     return (
         f"{value:.1f}% right (95% interval {_range(report['accuracy'])}), of "
-        f"{count(report['judged'], 'labelled image')}, each by a fit without it; it takes about {duration(seconds)}."
+        f"{count(report['judged'], 'labelled image')}, each by a fit without it; it takes {_took(seconds)}."
     )
 
 
@@ -206,6 +209,5 @@ def _more(report: Mapping[str, Any]) -> str:
     points = ", ".join(f"{100 * p['accuracy']:.1f}% with {p['labels']:.0f}" for p in report["curve"])
     return (
         f"Twice the labels would bring linear about {_points(more['value'])} points (95% interval "
-        f"{_range(more, True)}, for the choice of images, if the error goes on falling as a power of the number of "
-        f"labels: {points})."
+        f"{_range(more, True)}), if the error goes on falling as a power of the number of labels: {points}."
     )
