@@ -2,7 +2,7 @@
 
     python -m benchmarks.advise --pixels --labels 10 --draws 1000
     python -m benchmarks.advise --data parquet:cifar10 --labels 4 --draws 1000      # features at 96 px, computed once
-    python -m benchmarks.advise --trained --draws 30                                # digits, the whole command
+    python -m benchmarks.advise --trained --draws 30      # digits, the whole command
 
 A draw is a set of labelled images, so many of each class, and a pool. Rows on features are judged by folds, as `advise`
 judges them; the best is chosen; the truth is its accuracy, fitted to all labels of the draw, on images that are neither
@@ -16,6 +16,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -31,7 +32,6 @@ from sslkit.harness.advise.frozen import Known
 from sslkit.harness.advise.ladder import FOLDS, Ladder
 from sslkit.harness.advise.numbers import accuracy, doubled
 from sslkit.machine import resolve_machine
-from sslkit.network import Classifier, Output
 from sslkit.prepare import prepare
 from sslkit.store import Store
 from sslkit.terminal.screen import Screen
@@ -39,16 +39,10 @@ from sslkit.terminal.screen import Screen
 IMAGES, POOL, TRUTH = 20_000, 300, 3_000  # whose features are computed; in the pool; that the truth is counted on
 STEPS = {"finetune.steps": 40, "semi.steps": 40}
 QUIET = Console(quiet=True)
+PLACE = click.Path(path_type=Path)
 
 
-class Given(Classifier):
-    """No network, but the size of the features that there are."""
-
-    def forward(self, images: torch.Tensor) -> Output:
-        raise NotImplementedError
-
-
-def images(data: str, features: str, pixels: bool) -> tuple[torch.Tensor, np.ndarray]:
+def images(data: str, features: Path | None, pixels: bool) -> tuple[torch.Tensor, np.ndarray]:
     """Features (N, D) and labels: pixels of the digits, those of a file, or of the first training images of `data`.
 
     The latter are by EfficientNet-Lite0 from ImageNet weights at 96 px.
@@ -73,8 +67,7 @@ def drawn(x: torch.Tensor, y: np.ndarray, labels: int, curve: bool, seed: int) -
     rest = generator.permutation(np.setdiff1d(np.arange(len(y)), double))
     beside, test = x[rest[:POOL]], rest[POOL : POOL + TRUTH]
 
-    network = Given()
-    network.feature_dim = x.shape[1]
+    network: Any = SimpleNamespace(feature_dim=x.shape[1])  # no method on features asks for more of it
 
     def right(known: Known, name: str) -> float:
         with torch.inference_mode():
@@ -136,20 +129,18 @@ def _held(what: str, pairs: list[tuple[dict[str, float], float]]) -> str:
 
 @click.command()
 @click.option("--data", help="Data set; features of its images are computed through sslkit.")
-@click.option("--features", type=click.Path(), help="File of features f (N, D) and labels y, instead.")
+@click.option("--features", type=PLACE, help="File of features f (N, D) and labels y, instead.")
 @click.option("--pixels", is_flag=True, help="Pixels of the digits as features, instead.")
 @click.option("--trained", "whole", is_flag=True, help="The whole command on digits, with trained rows, instead.")
 @click.option("--labels", default=10, help="Labelled images of each class.")
 @click.option("--draws", default=1000)
 @click.option("--first", default=0, help="Seed of the first draw; from 5000 on they were used to choose the interval.")
 @click.option("--curve", is_flag=True, help="Also what twice the labels bring.")
-@click.option("--out", type=click.Path(path_type=Path), help="File of JSON lines, one a draw.")
-def main(
-    data: str, features: str, pixels: bool, whole: bool, draws: int, first: int, out: Path | None, **how: Any
-) -> None:
+@click.option("--out", type=PLACE, help="File of JSON lines, one a draw.")
+def main(whole: bool, draws: int, first: int, out: Path | None, **how: Any) -> None:
     torch.set_num_threads(1)
-    given = () if whole else images(data, features, pixels)
-    found = []
+    source = [how.pop(name) for name in ("data", "features", "pixels")]
+    given, found = () if whole else images(*source), []
     for seed in range(first, first + draws):
         found.append(drawn(*given, seed=seed, **how) if given else trained(seed))
         if out:
