@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sslkit.errors import UserError
 
-HEADS = ("head", "fc", "classifier")
+HEADS = ("head", "fc", "classifier")  # names of the linear layer that makes logits of features
 
 
 @dataclass(frozen=True)

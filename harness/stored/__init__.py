@@ -16,8 +16,8 @@ from sslkit.errors import UserError
 from sslkit.harness.stored.ledger import MARK
 from sslkit.record import read_run
 from sslkit.record.results import read_results
-from sslkit.store import is_done, read_json
-from sslkit.store.bases import FOLDER, base_file, base_of
+from sslkit.store import FOLDERS, is_done, read_json
+from sslkit.store.bases import base_file, base_of
 
 FILES = ("run.json", "config.toml", "results.json", "split.json")
 
@@ -117,9 +117,7 @@ def folders(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise UserError(f"there is no store {root}; --runs DIR names another")
-    known = (
-        folder for folder in root.iterdir() if folder.name not in ("stages", "data", FOLDER) and folder.name[0] != "."
-    )
+    known = (folder for folder in root.iterdir() if folder.name not in FOLDERS and folder.name[0] != ".")
     return sorted(folder for folder in known if folder.is_dir() and not folder.is_symlink())
 
 

@@ -20,7 +20,7 @@ import tomli_w
 from sslkit import registry
 from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
-from sslkit.config.starting import from_weights
+from sslkit.config.starting import NOTHING, from_weights
 from sslkit.config.values import coerce
 from sslkit.errors import UserError, unknown
 
@@ -127,8 +127,9 @@ def resolve(
     Raises:
         UserError: unknown names and keys, wrong values, a slot that the algorithm lacks.
     """
-    names: dict[str, str] = {s: request.get(f"{s}.name", n) for s, n in (("algo", "ema_teacher"), ("backbone", "auto"))}
+    names: dict[str, str] = {"algo": request.get("algo.name", "ema_teacher")}
     parts: dict[str, type | None] = {"algo": registry.load("algorithm", names["algo"])}
+    names["backbone"] = request.get("backbone.name", "auto")
     if names["backbone"] == "auto":
         names["backbone"] = choose_backbone()
     parts["backbone"] = registry.load("backbone", names["backbone"])
@@ -158,7 +159,7 @@ def resolve(
     for section, cls in parts.items():
         if cls is not None:
             argument(PARTS[section], names[section], cls)
-    given = request.get("weights") not in (None, "auto", "none")
+    given = request.get("weights") not in NOTHING
     own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
     own += [getattr(parts["backbone"], "trained_defaults", {})] if pretrains or given else []
     own += [getattr(parts["adapt"], "defaults", {}), getattr(dataset, "defaults", {})]

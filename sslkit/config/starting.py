@@ -10,6 +10,7 @@ from typing import Any
 
 from sslkit.config import Flat
 
+NOTHING = (None, "auto", "none")  # values of the key `weights` that name no weights
 _STAGE: Flat = {"batch": 16, "lr": 1e-4, "weight_decay": 0.01, "warmup": 0.1}
 FROM_WEIGHTS: Flat = {
     "stages": "probe,finetune,semi",  # LP-FT: the head that fine-tuning starts with is that of the probe

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from sslkit import registry
 from sslkit.config import Flat
 from sslkit.config.resolve import argument
+from sslkit.config.starting import NOTHING
 from sslkit.config.values import coerce
 from sslkit.data import is_own
 from sslkit.errors import UserError
 from sslkit.network import Classifier
-from sslkit.weights.origin import NOTHING, Origin, origin_of, sentence
+from sslkit.weights.origin import Origin, origin_of, sentence
 from sslkit.weights.packages import install, packaged
 
 MAX_SIZE = 224  # pixels, unless asked for more

@@ -61,13 +61,12 @@ def stages(prepared: Prepared, machine: Machine) -> list[Stage]:
         )
         found.append(Stage(label, method, spec, parent.label if parent else None, weights))
 
-    asked = config.stages.replace(" ", "").split(",")
-    if "probe" in asked:
+    if "probe" in config.stages:
         add("probe", "linear", {"algo": Part("linear", _defaults("linear"))}, config.finetune, before)
-    if "finetune" in asked:
+    if "finetune" in config.stages:
         add("finetune", "supervised", labels_only, config.finetune, found[-1] if found else None)
     start = found[-1] if found else None
-    if "semi" not in asked:
+    if "semi" not in config.stages:
         return found
     if config.control.run:
         training = {f.name: getattr(config.semi, f.name) for f in fields(Training)}

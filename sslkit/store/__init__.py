@@ -22,6 +22,7 @@ from sslkit.store.files import write_text
 
 PathLike = str | os.PathLike[str]
 WEIGHTS = "weights.safetensors"
+FOLDERS = ("stages", "data", "features", "frozen")  # of a store, beside its runs and comparisons
 LONGEST, TAIL = 80, 8  # letters of a name as a part of a path, and of its end that is kept
 
 

@@ -27,6 +27,7 @@ from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import identity
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
+from sslkit.store import bases
 from sslkit.training.evaluation import autocast, in_halves
 from sslkit.training.frozen_forward import folded, in_order
 from sslkit.training.spec import Spec
@@ -200,12 +201,7 @@ class Features:
 
 def network_key(network: Classifier, spec: Spec) -> str:
     """16 hexadecimal digits of all that a row depends on beside the image: weights but for the head, how it is made."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        if not HEAD.fullmatch(bare(name)):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    weights = bases.content({n: t for n, t in network.state_dict().items() if not HEAD.fullmatch(bare(n))})
     made = {k: v for k, v in spec.parts["backbone"].items() if k != "weights"}
-    about = [made, spec.data["size"], spec.data["mean"], spec.data["std"], spec.device, spec.precision]
-    digest.update(json.dumps(about, sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    about = [weights, made, *(spec.data[k] for k in ("size", "mean", "std")), spec.device, spec.precision]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

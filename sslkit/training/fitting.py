@@ -12,42 +12,44 @@ import torch
 from torch import Tensor
 
 from sslkit.average import Average
+from sslkit.contracts import Algorithm
 from sslkit.data import Images
 from sslkit.data.image import Array
 from sslkit.data.splits import Split
 from sslkit.frozen import LinearHead, OnFeatures
 from sslkit.store import checkpoint
 from sslkit.training.calibration import calibrate
+from sslkit.training.engine import Report
 from sslkit.training.evaluation import scores
 from sslkit.training.features import Features
 from sslkit.training.spec import Spec
-from sslkit.training.stage import build_algorithm, weights_of
+from sslkit.training.stage import weights_of
 
 BLOCK = 4096  # images that are classified at once
 
 
 def fit(
     spec: Spec,
+    algorithm: Algorithm,
+    average: Average,
     images: Images,
     split: Split,
     folder: Path,
-    parent: Path | None,
-    weights: Path | None,
     features: Path,
-    report: Callable[[int, dict[str, Any]], None],
+    report: Report,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Fit a stage's method, evaluate it, write its weights and predictions; the result, in the form of `Engine.train`.
 
     Args:
-        folder, parent, weights, features: as of `sslkit.training.work.train`.
+        algorithm, average: as `build_algorithm` gives them.
+        folder, features: as of `sslkit.training.work.train`.
         report: told how many images have their features, with the total of the pass.
         say: given a sentence about the pass.
 
     Raises:
         UserError: the method refuses what it is given, or what `Features` raises.
     """
-    algorithm, average = build_algorithm(spec, parent, weights)
     assert isinstance(algorithm, OnFeatures), "no view is asked for"
     begun = time.perf_counter()
     find = Features(

@@ -36,17 +36,18 @@ def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[st
     With several processes there is no step of one alone: the stages are put together, so that what cannot be is said
     before anything is trained, and nothing is timed.
     """
+    for spec in specs:
+        if spec.fitted:
+            build_algorithm(replace(spec, parent=""), None)  # it takes no step, and may refuse what it is given
+    specs = [spec for spec in specs if not spec.fitted]
     if ranks.count() > 1:
-        for spec in filter(lambda spec: not spec.fitted, specs):
+        for spec in specs:
             with enough_memory(spec):
                 build(replace(spec, parent=""), images, split, None, ranks.count())
         return {}
     known: dict[str, Seconds] = {}
     found: dict[str, Seconds] = {}
     for spec in specs:
-        if spec.fitted:
-            build_algorithm(replace(spec, parent=""), None)  # it takes no step, and may refuse what it is given
-            continue
         training = {k: v for k, v in spec.training.items() if k not in ("steps", "lr", "warmup", "weight_decay")}
         if "skip_rejected" in training:
             training["skip_rejected"] = "off"  # before training nothing would be kept, and the time too short

@@ -16,7 +16,7 @@ from sslkit.training.fitting import fit
 from sslkit.training.log import last_values
 from sslkit.training.networks import start_networks
 from sslkit.training.spec import Spec
-from sslkit.training.stage import build, enough_memory
+from sslkit.training.stage import build, build_algorithm, enough_memory
 
 
 def train(
@@ -49,7 +49,8 @@ def train(
     if ranks.leads():
         write_json(folder / "spec.json", asdict(spec))
     if spec.fitted:
-        _write(folder, ranks.led(lambda: fit(spec, images, split, folder, parent, weights, features, report, say)))
+        parts = build_algorithm(spec, parent, weights)
+        _write(folder, ranks.led(lambda: fit(spec, *parts, images, split, folder, features, report, say)))
         return
     with enough_memory(spec):
         job = build(spec, images, split, parent, ranks.count(), weights)

@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sslkit.errors import UserError, one_line, unknown
-from sslkit.network import Classifier
+from sslkit.network import HEADS, Classifier
 from sslkit.store import checkpoint
 from sslkit.store.files import filling, new_folder, write_text
 from sslkit.weights.fitting import reshaped, rows_of_no_patch
@@ -34,7 +34,7 @@ from sslkit.weights.fitting import reshaped, rows_of_no_patch
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 CONTAINERS = ("state_dict", "model_state_dict", "model", "teacher", "averaged", "student", "model_ema")  # in this order
 PREFIXES = ("module", "_orig_mod", "backbone", "encoder", "model")
-HEAD = re.compile(r"(head\.)?(head|fc|classifier)\.(weight|bias)")
+HEAD = re.compile(rf"(head\.)?({'|'.join(HEADS)})\.(weight|bias)")
 UNUSED = re.compile(r"mask_token|decoder_.*|norm\.(weight|bias)")  # MAE's decoder; the norm that mean pooling replaces
 Sorted = tuple[dict[str, Tensor], list[str], list[str]]
 ROWS = {

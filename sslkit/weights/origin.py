@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from sslkit import registry
+from sslkit.config.starting import NOTHING
 from sslkit.config.statistics import written
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
 from sslkit.store import read_json
 from sslkit.weights.packages import packaged
 
-NOTHING = (None, "auto", "none")  # values of the key `weights` that name no weights
 LARGEST, USUAL = 384, 224  # pixels; nobody wants larger images unasked: DINOv2's, for 518, get the usual ones
 
 

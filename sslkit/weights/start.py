@@ -16,12 +16,13 @@ from pathlib import Path
 from sslkit import registry
 from sslkit.config import Config
 from sslkit.config.resolve import argument
+from sslkit.config.starting import NOTHING
 from sslkit.errors import UserError, one_line
-from sslkit.network import Classifier
+from sslkit.network import HEADS, Classifier
 from sslkit.store import bases, read_json, weights_of
 from sslkit.store.checkpoint import under
 from sslkit.weights import HEAD, bare
-from sslkit.weights.origin import NOTHING, timm_about, timm_name
+from sslkit.weights.origin import timm_about, timm_name
 from sslkit.weights.packages import install, packaged
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # timm looks for them in this order
@@ -34,8 +35,9 @@ def first_weights(config: Config) -> Path | None:
     Raises:
         UserError: there is none.
     """
-    if config.weights is None or config.weights in NOTHING:
+    if config.weights in NOTHING:
         return None
+    assert config.weights is not None
     chosen = config.backbone.name
     cls = registry.load("backbone", chosen)
     if config.weights == "imagenet":
@@ -93,7 +95,7 @@ def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]
         try:
             network.load_state_dict(under(prefix, tensors) | own)
         except RuntimeError as error:
-            hint = "a head must be called head, fc or classifier, to be replaced"
+            hint = f"a head must be called {', '.join(HEADS[:-1])} or {HEADS[-1]}, to be replaced"
             raise UserError(f"the weights of {parent} do not fit: {one_line(error)}; {hint}") from None
 
 

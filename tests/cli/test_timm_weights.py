@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import timm
 import torch
-from huggingface_hub import constants
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
 
 from sslkit.weights.start import content_hash
 from tests.cli.call import assert_refused, run
+from tests.weights.hub import empty, keep
 
 NAME = "vit_tiny_patch16_224"
 FINETUNE = ("--stages", "finetune", "--backbone", "vit_tiny", "--set", "finetune.steps=1")
@@ -25,25 +25,12 @@ FINETUNE = ("--stages", "finetune", "--backbone", "vit_tiny", "--set", "finetune
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The hub's cache, which is empty; who asks the hub itself gets no answer."""
 
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
-    return tmp_path / "hub"
+    return empty(tmp_path, monkeypatch)
 
 
 def cached(hub: Path, model: torch.nn.Module, tag: str) -> Path:
     """The model's weights, laid down as the hub's client does."""
-    repository = hub / f"models--timm--{NAME}.{tag}"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0123abc")
-    file = repository / "snapshots" / "0123abc" / "model.safetensors"
-    file.parent.mkdir(parents=True)
-    save_file(model.state_dict(), file)
-    return file
+    return keep(hub, f"{NAME}.{tag}", model)
 
 
 @pytest.mark.usefixtures("untimed")

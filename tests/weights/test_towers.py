@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -20,6 +19,7 @@ from sslkit.prepare import prepare
 from sslkit.weights import load_weights
 from sslkit.weights.start import first_weights
 from tests.cli.call import assert_refused, sslkit
+from tests.weights.hub import empty, keep
 
 DINO, REGISTERS = "vit_small_patch14_dinov2.lvd142m", "vit_small_patch14_reg4_dinov2.lvd142m"
 TOWERS = [
@@ -40,16 +40,9 @@ TOWERS = [
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache; the hub gives no answer, and towers have one block."""
 
-    def refuse(*_, **__):
-        raise OSError("no network in tests")
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
     monkeypatch.setattr(timm, "create_model", partial(timm.create_model, depth=1))
-    return tmp_path / "hub"
+    return empty(tmp_path, monkeypatch)
 
 
 def cached(hub: Path, name: str) -> Path:
@@ -58,13 +51,7 @@ def cached(hub: Path, name: str) -> Path:
     model = timm.create_model(name)
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.05)
-    repository = hub / f"models--timm--{name}"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0123abc")
-    file = repository / "snapshots" / "0123abc" / "model.safetensors"
-    file.parent.mkdir(parents=True)
-    save_file(model.state_dict(), file)
-    return file
+    return keep(hub, name, model)
 
 
 def photos(side: int = 70) -> str:

@@ -17,6 +17,7 @@ import pytest
 from sslkit import registry
 from sslkit.errors import Stopped
 from sslkit.harness import load
+from sslkit.harness.stored import folders
 from sslkit.store import checkpoint, read_json
 from sslkit.training import spec, work
 from sslkit.training.engine import Engine
@@ -289,3 +290,9 @@ def test_two_comparisons_at_once_share_the_work() -> None:
     versions = [file.read_text() for file in Path("shared").glob("*/comparison.json")]
     assert len(versions) == 2
     assert all('"error": "not run yet"' not in text for text in versions)
+
+
+def test_the_folders_of_a_store_itself_are_no_runs(tmp_path: Path) -> None:
+    for name in ("stages", "data", "features", "frozen", "run-0123"):
+        (tmp_path / name).mkdir()
+    assert [folder.name for folder in folders(tmp_path)] == ["run-0123"]
