@@ -163,7 +163,7 @@ def resolve(
     own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
     own += [getattr(parts["backbone"], "trained_defaults", {})] if pretrains or given else []
     own += [getattr(parts["adapt"], "defaults", {}), getattr(dataset, "defaults", {})]
-    own += [from_weights(own[0])] if given and not pretrains else []
+    own += [from_weights(own[0])] if given and not pretrains and "probe" in str(request.get("stages", "probe")) else []
     flat: Flat = named(beneath)
     for keys in own:
         flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}

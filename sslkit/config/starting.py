@@ -1,4 +1,4 @@
-"""Defaults of a run that starts from pretrained weights.
+"""Defaults of a run that starts from pretrained weights, with a probe; without one it has those of other runs.
 
 How they were chosen: docs/results/real_start.md.
 """

@@ -105,7 +105,7 @@ def test_the_content_of_a_weight_file_is_in_the_key() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stages", ""], "stages must be some of pretrain,finetune,semi"),
+        (["--stages", ""], "stages must be some of pretrain,probe,finetune,semi"),
         (["--stages", "semi,finetune"], "in this order"),
         (["--stages", "finetune,finetune"], "in this order"),
         (["--stages", "tune"], "stages must be"),
