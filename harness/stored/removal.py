@@ -82,8 +82,7 @@ def _stages(
 
 def _frozen(root: Path, gone: Sequence[str]) -> list[str]:
     """Names of the files of frozen weights that no stage needs but those that go, be it published or not."""
-    stages = root / "stages"
-    kept = [path for path in stages.iterdir() if path.is_dir() and path.name.removeprefix(".") not in gone]
+    kept = [path for path in (root / "stages").glob("*") if path.is_dir() and path.name.removeprefix(".") not in gone]
     try:
         needed = {base_of(stage) for stage in kept}
     except UserError:  # one is damaged, and may need any of them
