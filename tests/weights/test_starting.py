@@ -80,7 +80,7 @@ def test_what_is_set_is_kept():
     other = asked(data, weights="none").config
     assert (other.backbone.name, other.weights, other.data.stats) == ("vit_tiny", "none", "declared")
     assert asked(data, backbone__name="vit_micro").config.weights is None
-    assert asked(data, backbone__name="efficientnet_lite1").config.data.stats == HALF
+    assert asked(data, backbone__name="efficientnet_lite0").config.data.stats == HALF
     assert asked(data, stages="pretrain,finetune,semi").config.backbone.name == "vit_tiny"
 
 
