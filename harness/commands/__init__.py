@@ -50,7 +50,8 @@ delta = click.option(
 @click.option("--data", metavar="NAME[:ARG]", help="Data sets; each has a table.  [default: digits]")
 @click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study; `sslkit list studies`.")
 @click.option("--scale", default="quick", show_default=True, help="Size of the --study: quick, small or paper.")
-@click.option("--seeds", type=int, help="How many seeds, 0, 1, ..., every arm has.  [default: 8, or the study's]")
+@click.option("--seeds", type=int, help="How many seeds every arm has.  [default: 8, or the study's]")
+@click.option("--first-seed", type=int, help="The first of them.  [default: 0, or the study's]")
 @click.option("--reference", help="Arm that the others are compared with.  [default: finetune+, or the study's]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
 @click.option("--config", metavar="FILE.toml", help="Configuration file, which options override, for all arms.")
@@ -74,6 +75,7 @@ def compare_command(
     study: str | None,
     scale: str,
     seeds: int | None,
+    first_seed: int | None,
     reference: str | None,
     sets: tuple[str, ...],
     config: str | None,
@@ -110,7 +112,7 @@ def compare_command(
     given = {option: split(text) for option, text in lists.items() if text is not None}
     groups = {option: given[option] for option in CONDITIONS if option in given}
     base = dict(map(parse_set, sets)) | {"threads": threads}
-    words = Words(base, varied(given, vary), groups, study, scale, seeds, reference, config, equal_compute)
+    words = Words(base, varied(given, vary), groups, study, scale, seeds, first_seed, reference, config, equal_compute)
     name = name or words.name
     said, work = Console(stderr=True, emoji=False), execute if cluster is None else parse(cluster)
     with read_once():

@@ -14,6 +14,7 @@ TOLD = {
     "SD": "of top-1 over the seeds",
     "worst seed": "its number",
     "params": "of the student",
+    "steps": "a method on frozen features has one, the pass over the images that it learns from",
     "images": "seen in all steps",
     "TFLOPs": "of this stage, measured on one step, times the steps",
     "with start": "the same with the stages that it starts from",

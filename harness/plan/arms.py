@@ -14,9 +14,10 @@ from sslkit import registry
 from sslkit.config import STAGES, Flat, flatten
 from sslkit.config.resolve import SLOTS, named, options
 from sslkit.errors import UserError
+from sslkit.frozen import OnFeatures
 from sslkit.prepare import prepare
 
-CONTROLS = ("finetune", "finetune+")  # rows that every run brings
+CONTROLS = ("finetune", "finetune+", "probe")  # rows that runs bring beside their own, where they have such stages
 OWN = ("algo", *SLOTS)  # sections that belong to a method; all others are the same in every arm
 
 
@@ -31,6 +32,7 @@ class Comparison:
     reference: str = "finetune+"
     remarks: list[str] = field(default_factory=list)
     machine: Flat = field(default_factory=dict)  # device and precision, decided once for all runs
+    first_seed: int = 0
 
     def request(self, arm: str, condition: str, seed: int) -> Flat:
         keys = self.requests[condition][arm]
@@ -39,12 +41,15 @@ class Comparison:
 
     def runs(self) -> list[tuple[str, str, int]]:
         """Arm, condition and seed of every run; neighbours have different seeds, so that they share no stage."""
-        return [(a, c, s) for c, arms in self.requests.items() for a in arms for s in range(self.seeds)]
+        seeds = range(self.first_seed, self.first_seed + self.seeds)
+        return [(a, c, s) for c, arms in self.requests.items() for a in arms for s in seeds]
 
     @property
     def digest(self) -> str:
         """8 hexadecimal digits, of what was asked for."""
         asked = {k: v for k, v in asdict(self).items() if k not in ("remarks", "machine")}
+        if not self.first_seed:  # as before there was such a thing
+            del asked["first_seed"]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -67,6 +72,7 @@ def plan(
     remarks: Sequence[str] = (),
     cache: Path | None = None,
     settings: Callable[[Collection[str]], Flat] = lambda called: {},
+    first_seed: int = 0,
 ) -> Comparison:
     """The comparison of arms under all combinations of `conditions`.
 
@@ -74,17 +80,20 @@ def plan(
         base: keys of all runs.
         arms: label -> keys that make the arm.
         conditions: key -> values that make the groups of rows, as {"data.labels": ["4/class"]}.
-        seeds: 0, 1, … of every arm.
+        seeds: how many every arm has.
         reference: the row that others are compared with: an arm, finetune or finetune+.
         remarks: what is to be said before.
         cache: folder of decoded images, as of `prepare`.
         settings: keys beneath `base` of the runs whose condition's values and arm are called so.
+        first_seed: of the seeds, which follow one another.
 
     Raises:
         UserError: unknown names, no seeds, an unknown reference.
     """
     if seeds < 1:
         raise UserError(f"--seeds must be 1 or more, got {seeds}")
+    if first_seed < 0:
+        raise UserError(f"--first-seed must be 0 or more, got {first_seed}")
     if reference not in (*CONTROLS, *arms):
         raise UserError(f"--reference {reference!r} is none of {', '.join((*CONTROLS, *arms))}")
     said, own = list(remarks), {_arm(label): unseeded(named(keys)) for label, keys in arms.items()}
@@ -103,7 +112,7 @@ def plan(
             common = {"control.run": True} | beneath | named(base) | condition
             whole[label] = _known(common, keys, own.values()) | keys
         requests[group] = _match(group, whole, {key for keys in asked.values() for key in keys}, said, cache)
-    return Comparison(asked, groups, requests, seeds, reference, said)
+    return Comparison(asked, groups, requests, seeds, reference, said, first_seed=first_seed)
 
 
 def unseeded(keys: Flat) -> Flat:
@@ -114,7 +123,8 @@ def unseeded(keys: Flat) -> Flat:
     """
     if "seed" in keys:
         raise UserError(
-            f"seed={keys['seed']}: a comparison has the seeds 0, 1, ... of every arm; give --seeds N instead"
+            f"seed={keys['seed']}: a comparison has the seeds 0, 1, ... of every arm; give --seeds N instead, and "
+            "--first-seed M where they are to begin elsewhere"
         )
     return keys
 
@@ -171,11 +181,14 @@ def _match(
 ) -> dict[str, Flat]:
     """All arms with the first one's training, views and smoothing wherever a method's own defaults differ.
 
-    Where no image is left for the pool there is one arm: finetune, the supervised row of all labels.
+    The first one is that of the arms that take steps: a method on frozen features has no settings of training. Where no
+    image is left for the pool there is one arm: finetune, the supervised row of all labels.
     """
     prepared = {label: prepare(keys, cache) for label, keys in arms.items()}
     resolved = {label: flatten(found.config) for label, found in prepared.items()}
-    head, first = next(iter(resolved.items()))
+    found = {label: registry.load("algorithm", str(own["algo.name"])) for label, own in resolved.items()}
+    head = next((label for label, cls in found.items() if not issubclass(cls, OnFeatures)), next(iter(resolved)))
+    first = resolved[head]
     if first.get("time"):
         raise UserError("time sets the steps by this machine's speed, so arms would differ; set steps instead")
     if not len(prepared[head].split.pool):

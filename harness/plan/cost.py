@@ -3,7 +3,8 @@
 Counted are the multiplications and additions of matrix products, convolutions and attention (an operation each) in one
 real step of each kind of work: the student forward and backward on all its views, the teacher forward. Work grows with
 the batch, so two labelled images are enough to count. Views that a stage may skip on the CPU are counted, but not what
-is computed again to save memory.
+is computed again to save memory. A method on frozen features has one step, the forward pass over all images that it
+learns from; its own arithmetic is not counted.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sslkit.harness.plan.arms import OWN, Comparison
 from sslkit.harness.plan.survey import Planned, Survey, row_names
 from sslkit.prepare import prepare, read_once
 from sslkit.training.spec import Spec
+from sslkit.training.stage import build_algorithm
 from sslkit.training.timing import trial
 
 FEW = 2  # labelled images of a counted step
@@ -49,7 +51,7 @@ def costs(comparison: Comparison, found: Survey, cache: Path) -> dict[str, dict[
     names = row_names(found.runs)
     made: dict[str, dict[str, dict[str, Any]]] = {}
     for run in found.runs:
-        if run.seed:
+        if run.seed != comparison.first_seed:
             continue
         rows, spent = made.setdefault(run.condition, {}), {"": 0.0}
         with read_once():
@@ -73,16 +75,28 @@ def _stages(
         before = spent.get(spec.parent)
         if one is None or before is None:
             continue
-        flops = one[1] * int(spec.training["batch"]) / FEW
-        cost = Cost(one[0], int(spec.training["steps"]), spec.images_a_step, flops, before)
-        spent[key] = before + flops * cost.steps
+        if spec.fitted:
+            images = sum(spec.data[name][0] for name in ("labeled", "pool") if name in spec.data)
+            cost = Cost(one[0], 1, images, one[1] * images, before)
+        else:
+            flops = one[1] * int(spec.training["batch"]) / FEW
+            cost = Cost(one[0], int(spec.training["steps"]), spec.images_a_step, flops, before)
+        spent[key] = before + cost.flops * cost.steps
         yield label, cost
 
 
 def _counted(spec: Spec, images: Images, split: Split) -> tuple[int, float] | None:
-    """Parameters, and FLOPs of a step with `FEW` labelled images; None where the step fails, as its run will say."""
+    """Parameters, and FLOPs of a step with `FEW` labelled images, of a fitted stage those of an image's features.
+
+    None where the step fails, as its run will say.
+    """
     threads = torch.get_num_threads()
     try:
+        if spec.fitted:
+            network = build_algorithm(_small(spec), None)[0].student.eval()
+            with _counter() as counter:
+                network(torch.zeros(1, 3, spec.data["size"], spec.data["size"]))
+            return sum(p.numel() for p in network.parameters()), float(counter.get_total_flops())
         with trial(_small(spec), images, split) as (engine, step), _counter() as counter:
             step(0)
         return sum(p.numel() for p in engine.algorithm.student.parameters()), float(counter.get_total_flops())

@@ -53,8 +53,9 @@ class Survey:
         return self.before(parent) | {parent.stage: parent} if parent else {}
 
     def first(self, condition: str) -> dict[str, Planned]:
-        """Arm -> its run of seed 0."""
-        return {run.arm: run for run in self.runs if run.condition == condition and run.seed == 0}
+        """Arm -> its run of the first seed."""
+        first = min(run.seed for run in self.runs)
+        return {run.arm: run for run in self.runs if run.condition == condition and run.seed == first}
 
 
 def survey(comparison: Comparison, store: Store, earlier: Survey | None = None) -> Survey:

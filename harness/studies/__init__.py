@@ -5,6 +5,7 @@ keys that make each arm, and a table for each scale:
 
     [quick]
     seeds = 8
+    first_seed = 3                   # 3 to 10; without it 0 to 7
     arms = ["NAME"]                  # those of this scale; without it all
     labels = ["4/class", "all"]      # lists of labels, backbone and data make conditions, all combinations
     [quick.set]                      # keys of all runs; recipe = "NAME" puts a recipe beneath them
@@ -44,6 +45,7 @@ class Study:
     reference: str
     arms: dict[str, Flat]
     seeds: int
+    first_seed: int
     conditions: dict[str, list[Any]]  # key -> values
     table: dict[str, Any]  # [SCALE.set]
 
@@ -136,7 +138,8 @@ def read_study(name: str, scale: str) -> Study:
     called |= {entry.name for kind in ("backbone", "dataset") for entry in registry.entries(kind)}
     _check_names(f"{here[:-1]}.set", table, called)
     question, reference = str(told.get("question", "")), str(told.get("reference", "finetune+"))
-    return Study(question, reference, {arm: arms[arm] for arm in taken}, size["seeds"], conditions, table)
+    seeds = size["seeds"], size.get("first_seed", 0)
+    return Study(question, reference, {arm: arms[arm] for arm in taken}, *seeds, conditions, table)
 
 
 def _size(where: str, told: dict[str, Any], scale: str) -> dict[str, Any]:
@@ -145,10 +148,11 @@ def _size(where: str, told: dict[str, Any], scale: str) -> dict[str, Any]:
     if not isinstance(size, dict) or scale == "arms":
         has = ", ".join(s for s in told if isinstance(told[s], dict) and s != "arms") or "none"
         raise UserError(f"{where} has no table [{scale}]; its scales: {has}")
-    _known(here, size.keys() - {"seeds", "arms", "set", *CONDITIONS}, ("seeds", "arms", *CONDITIONS, "set"))
-    seeds = size.get("seeds")
-    if not isinstance(seeds, int) or isinstance(seeds, bool):
-        raise UserError(f"{here}: seeds must be a number of seeds, got {seeds!r}")
+    known = ("seeds", "first_seed", "arms", *CONDITIONS, "set")
+    _known(here, size.keys() - {*known}, known)
+    for name, value in (("seeds", size.get("seeds")), ("first_seed", size.get("first_seed", 0))):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UserError(f"{here}: {name} must be a whole number, got {value!r}")
     if not isinstance(size.get("set", {}), dict):
         raise UserError(f"{here}: set must be a table of keys, got {size['set']!r}")
     return size

@@ -114,10 +114,10 @@ def power(seeds: int, comparisons: int) -> str:
 
 
 def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:
-    """Time of the stages: three steps of each kind, as those of seed 0 are timed."""
+    """Time of the stages: three steps of each kind, as those of the first seed are timed."""
     total = 0.0
     for arm, condition, seed in comparison.runs():
-        if seed:
+        if seed != comparison.first_seed:
             continue
         prepared = prepare(comparison.request(arm, condition, seed), cache)
         wanted = {stage.spec.key for stage in stages(prepared, resolve_machine(prepared.config))}
@@ -127,7 +127,7 @@ def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> floa
         for data in filter(None, (prepared, prepared.source)):
             own = [spec for spec in mine if spec.data["fingerprint"] == data.images.fingerprint]
             found |= step_seconds(own, data.images, data.split)
-        total += sum(found[spec.key].step * int(spec.training["steps"]) for spec in mine)
+        total += sum(found[spec.key].step * int(spec.training["steps"]) for spec in mine if not spec.fitted)
     return total * comparison.seeds
 
 

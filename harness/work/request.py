@@ -30,6 +30,7 @@ class Words:
     study: str | None = None
     scale: str = "quick"
     seeds: int | None = None
+    first_seed: int | None = None
     reference: str | None = None
     config: PathLike | None = None
     equal: bool = False  # also finetune+ at the cost of the dearest arm
@@ -57,7 +58,7 @@ def comparison(words: Words, runs: PathLike, name: str) -> tuple[Comparison, Sur
 def _planned(words: Words, cache: Path) -> Comparison:
     base = (read_toml(words.config) if words.config else {}) | unseeded(words.base)
     conditions = {CONDITIONS[name]: values for name, values in words.conditions.items()}
-    seeds, reference, remarks = words.seeds, words.reference, list[str]()
+    seeds, first, reference, remarks = words.seeds, words.first_seed, words.reference, list[str]()
     if words.study is None:
         arms, settings = product(base, words.varied, remarks), _nothing
     elif words.varied:
@@ -66,11 +67,12 @@ def _planned(words: Words, cache: Path) -> Comparison:
         study = read_study(words.study, words.scale)
         arms, settings, conditions = study.arms, study.settings, study.conditions | conditions
         seeds, reference = study.seeds if seeds is None else seeds, reference or study.reference
+        first = study.first_seed if first is None else first
         remarks.append(study.question)
     if len(conditions.get("data.name", ())) == 1:
         base["data.name"] = conditions.pop("data.name")[0]
     count = SEEDS if seeds is None else seeds
-    return plan(base, arms, conditions, count, reference or "finetune+", remarks, cache, settings)
+    return plan(base, arms, conditions, count, reference or "finetune+", remarks, cache, settings, first or 0)
 
 
 def _nothing(called: Collection[str]) -> Flat:

@@ -2,7 +2,7 @@
 
 Before training: an average that remembers longer than the run, more threads than cores. While a stage trains: nothing
 passes the threshold for long, or all does. Afterwards: it ended early, one class takes over, the semi stage gains
-nothing, stages are of different versions.
+nothing, an earlier stage is more accurate than the last one, stages are of different versions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sslkit.config import STAGES
 from sslkit.training.spec import Spec
 
 LONG = 0.25  # share of a stage's steps
@@ -164,3 +165,30 @@ def gain(results: Mapping[str, Any]) -> str | None:
     if precision < 0.8:
         return f"{kept}. Many labels were wrong: raise labeler.tau, or begin with a longer finetune or more labels"
     return f"{kept}. The labels were not the trouble: try more steps or another semi.lr; one seed may also be chance"
+
+
+def better(results: Mapping[str, Any], right: Mapping[str, Sequence[bool]]) -> str | None:
+    """That a stage before the last one is more accurate; the control arm is `gain`'s.
+
+    Args:
+        right: stage -> whether each labelled test image is classified correctly, of the stages that are known.
+    """
+    last = results["stages"][-1]["stage"]
+    before = [row["stage"] for row in results["stages"] if row["stage"] in right and row["stage"] in STAGES]
+    best = max(before, key=lambda stage: sum(right[stage]), default=last)
+    if last not in right or sum(right[best]) <= sum(right[last]):
+        return None
+    pairs = [*zip(right[best], right[last], strict=True)]
+    wins, losses = pairs.count((True, False)), pairs.count((False, True))
+    p, n = _mcnemar(wins, losses), len(right[last])
+    shares = f"{sum(right[best]) / n:.1%} against {sum(right[last]) / n:.1%} of {n} test images"
+    sure = f"p {p:.2g}" if p > 0.05 else f"p {p:.2g}, beyond chance"
+    asked = str(results["config"]["stages"]).split(",")
+    whole = ",".join(asked[: asked.index(best) + 1])
+    return f"{best} is more accurate than {last}: {shares} ({sure}, McNemar); --stages {whole} ends with it"
+
+
+def _mcnemar(wins: int, losses: int) -> float:
+    """Exact two-sided p of so many images on which one of two is right alone (McNemar 1947)."""
+    few, all_ = min(wins, losses), wins + losses
+    return min(1.0, 2 * sum(math.comb(all_, k) for k in range(few + 1)) / 2**all_)

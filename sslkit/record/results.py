@@ -110,7 +110,8 @@ def _remarks(run: Path, results: dict[str, Any], judged: Sequence[Judged | None]
         if seen is not None:
             classes = spec.data["classes"]
             found += filter(None, [advice.takes_over(row["stage"], *_shares(seen, len(classes)), classes)])
-    return found + list(filter(None, [advice.gain(results), advice.mixed(rows)]))
+    right = {r["stage"]: (s[0] == s[1]).tolist() for r, s in zip(rows, judged, strict=True) if s is not None}
+    return found + list(filter(None, [advice.gain(results), advice.better(results, right), advice.mixed(rows)]))
 
 
 def _judged(folder: Path) -> Judged | None:

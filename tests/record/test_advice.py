@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sslkit.record.advice import Watch, before, gain, mixed, takes_over
+from sslkit.record.advice import Watch, before, better, gain, mixed, takes_over
 from sslkit.terminal import screen
 from sslkit.terminal.tables import results_table
 from sslkit.training import work
@@ -144,6 +144,24 @@ def test_a_semi_stage_that_gains_nothing_is_explained() -> None:
     assert gain(results(-0.01, 0.5, 0.9, control=False)) is None, "without a control arm its start is compared with"
     alone = {"gains": {}, "stages": [{"stage": "finetune"}]}
     assert gain(alone) is None
+
+
+def test_an_earlier_stage_that_is_more_accurate_is_named() -> None:
+    from scipy.stats import binomtest
+
+    rows = [{"stage": stage} for stage in ("probe", "finetune", "finetune+", "semi")]
+    found = {"stages": rows, "config": {"stages": "probe,finetune,semi"}}
+    right = {"probe": [True] * 12 + [False] * 8, "semi": [False] * 9 + [True] * 5 + [False] * 6}
+    right |= {"finetune": [True] * 10 + [False] * 10, "finetune+": [True] * 20}
+    said = str(better(found, right))
+    p = binomtest(2, 11).pvalue  # of the images on which one alone is right
+    assert said.startswith("probe is more accurate than semi: 60.0% against 25.0% of 20 test images")
+    assert f"(p {p:.2g}, McNemar); --stages probe ends with it" in said
+    assert "beyond chance" in str(better(found, right | {"semi": [False] * 20}))
+    assert "--stages probe,finetune ends" in str(better(found, right | {"finetune": [True] * 20}))
+    assert better(found, right | {"semi": [True] * 12 + [False] * 8}) is None
+    assert better(found, {"probe": [True]}) is None, "nothing is known of the last one"
+    assert better({"stages": rows[:1], "config": {"stages": "probe"}}, {"probe": [True, False]}) is None
 
 
 def test_stages_of_different_versions_are_named() -> None:

@@ -51,6 +51,19 @@ def test_a_transformers_steps_are_the_closed_form() -> None:
     assert {rows[row]["parameters"] for row in rows} == {rows["finetune"]["parameters"]}
 
 
+def test_a_method_on_frozen_features_costs_their_pass() -> None:
+    arms = {name: {"algo": name} for name in ("linear", "label_spreading", "fixmatch")}
+    made, found = of(arms, stages="probe,finetune,semi")
+    rows = costs(made, found, Path("cache"))["all"]
+    whole, _ = forward()
+    labeled, pool = (found.specs[found.runs[1].stages["semi"]].data[name][0] for name in ("labeled", "pool"))
+    assert rows["linear"]["flops"] == pytest.approx(labeled * whole)
+    assert rows["label_spreading"]["flops"] == pytest.approx((labeled + pool) * whole)
+    assert (rows["linear"]["steps"], rows["linear"]["images"], rows["linear"]["before"]) == (1, labeled, 0)
+    assert rows["finetune"]["before"] == pytest.approx(labeled * whole), "the probe that it starts from"
+    assert rows["fixmatch"]["before"] > rows["finetune"]["before"]
+
+
 def test_a_step_in_micro_batches_costs_the_same() -> None:
     arms = {"fixmatch": {"algo": "fixmatch"}}
     whole, parts = (costs(*of(arms, **more), Path("cache"))["all"] for more in ({}, {"semi.accumulate": 4}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sslkit import registry
 from sslkit.config.resolve import named, read_toml, resolve
 from sslkit.harness import load
 from sslkit.harness.plan.arms import _known, plan
-from sslkit.harness.studies import Study, read_study, studies
+from sslkit.harness.studies import SCALES, Study, read_study, studies
 from sslkit.prepare import prepare
 from sslkit.recipes import recipes
 from tests.cli.call import assert_refused, sslkit
@@ -41,7 +42,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
 
 
-@pytest.mark.parametrize("name", studies())
+def scales(name: str) -> list[str]:
+    """Those that a study has; a quick one of other data than digits is not here either."""
+    told = tomllib.loads(studies()[name].read_text())
+    return [scale for scale in SCALES if scale in told and not (scale == "quick" and "data" not in told["quick"])]
+
+
+LARGER = [(name, scale) for name in studies() for scale in scales(name)]
+
+
+@pytest.mark.parametrize("name", [name for name in studies() if (name, "quick") not in LARGER])
 def test_studies_in_the_box_at_quick_scale(name: str) -> None:
     study = read_study(name, "quick")
     assert study.question.endswith("?")
@@ -52,12 +62,11 @@ def test_studies_in_the_box_at_quick_scale(name: str) -> None:
         assert all(prepare(made.request(arm, condition, 0)) for arm in arms)
 
 
-@pytest.mark.parametrize("scale", ["small", "paper"])
-@pytest.mark.parametrize("name", studies())
+@pytest.mark.parametrize(("name", "scale"), LARGER)
 def test_studies_in_the_box_at_larger_scales(name: str, scale: str) -> None:
     """Their data is not here: all that needs no data is resolved."""
     study = read_study(name, scale)
-    assert study.seeds >= {"small": 5, "paper": 3}[scale]
+    assert study.seeds >= {"quick": 1, "small": 5, "paper": 3}[scale]
     for values in itertools.product(*study.conditions.values()):
         condition = dict(zip(study.conditions, values, strict=True))
         for arm, keys in study.arms.items():
@@ -65,7 +74,7 @@ def test_studies_in_the_box_at_larger_scales(name: str, scale: str) -> None:
             flat = _known(common, named(keys), list(map(named, study.arms.values()))) | named(keys)
             config = resolve(flat, registry.load("dataset", flat["data.name"]), lambda: "vit_micro")
             assert config.data.labels == condition["data.labels"]
-            assert scale == "small" or config.semi.epochs == 100 or config.backbone.name == "vit_huge"
+            assert scale != "paper" or config.semi.epochs == 100 or config.backbone.name == "vit_huge"
 
 
 def test_a_paper_study_has_the_recipes_settings() -> None:
@@ -78,7 +87,7 @@ def test_a_paper_study_has_the_recipes_settings() -> None:
 
 def test_settings_are_of_what_a_run_is_called() -> None:
     table = {"a": 1, "b": 1, "x": {"b": 2, "all": {"b": 3}}, "arm": {"a": 5}}
-    study = Study("", "", {}, 3, {}, table)
+    study = Study("", "", {}, 3, 0, {}, table)
     assert study.settings(set()) == {"a": 1, "b": 1}
     assert study.settings({"x"}) == {"a": 1, "b": 2}
     assert study.settings({"x", "all", "arm"}) == {"a": 5, "b": 3}
@@ -118,8 +127,9 @@ def test_a_study_of_ones_own() -> None:
         (None, ["--study", "mixer"], "did you mean 'mixers'"),
         (None, ["--study", "gone.toml"], "cannot read study"),
         (("[arms.", "[armes."), ["--study", "mine.toml"], "no table [arms.NAME]"),
-        (("seeds = 2", ""), ["--study", "mine.toml"], "[quick]: seeds must be a number"),
-        (("seeds = 2", "seeds = true"), ["--study", "mine.toml"], "seeds must be a number of seeds, got True"),
+        (("seeds = 2", ""), ["--study", "mine.toml"], "[quick]: seeds must be a whole number, got None"),
+        (("seeds = 2", "seeds = true"), ["--study", "mine.toml"], "seeds must be a whole number, got True"),
+        (("seeds = 2", 'seeds = 2\nfirst_seed = "3"'), ["--study", "mine.toml"], "first_seed must be a whole number"),
         (("question", "qestion"), ["--study", "mine.toml"], "unknown qestion; known are question"),
         (("seeds = 2", "seeds = 2\narms = 3"), ["--study", "mine.toml"], "arms = [3] must be names of tables"),
         (("seeds = 2", "seeds = 2\narms = []"), ["--study", "mine.toml"], "arms is empty"),
@@ -136,7 +146,7 @@ def test_a_study_of_ones_own() -> None:
         ),
         (('arms."soft 0.5"', "arms.semi"), ["--study", "mine.toml"], "no arm can be called 'semi'"),
         (("labels =", "label ="), ["--study", "mine.toml"], "unknown label"),
-        (('"plain"', '"plane"'), ["--study", "mine.toml"], "is none of finetune, finetune+, plain"),
+        (('"plain"', '"plane"'), ["--study", "mine.toml"], "is none of finetune, finetune+, probe, plain"),
         (("[quick]", "[quick"), ["--study", "mine.toml"], "is not a TOML file"),
         (None, ["--study", "mixers", "--scale", "huge"], "no table [huge]"),
         (
