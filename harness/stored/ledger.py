@@ -37,6 +37,8 @@ def read(folder: Path) -> dict[str, Any]:
     about = read_json(folder / MARK)
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
         raise UserError(f"{folder / MARK} is of another version; the same `sslkit compare` makes it anew")
+    if isinstance(about.get("comparison"), dict):
+        about["comparison"].setdefault("first_seed", 0)  # as before there was such a thing
     lost = [key for key, kind in KINDS.items() if not fits(about.get(key), kind)]
     if lost := lost or _strays(about):
         raise UserError(f"{folder / MARK} is damaged: {', '.join(lost)}; the same `sslkit compare` makes it anew")

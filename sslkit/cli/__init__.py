@@ -33,6 +33,8 @@ KEYS = {
     "workers": "data.workers",
     "stages": "stages",
     "weights": "weights",
+    "weights_container": "weights_container",
+    "weights_partial": "weights_partial",
     "pretrain": "pretrain",
     "pretrainer": "pretrainer.name",
     "control": "control.run",
@@ -75,6 +77,8 @@ def cli() -> None:
     help="Stages to run, of pretrain, probe, finetune, semi.  [default: finetune,semi; from weights probe first]",
 )
 @click.option("--weights", metavar="FILE|RUN|imagenet|timm|none", help="Weights that the first stage starts from.")
+@click.option("--weights-container", metavar="NAME", help="The set to take of a file with several, as ema.")
+@click.option("--weights-partial", is_flag=True, default=None, help="What the file lacks stays as it starts.")
 @click.option("--pretrain", metavar="mae|supervised:DATA", help="Pre-train first, by masked patches or on DATA.")
 @click.option("--pretrainer", metavar="NAME", help="Self-supervised method of the stage pretrain.  [default: mae]")
 @click.option(

@@ -191,4 +191,4 @@ def better(results: Mapping[str, Any], right: Mapping[str, Sequence[bool]]) -> s
 def _mcnemar(wins: int, losses: int) -> float:
     """Exact two-sided p of so many images on which one of two is right alone (McNemar 1947)."""
     few, all_ = min(wins, losses), wins + losses
-    return min(1.0, 2 * sum(math.comb(all_, k) for k in range(few + 1)) / 2**all_)
+    return min(1.0, 2 * sum(math.comb(all_, k) for k in range(few + 1)) / float(2**all_))

@@ -18,9 +18,8 @@ from sslkit.terminal import say
 from sslkit.terminal.introduction import introduction
 from sslkit.terminal.progress import Bar
 from sslkit.terminal.tables import plan_table
-from sslkit.training.networks import build_network
+from sslkit.training.networks import build_network, load
 from sslkit.training.timing import Seconds, step_seconds
-from sslkit.weights import load_weights
 
 
 class Screen:
@@ -50,7 +49,7 @@ class Screen:
         """
         loaded = None
         if stages[0].weights and stages[0].label in new:  # the file may not fit, which is seen before any time is spent
-            loaded = load_weights(build_network(stages[0].spec), stages[0].weights)
+            loaded = load(build_network(stages[0].spec), stages[0].weights, stages[0].spec)
         specs = [stage.spec for stage in stages if stage.label in new]
         seconds: dict[str, Seconds] = {}
         with self.status("timing three steps of each stage"):

@@ -19,7 +19,7 @@ def settings(spec: Spec) -> Flat:
     for section, part in values.pop("parts").items():
         flat[f"{section}.name"] = part["name"]
         flat |= {f"{section}.{name}": value for name, value in part["options"].items()}
-        flat |= {f"{section}.weights": part["weights"]} if "weights" in part else {}
+        flat |= {f"{section}.{name}": part[name] for name in ("weights", "container", "partial") if name in part}
     flat |= {f"{spec.stage}.{name}": value for name, value in values.pop("training").items()}
     for stream, views in values.pop("views").items():
         for view, policy in views.items():

@@ -17,7 +17,7 @@ from sslkit.errors import UserError
 from sslkit.network import Classifier, Shape
 from sslkit.randomness import seeded
 from sslkit.training.spec import Spec
-from sslkit.weights import load_weights
+from sslkit.weights import Loaded, load_weights
 from sslkit.weights.start import adapted, take_over
 
 
@@ -29,7 +29,7 @@ def start_networks(spec: Spec, parent: Path | None, weights: Path | None) -> tup
     student = build_network(spec)
     student.frozen_statistics = spec.training.get("norm_stats") == "frozen"
     if weights:
-        load_weights(student, weights)
+        load(student, weights, spec)
     fingerprint = spec.data["fingerprint"]
     if "adapt" in spec.parts:
         if parent and not adapted(parent):
@@ -41,6 +41,17 @@ def start_networks(spec: Spec, parent: Path | None, weights: Path | None) -> tup
     averaged = student.twin()
     take_over(parent, fingerprint, {"student.": student, "averaged.": averaged})
     return student, averaged
+
+
+def load(network: Classifier, weights: Path, spec: Spec) -> Loaded:
+    """Put a file's weights into the network of a stage, as its specification says.
+
+    Raises:
+        UserError: what `load_weights` raises.
+    """
+    about = spec.parts["backbone"]
+    classes, partial = spec.data["classes"], about.get("partial", False)
+    return load_weights(network, weights, about.get("container"), classes=classes, partial=partial)
 
 
 def build_network(spec: Spec) -> Classifier:

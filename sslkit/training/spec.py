@@ -115,6 +115,9 @@ def specify(
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:
         described["backbone"]["weights"] = weights
+        container, partial = config.weights_container, config.weights_partial
+        described["backbone"] |= {"container": container} if container else {}
+        described["backbone"] |= {"partial": True} if partial else {}
     decay = config.decay if training.decay is None else training.decay
     return Spec(
         stage=stage,

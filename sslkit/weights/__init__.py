@@ -8,33 +8,29 @@ No code of a file is ever run.
 
 from __future__ import annotations
 
-import argparse
 import json
-import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
 
-import torch
 from rich import box
 from rich.table import Table
 from rich.text import Text
-from safetensors.torch import load_file
 from torch import Tensor
 
-from sslkit.errors import UserError, one_line, unknown
+from sslkit.errors import UserError
 from sslkit.network import HEADS, Classifier
 from sslkit.store import checkpoint
 from sslkit.store.files import filling, new_folder, write_text
 from sslkit.weights.fitting import reshaped, rows_of_no_patch
+from sslkit.weights.heads import by_name, classes_of, sentence
+from sslkit.weights.reading import read, select, shown
 
-PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
-CONTAINERS = ("state_dict", "model_state_dict", "model", "teacher", "averaged", "student", "model_ema")  # in this order
 PREFIXES = ("module", "_orig_mod", "backbone", "encoder", "model")
 HEAD = re.compile(rf"(head\.)?({'|'.join(HEADS)})\.(weight|bias)")
+POOLED = re.compile(r"fc_norm\.(weight|bias)")  # of a network that pools the mean, where the file's pools a token
 UNUSED = re.compile(r"mask_token|decoder_.*|norm\.(weight|bias)")  # MAE's decoder; the norm that mean pooling replaces
 Sorted = tuple[dict[str, Tensor], list[str], list[str]]
 ROWS = {
@@ -67,7 +63,7 @@ class Loaded:
             names = getattr(self, kind)
             if names:
                 rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
-                table.add_row(title, str(len(names)), Text(", ".join(map(_shown, names[:4])) + rest))
+                table.add_row(title, str(len(names)), Text(", ".join(map(shown, names[:4])) + rest))
         if license:
             table.add_row("licence of the weights", "", Text(license))
         if self.remarks:
@@ -75,112 +71,53 @@ class Loaded:
         return table
 
 
-def load_weights(network: Classifier, path: str | Path, which: str | None = None) -> Loaded:
+def load_weights(
+    network: Classifier,
+    path: str | Path,
+    which: str | None = None,
+    *,
+    classes: Sequence[str] = (),
+    partial: bool = False,
+) -> Loaded:
     """Put the weights of a file into `network`; it is not changed where this raises.
 
     Names are matched without prefixes, and as `Classifier.own_name` knows them. A position embedding of another grid is
     resampled (bicubic, rows of no patch kept), and so is a patch projection (FlexiViT, Beyer et al. 2023,
-    arXiv:2212.08013). A head of another number of classes stays as it starts.
+    arXiv:2212.08013). Where the file's classes are known (`heads.classes_of`), rows of the head go by class name; else
+    a head of another number of classes stays as it starts.
 
     Args:
         which: the container to take; None is the first that there is of `CONTAINERS`.
+        classes: of the network's head, in its order; without them rows are taken in the file's order.
+        partial: what the file lacks of the network stays as it starts. Else nothing may be lacking but a head, and the
+            norm after pooling where the file pools otherwise.
 
     Raises:
         UserError: the file is missing or damaged, holds other objects than tensors, an unknown `which`, weights that
-            are not finite or not of the network's shapes, or less than half of the network's values.
+            are not finite or not of the network's shapes, or not all of the network, or with `partial` less than half.
     """
     path, own = Path(path), network.state_dict()
     roots = {name.partition(".")[0] for name in own}
-    tensors, ignored, remarks = _select(_read(path), which, roots, path)
+    tensors, ignored, remarks = select(read(path), which, roots, path)
     found, unexpected, skipped = _match(tensors, own, network.own_name, path)
-    kept = {name for name, tensor in found.items() if _is_other_head(name, tensor, own[name])}
     _check_share(found, unexpected, own, path)
+    if not partial:
+        _check_whole(found, own, path)
+    heads = {name: found.pop(name) for name in [*found] if _is_head(name, found[name], own[name])}
     rows = rows_of_no_patch(network)
-    fitted = {name: _fit(name, tensor, own[name], rows, path) for name, tensor in found.items() if name not in kept}
-    heads = {(len(found[name]), len(own[name])) for name in kept}
-    remarks += [
-        f"the file's head is of {theirs} classes, the network's of {ours}: it starts anew" for theirs, ours in heads
-    ]
+    fitted = {name: _fit(name, tensor, own[name], rows, path) for name, tensor in found.items()}
+    given, said = _fit_heads(heads, own, classes_of(path), classes, path)
+    fitted, remarks = fitted | given, remarks + said
     network.load_state_dict(fitted, strict=False)
     return Loaded(
         path,
         loaded=list(fitted),
         missing=[name for name in own if name not in fitted],
         unexpected=unexpected,
-        resampled=[name for name in fitted if found[name].shape != own[name].shape],
+        resampled=[name for name in found if found[name].shape != own[name].shape],
         ignored=[*ignored, *skipped],
         remarks=remarks,
     )
-
-
-def _read(path: Path) -> Any:
-    """What the file holds, without running code of it."""
-    known = (".safetensors", *PICKLED)
-    if path.suffix.lower() not in known:
-        raise UserError(f"{path} is no file of weights that can be read: {', '.join(known)}")
-    if not path.is_file():
-        raise UserError(f"no file {str(path)!r}")
-    try:
-        if path.suffix.lower() == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged file raises is anything
-        named = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if named:
-            raise UserError(
-                f"{path} holds an object of Python, {_shown(named[1])}, which may run code and is not read; "
-                "save the network's state_dict alone"
-            ) from None
-        raise UserError(f"{path} is damaged, or no file of weights ({_shown(one_line(error))})") from None
-
-
-def _select(content: Any, which: str | None, roots: set[str], path: Path) -> Sorted:
-    """Tensors of one container, names of those beside it, and remarks."""
-    content = content if isinstance(content, Mapping) else {}
-    seen: list[str] = []
-    beside: list[str] = []
-    remarks: list[str] = []
-    for groups in (_nested, _prefixed):
-        found = groups(content, roots)
-        if found:
-            name = which if which in found else next(iter(found))
-            if len(found) > 1:
-                remarks.append(f"{name!r} is taken of {', '.join(found)}")
-            whole = tuple(f"{container}." for container in found)
-            beside += [n for n in _plain(content) if not n.startswith(whole)]
-            content = found[name]
-            seen += found
-    if which is not None and which not in seen:
-        raise unknown("set of weights", which, seen) if seen else UserError(f"{path} holds one set of weights, unnamed")
-    tensors = _plain(content)
-    if not tensors:
-        raise UserError(f"{path} holds no weights; known containers are {', '.join(CONTAINERS)}")
-    return tensors, beside, remarks
-
-
-def _nested(content: Mapping[Any, Any], roots: set[str]) -> dict[str, Mapping[Any, Any]]:
-    return {c: content[c] for c in CONTAINERS if isinstance(content.get(c), Mapping)}
-
-
-def _prefixed(content: Mapping[Any, Any], roots: set[str]) -> dict[str, Mapping[Any, Any]]:
-    """Containers in flat names, as in `teacher.backbone.norm.weight`, unless they are names of the network's own."""
-    found: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in _plain(content).items():
-        container, _, rest = name.partition(".")
-        if container in CONTAINERS and rest:
-            found.setdefault(container, {})[rest] = tensor
-    return {c: found[c] for c in CONTAINERS if c in found} if not found.keys() <= roots else {}
-
-
-def _plain(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The named, dense tensors with all their values."""
-
-    def whole(value: Any) -> bool:
-        dense = isinstance(value, Tensor) and value.layout is torch.strided
-        return dense and not (value.is_meta or value.is_quantized) and value.untyped_storage().nbytes() >= value.nbytes
-
-    return {name: value for name, value in content.items() if isinstance(name, str) and whole(value)}
 
 
 def _match(
@@ -199,7 +136,7 @@ def _match(
         ends = [*_endings(name)]
         target = next((names[end] for end in [*ends, *map(own_name, ends)] if end in names), None)
         if target in found:
-            raise UserError(f"{path} has two tensors for {target}, one of them {_shown(name)}")
+            raise UserError(f"{path} has two tensors for {target}, one of them {shown(name)}")
         if target is not None:
             found[target] = tensor
         else:
@@ -220,9 +157,40 @@ def bare(name: str) -> str:
     return list(_endings(name))[-1]
 
 
-def _is_other_head(name: str, tensor: Tensor, like: Tensor) -> bool:
+def _is_head(name: str, tensor: Tensor, like: Tensor) -> bool:
     of_head = HEAD.fullmatch(bare(name)) and tensor.ndim == like.ndim
-    return bool(of_head) and len(tensor) != len(like) and tensor.shape[1:] == like.shape[1:]
+    return bool(of_head) and tensor.shape[1:] == like.shape[1:]
+
+
+def _fit_heads(
+    heads: Mapping[str, Tensor], own: Mapping[str, Tensor], theirs: Sequence[str], ours: Sequence[str], path: Path
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of a head in the network's order of classes, and what is said of them; none where it starts anew."""
+    sizes = {(len(tensor), len(own[name])) for name, tensor in heads.items()}
+    known = bool(ours) and sizes == {(len(theirs), len(ours))}
+    if known and list(theirs) != list(ours):
+        taken = heads if {*theirs} & {*ours} else {}
+        fitted = {name: _fit(name, tensor, tensor.float(), None, path) for name, tensor in taken.items()}
+        return {n: by_name(t, own[n], theirs, ours) for n, t in fitted.items()}, [sentence(theirs, ours)]
+    said = [f"the file's head is of {a} classes, the network's of {b}: it starts anew" for a, b in sizes if a != b]
+    if ours and heads and not known and not said:
+        said = [f"the file does not name the {len(ours)} classes of its head: its rows are taken in their order"]
+    same = {name: tensor for name, tensor in heads.items() if len(tensor) == len(own[name])}
+    return {name: _fit(name, tensor, own[name], None, path) for name, tensor in same.items()}, said
+
+
+def _check_whole(found: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
+    """Raise where the file lacks a tensor of the network that nobody expects to be new."""
+    counters = ("num_batches_tracked",)  # of BatchNorm, which nothing reads
+    new = (HEAD, POOLED)
+    lacking = [bare(n) for n in own if n not in found and not any(r.fullmatch(bare(n)) for r in new)]
+    lacking = [name for name in lacking if not name.endswith(counters)]
+    if lacking:
+        rest = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
+        raise UserError(
+            f"{path} lacks {len(lacking)} of the network's {len(own)} tensors, {', '.join(lacking[:4])}{rest}; "
+            "--weights-partial leaves them as they start"
+        )
 
 
 def _check_share(found: Mapping[str, Tensor], unexpected: list[str], own: Mapping[str, Tensor], path: Path) -> None:
@@ -232,7 +200,7 @@ def _check_share(found: Mapping[str, Tensor], unexpected: list[str], own: Mappin
     if share < 0.5:
         lacking = [bare(name) for name in sizes if name not in found][:5]
         pairs = [(SequenceMatcher(None, a, b).ratio(), a, b) for a in lacking for b in unexpected[:200]]
-        near = f"; nearest are the network's {max(pairs)[1]} and the file's {_shown(max(pairs)[2])}" if pairs else ""
+        near = f"; nearest are the network's {max(pairs)[1]} and the file's {shown(max(pairs)[2])}" if pairs else ""
         raise UserError(f"{path} has {share:.0%} of the network's values: it is of another architecture{near}")
 
 
@@ -248,12 +216,6 @@ def _fit(name: str, tensor: Tensor, like: Tensor, rows: int | None, path: Path) 
     if not bool(made.isfinite().all()):
         raise UserError(f"{bare(name)} of {path} is not finite")
     return made
-
-
-def _shown(name: str) -> str:
-    """A foreign name on one line of bounded length."""
-    clean = "".join(c if c.isprintable() else "?" for c in name)
-    return clean if len(clean) <= 100 else clean[:99] + "…"
 
 
 def export(

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from sslkit.errors import UserError
 from sslkit.network import Classifier, Output
 from sslkit.weights import load_weights
 
@@ -273,12 +274,18 @@ def test_network_on_the_way_to_training_keeps_its_layout_and_gradients(tmp_path:
     assert all(p.requires_grad for p in network.parameters())
 
 
-def test_half_of_the_network_is_enough_and_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_half_of_the_network_is_enough_where_that_is_said_and_what_is_missing_is_named(tmp_path: Path) -> None:
     tensors = mae_encoder()
     lacking = {n: t for n, t in tensors.items() if not n.startswith("blocks.1.mlp.fc1")}
     network = vit(pool="token")
     start = state(network)
-    loaded = load_weights(network, saved(tmp_path, lacking | {"[red]odd\x1b": torch.zeros(2)}))
+    path = saved(tmp_path, lacking | {"[red]odd\x1b": torch.zeros(2)})
+    with pytest.raises(
+        UserError, match=r"lacks 2 of .* blocks.1.mlp.fc1.weight, blocks.1.mlp.fc1.bias; --weights-partial"
+    ):
+        load_weights(network, path)
+    assert all(network.state_dict()[name].equal(start[name]) for name in start)
+    loaded = load_weights(network, path, partial=True)
     names = ["model.blocks.1.mlp.fc1.weight", "model.blocks.1.mlp.fc1.bias"]
     assert sorted(loaded.missing) == sorted([*HEAD, *names])
     assert all(network.state_dict()[name].equal(start[name]) for name in names)

