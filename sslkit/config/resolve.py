@@ -20,7 +20,7 @@ import tomli_w
 from sslkit import registry
 from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
-from sslkit.config.starting import NOTHING, from_weights
+from sslkit.config.starting import MIXER, NOTHING, from_weights, starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.errors import UserError, unknown
 
@@ -133,7 +133,9 @@ def resolve(
     if names["backbone"] == "auto":
         names["backbone"] = choose_backbone()
     parts["backbone"] = registry.load("backbone", names["backbone"])
-    slots: Mapping[str, str] = getattr(parts["algo"], "slots", {})
+    probes = starts_with_probe(request)
+    slots: dict[str, str] = dict(getattr(parts["algo"], "slots", {}))
+    slots |= {"mixer": MIXER} if probes and "mixer" in slots else {}
     for slot in SLOTS:
         asked = [key for key in request if key.partition(".")[0] == slot]
         if slot not in slots and asked:
@@ -163,7 +165,7 @@ def resolve(
     own = [getattr(parts["algo"], "defaults", {}), getattr(parts["backbone"], "defaults", {})]
     own += [getattr(parts["backbone"], "trained_defaults", {})] if pretrains or given else []
     own += [getattr(parts["adapt"], "defaults", {}), getattr(dataset, "defaults", {})]
-    own += [from_weights(own[0])] if given and not pretrains and "probe" in str(request.get("stages", "probe")) else []
+    own += [from_weights(own[0])] if probes else []
     flat: Flat = named(beneath)
     for keys in own:
         flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}

@@ -1,5 +1,7 @@
 """Defaults of a run that starts from pretrained weights, with a probe; without one it has those of other runs.
 
+Mixing is not among them: in so few steps from few labels it did harm.
+
 How they were chosen: docs/results/real_start.md.
 """
 
@@ -21,6 +23,15 @@ FROM_WEIGHTS: Flat = {
     "algo.lambda_u": 1.0,
     "labeler.tau": 0.8,
 }
+
+
+MIXER = "none"  # where an algorithm has one
+
+
+def starts_with_probe(request: Mapping[str, Any]) -> bool:
+    """Whether a request starts from weights, and `probe` is among its stages, which it is unless others are named."""
+    stages = str(request.get("stages", "probe"))
+    return request.get("weights") not in NOTHING and "probe" in stages and "pretrain" not in stages
 
 
 def from_weights(algorithm: Mapping[str, Any]) -> Flat:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sslkit import registry
 from sslkit.config import Config, Data
 from sslkit.config.resolve import argument, named, options, pretraining, resolve
+from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
@@ -186,6 +187,8 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         beneath["data.labels"] = "all"
     config = resolve(flat, cls, backbone, beneath)
     config = replace(config, data=replace(config.data, size=size))
+    if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
+        chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
     read = parts.said(*chosen)
     parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None

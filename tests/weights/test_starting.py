@@ -67,6 +67,19 @@ def test_photographs_start_from_imagenet():
     assert run_digest(again) == run_digest(made)
 
 
+def test_from_weights_nothing_is_mixed_unless_that_is_asked_for():
+    data = folder(70)
+    made = asked(data)
+    assert made.config.mixer.name == "none"
+    assert any(remark.startswith("mixer none, chosen for a start from weights") for remark in made.remarks)
+    named = asked(data, mixer__name="prob_pseudo")
+    assert named.config.mixer.name == "prob_pseudo"
+    for other in (named, asked(data, weights="none"), asked(data, algo__name="mean_teacher")):
+        assert not any(remark.startswith("mixer") for remark in other.remarks)
+    assert asked(data, weights="none").config.mixer.name == "prob_pseudo"
+    assert asked(data, stages="finetune,semi").config.mixer.name == "prob_pseudo"
+
+
 @pytest.mark.parametrize("side", [63, 64])
 def test_it_begins_at_64_px(side):
     assert (asked(folder(side)).config.weights == "imagenet") == (side == 64)
