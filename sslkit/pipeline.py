@@ -66,7 +66,7 @@ def run(
     began = time.perf_counter()
     with ranks.group():
         screen = Screen(console if ranks.leads() else Console(quiet=True))
-        asked = layers(recipe, config, {**(request or {}), **keys}, plugins)
+        asked = layers(recipe, config, {**(request or {}), **keys}, plugins, screen.say)
         if not save_every >= 0:
             raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
         store = Store(runs)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sslkit import registry
 from sslkit.cli.options import plugin_files, store
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin
@@ -109,7 +110,7 @@ def compare_command(
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
     for plugin in plugins:
         load_plugin(plugin)
-    given = {option: split(text) for option, text in lists.items() if text is not None}
+    given = {option: split(text, paths=option == "data") for option, text in lists.items() if text is not None}
     groups = {option: given[option] for option in CONDITIONS if option in given}
     base = dict(map(parse_set, sets)) | {"threads": threads}
     words = Words(base, varied(given, vary), groups, study, scale, seeds, first_seed, reference, config, equal_compute)
@@ -176,13 +177,22 @@ def writable(out: str | None, form: str | None) -> Path | None:
     return path
 
 
-def split(text: str) -> list[str]:
+def split(text: str, *, paths: bool = False) -> list[str]:
     """`a,b` -> ["a", "b"].
+
+    Args:
+        paths: they are data sets: a comma in a path, after which no data set is named, is of the path.
 
     Raises:
         UserError: an empty name.
     """
-    words = [word.strip() for word in text.split(",")]
+    known, found = {entry.name for entry in registry.entries("dataset")} if paths else set(), list[str]()
+    for word in text.split(","):
+        if paths and found and ":" in found[-1] and word.partition(":")[0].strip() not in known:
+            found[-1] += f",{word}"
+        else:
+            found.append(word)
+    words = [word.strip() for word in found]
     if not all(words) or len(set(words)) < len(words):
         raise UserError(f"{text!r} must be different names with commas between")
     return words

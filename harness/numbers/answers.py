@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
 
 from sslkit.errors import UserError
-from sslkit.harness.numbers.frame import Results, right
+from sslkit.harness.numbers.frame import Results, predictions, right
 from sslkit.harness.numbers.statistics import SEEDS, Difference, crossed, differ, holm, seeds_needed, trust, verdict
 from sslkit.harness.plan.arms import CONTROLS, is_control
 from sslkit.terminal import count
@@ -26,6 +28,7 @@ class Answer:
     comparisons: int  # that are declared; 0 of a control, which is not tested
     found: Difference | None = None  # None where there are too few common seeds
     crossed: tuple[float, float] | str = ""  # or why there is none
+    identical: bool = False  # both predict the same in every seed, to the bit
 
     @property
     def n(self) -> int:
@@ -64,20 +67,31 @@ def _answer(results: Results, condition: str, row: str, reference: str, comparis
     mine, theirs = (group[group["row"] == name] for name in (row, reference))
     both = pd.merge(mine, theirs, on="seed", suffixes=("", "_r")).sort_values("seed")
     values = (both["top1"] - both["top1_r"]).tolist()
+    identical = bool(values) and not any(values) and _identical(results, zip(both["key"], both["key_r"], strict=True))
     if len(both) < SEEDS:
-        return Answer(condition, row, reference, values, comparisons)
+        return Answer(condition, row, reference, values, comparisons, identical=identical)
     try:
         stacked = right(results.runs, [*both["key"], *both["key_r"]])
         again = "other images by seed" if stacked is None else crossed(*np.split(stacked, 2))
     except UserError:  # they take this interval with them, and nothing else
         again = "predictions are damaged"
-    return Answer(condition, row, reference, values, comparisons, differ(values, comparisons), again)
+    return Answer(condition, row, reference, values, comparisons, differ(values, comparisons), again, identical)
+
+
+def _identical(results: Results, keys: Iterable[tuple[str, str]]) -> bool:
+    """Whether both stages of each pair have the same predictions."""
+    with contextlib.suppress(UserError):  # damaged ones are named elsewhere
+        return all(torch.equal(*(predictions(results.runs, key)["averaged"] for key in pair)) for pair in keys)
+    return False
 
 
 def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
     """A verdict for each row."""
     said = []
     for a in found:
+        if a.identical:
+            said.append(f"{a.condition}: {a.row} and {a.reference} are identical: the same predictions in every seed.")
+            continue
         if a.found is None:
             few = f"{count(a.n, 'common seed')}, too few for an interval"
             said.append(f"{a.condition}: {a.row} - {a.reference}: {few}.")

@@ -128,7 +128,7 @@ def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any] | None:
     """
     found, label = [], None
     for key in keys:
-        stored, _ = checkpoint.load(Path(runs) / "stages" / key / "predictions.safetensors")
+        stored = predictions(runs, key)
         label = stored["label"] if label is None else label
         if not torch.equal(label, stored["label"]):
             return None
@@ -137,18 +137,29 @@ def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any] | None:
     return np.stack(found)
 
 
+def predictions(runs: PathLike, key: str) -> dict[str, torch.Tensor]:
+    """What a stage predicted: label (N,) int64, -1 where there is none, and logits (N, C) of each network.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    return checkpoint.load(Path(runs) / "stages" / key / "predictions.safetensors")[0]
+
+
 def comparisons(runs: PathLike) -> list[Path]:
     """Folders of comparisons below a store's root, the newest last."""
     return sorted((file.parent for file in Path(runs).glob(f"*/{MARK}")), key=lambda f: (f / MARK).stat().st_mtime)
 
 
 def find(runs: PathLike, name: str | None) -> Path:
-    """The comparison whose folder's name begins with `name`; None is the newest.
+    """The comparison whose folder is `name`, or whose folder's name begins so; None is the newest.
 
     Raises:
         UserError: there is none, or several.
     """
     known = comparisons(runs)
+    if name is not None and (Path(name) / MARK).is_file():
+        return Path(name)
     chosen = [folder for folder in known if name is None or folder.name.startswith(name)]
     if not chosen:
         among = f"; there are {', '.join(f.name for f in known)}" if known else ""

@@ -13,6 +13,7 @@ from sslkit.harness.plan.survey import Planned
 from sslkit.terminal import count
 
 NOT_YET = Planned.error
+IDENTICAL = "identical: the same predictions"
 
 
 def summary(results: Results, found: list[Answer], delta: float = 1.0) -> pd.DataFrame:
@@ -60,7 +61,8 @@ def _against(answer: Answer | None, delta: float) -> dict[str, str]:
     if answer is None:
         return empty
     if answer.found is None:
-        return empty | {"verdict": f"{count(answer.n, 'seed')}: values only"}
+        few = f"{count(answer.n, 'seed')}: values only"
+        return empty | {"verdict": IDENTICAL if answer.identical else few}
     d, both = answer.found, answer.crossed
     few = f"≥ {smallest_p(d.n):.2g} ({seeds_needed(answer.comparisons)} seeds needed)" if answer.comparisons else ""
     return {
@@ -69,7 +71,7 @@ def _against(answer: Answer | None, delta: float) -> dict[str, str]:
         "CI, seeds and images": both if isinstance(both, str) else interval(*both),
         "wins": f"{d.wins} of {d.n}" + (f" ({d.ties} =)" if d.ties else ""),
         "adjusted p": few if d.p_adjusted is None else f"{d.p_adjusted:.2g}",
-        "verdict": verdict(d, delta) if answer.comparisons else "not tested",
+        "verdict": IDENTICAL if answer.identical else verdict(d, delta) if answer.comparisons else "not tested",
     }
 
 

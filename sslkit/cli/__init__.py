@@ -150,7 +150,7 @@ def show_configuration(
     from sslkit.prepare import prepare
     from sslkit.recipes import layers
 
-    prepared = prepare(layers(recipe, config, request, files))
+    prepared = prepare(layers(recipe, config, request, files, lambda sentence: click.echo(sentence, err=True)))
     click.echo(json.dumps(flatten(prepared.config), indent=1) if as_json else to_toml(prepared.config), nl=as_json)
 
 
