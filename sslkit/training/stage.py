@@ -188,14 +188,22 @@ def _placed(pixels: Pixels, device: torch.device) -> Pixels:
 
 
 @contextmanager
-def enough_memory(spec: Spec) -> Iterator[None]:
-    """Answer a batch that does not fit with the settings that make it smaller.
+def feasible(spec: Spec) -> Iterator[None]:
+    """Answer a batch that is too large for the memory, or too small for BatchNorm, with the settings that mend it.
 
     Raises:
-        UserError: memory was not enough within the block.
+        UserError: memory was not enough within the block, or a BatchNorm had one value a channel.
     """
     try:
         yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"stage {spec.stage!r}: at {spec.data['size']} px a BatchNorm of {spec.parts['backbone']['name']} has one "
+            f"value a channel, which has no variance: a micro-batch has one image. Lower {spec.stage}.accumulate, raise "
+            f"{spec.stage}.batch or --size, or set {spec.stage}.norm_stats=frozen"
+        ) from None
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

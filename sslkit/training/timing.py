@@ -19,7 +19,7 @@ from sslkit.machine import ranks
 from sslkit.training.engine import Engine
 from sslkit.training.log import Log
 from sslkit.training.spec import Spec
-from sslkit.training.stage import build, build_algorithm, enough_memory
+from sslkit.training.stage import build, build_algorithm, feasible
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[st
     specs = [spec for spec in specs if not spec.fitted]
     if ranks.count() > 1:
         for spec in specs:
-            with enough_memory(spec):
+            with feasible(spec):
                 build(replace(spec, parent=""), images, split, None, ranks.count())
         return {}
     known: dict[str, Seconds] = {}
@@ -71,7 +71,7 @@ def trial(spec: Spec, images: Images, split: Split) -> Iterator[tuple[Engine, Ca
 
 
 def _time(spec: Spec, images: Images, split: Split) -> Seconds:
-    with enough_memory(spec), trial(spec, images, split) as (engine, step):
+    with feasible(spec), trial(spec, images, split) as (engine, step):
         micro = range(spec.training["accumulate"])
         return Seconds(
             step=_fastest(step, spec.device),

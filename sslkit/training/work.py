@@ -16,7 +16,7 @@ from sslkit.training.fitting import fit
 from sslkit.training.log import last_values
 from sslkit.training.networks import start_networks
 from sslkit.training.spec import Spec
-from sslkit.training.stage import build, build_algorithm, enough_memory
+from sslkit.training.stage import build, build_algorithm, feasible
 
 
 def train(
@@ -52,7 +52,7 @@ def train(
         parts = build_algorithm(spec, parent, weights)
         _write(folder, ranks.led(lambda: fit(spec, *parts, images, split, folder, features, report, say)))
         return
-    with enough_memory(spec):
+    with feasible(spec):
         job = build(spec, images, split, parent, ranks.count(), weights)
         engine = Engine(job, folder, save_every=save_every, report=report, stop=stop, say=say)
         result = with_peak(spec.device, engine.train)

@@ -127,7 +127,8 @@ def test_names_in_warnings_are_no_markup() -> None:
 def results(gained: float, coverage: float | None, precision: float | None, control: bool = True) -> dict[str, Any]:
     quality = None if coverage is None else {"coverage": coverage, "precision": precision, "recall": 0.1}
     gains = {"semi - finetune": 0.05} | ({"semi - finetune+": gained} if control else {})
-    return {"gains": gains, "stages": [{"stage": "finetune"}, {"stage": "semi", "pseudo_labels": quality}]}
+    stages = [{"stage": "finetune"}, {"stage": "semi", "pseudo_labels": quality}]
+    return {"gains": gains, "stages": stages, "headline": {"top1": 0.8}}
 
 
 def test_a_semi_stage_that_gains_nothing_is_explained() -> None:
@@ -142,6 +143,7 @@ def test_a_semi_stage_that_gains_nothing_is_explained() -> None:
     assert "lower labeler.tau" in str(gain(results(-0.01, 0.0, None))), "nothing kept has no precision"
     assert gain(results(-0.01, None, None)) is not None
     assert gain(results(-0.01, 0.5, 0.9, control=False)) is None, "without a control arm its start is compared with"
+    assert gain(results(0.0, 0.5, 0.9) | {"headline": {"top1": 1.0}}) is None, "nothing is left to gain"
     alone = {"gains": {}, "stages": [{"stage": "finetune"}]}
     assert gain(alone) is None
 
