@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from sslkit import registry
 from sslkit.config import Config, Data
 from sslkit.config.resolve import argument, named, options, pretraining, resolve
@@ -126,9 +128,21 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     places = split(images, data, found.config.seed, found.groups)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
+    remarks = [*remarks, *_unlabeled_classes(images, places)]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
+
+
+def _unlabeled_classes(images: Images, places: Split) -> list[str]:
+    """That nobody labelled an image of a class, which then cannot be learned."""
+    shown = {*np.unique(images.label[places.labeled]).tolist()}
+    lost = [repr(name) for c, name in enumerate(images.classes) if c not in shown]
+    if not lost or not shown:
+        return []
+    rest = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
+    classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {', '.join(lost[:4])}{rest}"
+    return [f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"]
 
 
 def _with_source(made: Prepared, cache: Path | None) -> Prepared:

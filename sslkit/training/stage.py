@@ -200,9 +200,9 @@ def feasible(spec: Spec) -> Iterator[None]:
         if "more than 1 value per channel" not in str(error):
             raise
         raise UserError(
-            f"stage {spec.stage!r}: at {spec.data['size']} px a BatchNorm of {spec.parts['backbone']['name']} has one "
-            f"value a channel, which has no variance: a micro-batch has one image. Lower {spec.stage}.accumulate, raise "
-            f"{spec.stage}.batch or --size, or set {spec.stage}.norm_stats=frozen"
+            f"stage {spec.stage!r}: at {spec.data['size']} px a BatchNorm of {spec.parts['backbone']['name']} has "
+            f"one value a channel, which has no variance: a micro-batch has one image. Lower {spec.stage}.accumulate, "
+            f"raise {spec.stage}.batch or --size, or set {spec.stage}.norm_stats=frozen"
         ) from None
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
