@@ -168,16 +168,23 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 
 @cli.command("show", short_help="Results of a finished run.")
 @click.argument("run")
+@click.option("--classes", is_flag=True, help="Also recall and precision of every class, and the confusion matrix.")
 @as_json
-def show_command(run: str, as_json: bool) -> None:
+def show_command(run: str, classes: bool, as_json: bool) -> None:
     """Print the table of a finished run again."""
     from sslkit.record.results import read_results
     from sslkit.store import is_done
+    from sslkit.terminal.by_class import class_tables
 
     folder = Path(run)
     if folder.is_dir() and not is_done(folder):
         raise UserError(f"{run} is not finished; `sslkit run --config {run}/config.toml` goes on with it")
-    print_results(read_results(folder), folder, as_json)
+    results = read_results(folder)
+    print_results(results, folder, as_json)
+    if classes and not as_json:
+        if "classes" not in results:
+            raise UserError(f"{run} has no labelled test image, or is of an older version: nothing is known by class")
+        show(Console(emoji=False), class_tables(results["classes"]))
 
 
 @cli.command("show-views", short_help="A picture of the augmented views, and of pseudo-labels.")

@@ -128,6 +128,19 @@ def takes_over(stage: str, guess: Sequence[float], truth: Sequence[float], class
     )
 
 
+def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Classes that have test images, and that none of these is predicted to be.
+
+    Args:
+        rows: as `by_class` has them.
+    """
+    lost = [repr(row["class"]) for row in rows if row["images"] and not row["predicted"]]
+    if not lost:
+        return None
+    rest = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
+    return f"never predicted: {', '.join(lost[:4])}{rest}; label more images of {'it' if len(lost) == 1 else 'them'}"
+
+
 def mixed(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """That stages were trained by different versions of sslkit or torch: one was found in the store."""
     by: dict[str, list[str]] = {}

@@ -19,6 +19,7 @@ from sslkit.config import Config, flatten
 from sslkit.errors import UserError
 from sslkit.machine import Machine
 from sslkit.record import Place, advice
+from sslkit.record.by_class import by_class
 from sslkit.store import Store, checkpoint, is_done, read_json, write_json
 from sslkit.training.log import lines_of
 from sslkit.training.spec import Spec
@@ -79,7 +80,10 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
         "machine": machine,
         "config": config,
     }
-    return results | {"remarks": _remarks(run, results, judged)}
+    specs = [Spec(**read_json(_folder(run, row) / "spec.json")) for row in rows]
+    if judged[-1] is not None and len(judged[-1][1]):
+        results["classes"] = by_class(*judged[-1], specs[-1].data["classes"])
+    return results | {"remarks": _remarks(run, results, specs, judged)}
 
 
 def _sure(row: dict[str, Any], judged: Judged | None) -> dict[str, Any]:
@@ -97,11 +101,10 @@ def _folder(run: Path, row: dict[str, Any]) -> Path:
     return run.absolute().parent / "stages" / str(row["key"])
 
 
-def _remarks(run: Path, results: dict[str, Any], judged: Sequence[Judged | None]) -> list[str]:
+def _remarks(run: Path, results: dict[str, Any], specs: Sequence[Spec], judged: Sequence[Judged | None]) -> list[str]:
     """What is amiss in a run, with advice."""
     rows = results["stages"]
     folders = [_folder(run, row) for row in rows]
-    specs = [Spec(**read_json(folder / "spec.json")) for folder in folders]
     found = advice.before(specs, results["config"].get("data.workers"), os.cpu_count() or 1)
     for folder, spec, row, seen in zip(folders, specs, rows, judged, strict=True):
         watch = advice.Watch(spec)
@@ -110,6 +113,7 @@ def _remarks(run: Path, results: dict[str, Any], judged: Sequence[Judged | None]
         if seen is not None:
             classes = spec.data["classes"]
             found += filter(None, [advice.takes_over(row["stage"], *_shares(seen, len(classes)), classes)])
+    found += filter(None, [advice.never(results["classes"]["rows"])]) if "classes" in results else []
     right = {r["stage"]: (s[0] == s[1]).tolist() for r, s in zip(rows, judged, strict=True) if s is not None}
     return found + list(filter(None, [advice.gain(results), advice.better(results, right), advice.mixed(rows)]))
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sslkit.config.duration import duration
+from sslkit.terminal import by_class
 from sslkit.training.spec import Spec
 from sslkit.training.timing import Seconds
 
@@ -98,6 +99,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     if results["headline"]["top1"] is not None:
         which = "frozen network" if rows[-1].get("frozen") else "averaged weights at the last step"
         found.append(f"Result: {which}{_interval(results['headline'])}.")
+        found += [by_class.sentence(results["classes"])] if "classes" in results else []
         gains = ", ".join(f"{name}: {100 * gain:+.1f}" for name, gain in results["gains"].items())
         found += [f"Differences in points: {gains} (one seed is no evidence: `sslkit compare`)."] if gains else []
     best = {row["stage"]: row["best"]["step"] for row in rows if row.get("best")}
