@@ -11,39 +11,10 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from sslkit.augment.policy import POLICIES, STRONG, WEAK, Policy
-from sslkit.config.statistics import check
+from sslkit.config.data import Data as Data
+from sslkit.config.data import within
 
 Flat = dict[str, Any]  # "section.name" -> value
-
-
-@dataclass(frozen=True)
-class Data:
-    name: str = "digits"  # NAME or NAME:ARGUMENT
-    dir: str = ""  # folder that holds the data set, for those that need one
-    download: bool = False  # fetch what is missing, for those that can
-    labels: str = "10/class"  # N/class, N in all, N%, all, index:FILE.csv or file:FILE.csv
-    pool: str = "complement"  # or "all", which also holds the labelled images, or index:FILE.csv
-    val: float = 0.0  # share of the labelled images held out; only then is there a "best" checkpoint
-    tune: bool = False  # hide the real test: a quarter of the training part stands in for it
-    size: int | None = None  # side of the images; auto: their median, at most 224
-    crop: float = 1.0  # side of the middle square that is read, as a share of the short side: 0.875 is 224 of 256
-    whole: bool = False  # crops are cut out of whole images, decoded for every batch, not of their middle square
-    cache_gb: float | None = None  # decoded images above are decoded for every batch; auto: half of the memory
-    workers: int | None = None  # threads that decode for every batch; auto: one a core
-    test: float = 0.2  # share of each class that is set aside as the test, where there is no test part
-    groups: str = ""  # regular expression that finds an image's group in its name; a group is in one part only
-    on_bad_image: Literal["stop", "skip"] = "stop"
-    duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
-    stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"  # how images are scaled
-
-    def __post_init__(self) -> None:
-        _within(
-            self, val=(0, 0.9), size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024), test=(0.01, 0.9)
-        )
-        if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
-            raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
-        check(self.stats)
 
 
 @dataclass(frozen=True)
@@ -80,10 +51,10 @@ class Training:
     norm_stats: Literal["batch", "frozen"] | None = None  # of BatchNorm; auto: frozen after probe on few labels
 
     def __post_init__(self) -> None:
-        _within(self, steps=(1, None), batch=(1, 65536), lr=(0, None), weight_decay=(0, None))
-        _within(self, warmup=(0, 1), clip=(0, None), accumulate=(1, None), min_lr=(0, None), beta2=(0, 0.999999))
-        _within(self, layer_decay=(0.01, 1), smoothing=(0, 0.99), mixup=(0, None), cutmix=(0, None))
-        _within(self, drop_path=(0, 0.99), erase=(0, 1), decay=(0, 1), epochs=(1e-6, None), images=(1, None))
+        within(self, steps=(1, None), batch=(1, 65536), lr=(0, None), weight_decay=(0, None))
+        within(self, warmup=(0, 1), clip=(0, None), accumulate=(1, None), min_lr=(0, None), beta2=(0, 0.999999))
+        within(self, layer_decay=(0.01, 1), smoothing=(0, 0.99), mixup=(0, None), cutmix=(0, None))
+        within(self, drop_path=(0, 0.99), erase=(0, 1), decay=(0, 1), epochs=(1e-6, None), images=(1, None))
         if self.epochs is not None and self.images is not None:
             raise ValueError("epochs and images exclude each other: leave one at auto")
 
@@ -104,7 +75,7 @@ class Semi(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within(self, mu=(1, None))
+        within(self, mu=(1, None))
 
 
 @dataclass(frozen=True)
@@ -113,7 +84,7 @@ class Control:
     lr: float | None = None  # auto: as semi.lr
 
     def __post_init__(self) -> None:
-        _within(self, lr=(0, None))
+        within(self, lr=(0, None))
 
 
 @dataclass(frozen=True)
@@ -123,7 +94,7 @@ class Eval:
     patience: int | None = None  # validations (10 a stage) without a better one that end a stage early; auto: never
 
     def __post_init__(self) -> None:
-        _within(self, decay=(0, 1), patience=(1, None))
+        within(self, decay=(0, 1), patience=(1, None))
 
 
 @dataclass(frozen=True)
@@ -169,7 +140,7 @@ class Config:
     threads: int | None = None  # auto: min(cores, 8) on a CPU
 
     def __post_init__(self) -> None:
-        _within(self, seed=(0, 2**31), threads=(1, 1024), time=(1, None))
+        within(self, seed=(0, 2**31), threads=(1, 1024), time=(1, None))
         if self.eval.patience and not self.data.val:
             raise ValueError("eval.patience needs a validation part: add --val 0.2")
         asked = self.stages.replace(" ", "").split(",")
@@ -180,14 +151,6 @@ class Config:
     def decay(self) -> float:
         """EMA decay of the averaged network."""
         return self.eval.decay if self.eval.decay is not None else max(0.0, 1 - 10 / self.semi.steps)
-
-
-def _within(section: Any, **ranges: tuple[float | None, float | None]) -> None:
-    for name, (low, high) in ranges.items():
-        value = getattr(section, name)
-        if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
-            limits = f"{low} or more" if high is None else f"from {low} to {high}"
-            raise ValueError(f"{name} must be {limits}, got {value}")
 
 
 def flatten(config: Any, prefix: str = "") -> Flat:

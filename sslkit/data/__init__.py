@@ -61,7 +61,8 @@ class Raw:
 class Dataset(ABC):
     """A part of kind "dataset", made as `Data(**options)`; `argument` names the option that follows the colon.
 
-    Options called `dir` and `download` are the keys `data.dir` (a text) and `data.download` (true or false).
+    Options called `dir` and `download` are the keys `data.dir` (a text) and `data.download` (true or false); `image`,
+    `label`, `split` and `group` are the names of a table's columns, and keys likewise.
     What may be done to the images is declared here, and no view does otherwise.
     """
 

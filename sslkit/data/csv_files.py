@@ -7,42 +7,46 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from dataclasses import dataclass
 from pathlib import Path
 
+from sslkit.data.columns import NOBODY, Columns, label_column, whole_numbers
 from sslkit.errors import UserError, one_line
 
-PATH = (
-    "path",
-    "file",
-    "filename",
-    "file_name",
-    "file_path",
-    "image",
-    "image_path",
-    "image_name",
-    "image_id",
-    "name",
-    "id",
-)
-LABEL = ("label", "class", "class_name", "category", "target")
-GROUP = ("group", "patient", "subject")
 UNLABELLED = ("", "-1", "nan", "NaN")  # the last two as pandas writes what is missing among words
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
 
 
-def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Sequence[str] = ()) -> dict[str, list[str]]:
+@dataclass(frozen=True)
+class Table:
+    """Columns by what they are, and what the file calls them; "" where it has no line of names."""
+
+    columns: dict[str, list[str]]
+    names: dict[str, str]
+    header: list[str]  # the first line, where it names the columns
+
+    def __getitem__(self, column: str) -> list[str]:
+        return self.columns[column]
+
+
+def read_columns(
+    file: Path, known: Mapping[str, Sequence[str]], optional: Sequence[str] = (), asked: Columns = NOBODY
+) -> Table:
     """The columns of a table, without spaces around the cells; separators are comma, semicolon or tab.
 
-    Accents in the column `label` are composed; paths stay as the disk may have them.
+    Accents in the column `label` are composed; paths stay as the disk may have them. Labels that are whole numbers as
+    pandas writes them, 1.0, are 1.
 
     Args:
         known: column -> names that it may have in the first line, in lower case. A line without any of them is
-            no line of names. A column that is not named there is the first of the others.
+            no line of names. A column that is not named there is the first of the others; that of labels the one of
+            them that can be.
         optional: columns that need not be there.
+        asked: names that columns do have.
 
     Raises:
-        UserError: no such file, no text in UTF-8, no row, or a row that is too short.
+        UserError: no such file, no text in UTF-8, no row, a row that is too short, no column that is asked for, or
+            several that may have the labels.
     """
     try:
         with file.expanduser().open(encoding=_encoding(file), newline="") as stream:
@@ -51,23 +55,29 @@ def read_columns(file: Path, known: Mapping[str, Sequence[str]], optional: Seque
                 raise UnicodeError
             stream.seek(0)
             reader = csv.reader(stream, delimiter=max(",;\t", key=line.count))
-            rows = ([plain(cell.strip()) for cell in row] for row in reader if any(map(str.strip, row)))
-            first = next(rows, [])
-            place, named = _places(file, first, known, optional)
-            columns: dict[str, list[str]] = {column: [] for column in place}
-            for row in chain([] if named else [first], rows):
-                if len(row) <= max(place.values()):
-                    raise UserError(f"{file}, line {reader.line_num}: too few columns, {len(row)} of {len(first)}")
-                for column, i in place.items():
-                    columns[column].append(composed(row[i]) if column == "label" else row[i])
+            rows = [
+                (reader.line_num, [plain(cell.strip()) for cell in row]) for row in reader if any(map(str.strip, row))
+            ]
     except UnicodeError:
         raise UserError(f"{file} is no text in UTF-8; save it again as such (in Excel: CSV UTF-8)") from None
     except (OSError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else one_line(error)
         raise UserError(f"cannot read {file}: {reason}") from None
-    if not any(columns.values()):
+    first = rows[0][1] if rows else []
+    asked = asked.check(first, str(file))
+    by_role = {"path": asked.image, "label": asked.label, "split": asked.split, "group": asked.group}
+    known = {c: (by_role[c].lower(),) if by_role.get(c) else names for c, names in known.items()}
+    place, named = _places(file, first, [row for _, row in rows[1:]], known, optional)
+    rows = rows[1:] if named else rows
+    for number, row in rows:
+        if len(row) <= max(place.values()):
+            raise UserError(f"{file}, line {number}: too few columns, {len(row)} of {len(first)}")
+    if not rows:
         raise UserError(f"{file} holds no row")
-    return columns
+    columns = {column: [row[i] for _, row in rows] for column, i in place.items()}
+    if "label" in columns:
+        columns["label"] = whole_numbers([composed(label) for label in columns["label"]], UNLABELLED)
+    return Table(columns, {c: first[i] if named else "" for c, i in place.items()}, first if named else [])
 
 
 def composed(name: str) -> str:
@@ -99,16 +109,24 @@ def _encoding(file: Path) -> str:
 
 
 def _places(
-    file: Path, first: list[str], known: Mapping[str, Sequence[str]], optional: Sequence[str]
+    file: Path,
+    first: list[str],
+    rows: Sequence[Sequence[str]],
+    known: Mapping[str, Sequence[str]],
+    optional: Sequence[str],
 ) -> tuple[dict[str, int], bool]:
     """Column -> its place, and whether the first line names the columns."""
     lower = [cell.lower() for cell in first]
     place = {c: lower.index(name) for c, names in known.items() for name in reversed(names) if name in lower}
+    if [*place] == ["label"] and any(row[place["label"] :][:1] == [first[place["label"]]] for row in rows):
+        place = {}  # a label that is called so, as y beside n, and no line of names
     named = bool(place)
     free = [i for i in range(len(first)) if i not in place.values()]
     wanted = [column for column in known if column not in place and column not in optional]
     if named and "label" in wanted and len(free) > len(wanted):
-        raise UserError(f"{file}: which of the columns {[first[i] for i in free]} has the labels? Call it label")
+        place["label"] = _label_place(file, first, rows, free)
+        free.remove(place["label"])
+        wanted.remove("label")
     for column in known:
         if column in wanted:
             if not free:
@@ -116,6 +134,16 @@ def _places(
                 raise UserError(f"{file} needs the columns {needed}; its first line is {','.join(first)!r}")
             place[column] = free.pop(0)
     return place, named
+
+
+def _label_place(file: Path, first: list[str], rows: Sequence[Sequence[str]], free: list[int]) -> int:
+    """The one of several columns whose values can be labels."""
+    distinct = {first[i]: len({row[i] for row in rows if len(row) > i} - {*UNLABELLED}) for i in free}
+    chosen = label_column([first[i] for i in free], distinct, len(rows), str(file))
+    if not chosen:
+        listed = [first[i] for i in free]
+        raise UserError(f"{file}: which of the columns {listed} has the labels? --set data.label=NAME says it")
+    return first.index(chosen)
 
 
 def class_order(names: Iterable[str]) -> list[str]:

@@ -12,15 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.csv_files import (
-    LABEL,
-    PATH,
-    UNLABELLED,
-    class_order,
-    composed,
-    read_columns,
-    refuse_several,
-)
+from sslkit.data.columns import GROUP, LABEL, NOBODY, PATH, SPLIT, Columns
+from sslkit.data.csv_files import UNLABELLED, class_order, composed, read_columns, refuse_several
 from sslkit.data.image import Array
 from sslkit.errors import UserError
 
@@ -28,7 +21,12 @@ UNUSED = ("split", "group")  # columns that say something of data, but not in a 
 
 
 def take_labels(
-    text: str, classes: list[str], train: Raw, test: Raw, gone: Sequence[str] = ()
+    text: str,
+    classes: list[str],
+    train: Raw,
+    test: Raw,
+    gone: Sequence[str] = (),
+    asked: Columns = NOBODY,
 ) -> tuple[list[str], Raw, Raw, list[str]]:
     """Classes and both parts with the labels of `file:FILE.csv`, and a remark; as they are, where `text` names none.
 
@@ -38,6 +36,7 @@ def take_labels(
 
     Args:
         gone: names of images that are in no part, because they cannot be read; rows may name them.
+        asked: names of the file's columns, where they are said.
 
     Raises:
         UserError: the file cannot be read, rows match no image, an image is named twice, or a class is unknown.
@@ -47,7 +46,7 @@ def take_labels(
         return classes, train, test, []
     names = [*train.all_names("train"), *test.all_names("test")]
     before = np.concatenate([np.full(len(train.images), -1), test.label, np.full(len(gone), -1)])
-    classes, label, said = label_by(file, classes, before, [*names, *gone])
+    classes, label, said = label_by(file, classes, before, [*names, *gone], asked)
     parts = np.split(label, [len(train.images), len(names)])
     lost = int((parts[2] >= 0).sum())
     said += f", {lost} of them for images that cannot be read" if lost else ""
@@ -62,7 +61,9 @@ def take_labels(
     )
 
 
-def label_by(file: str, classes: list[str], label: Array, names: Sequence[str]) -> tuple[list[str], Array, str]:
+def label_by(
+    file: str, classes: list[str], label: Array, names: Sequence[str], asked: Columns = NOBODY
+) -> tuple[list[str], Array, str]:
     """Classes, labels (N,) int64 as the rows of a table say, and how it was understood.
 
     Args:
@@ -73,8 +74,9 @@ def label_by(file: str, classes: list[str], label: Array, names: Sequence[str]) 
     Raises:
         UserError: as for `take_labels`.
     """
-    known = {"path": PATH, "label": LABEL, "split": ("split",), "group": ("group",)}
-    columns = read_columns(Path(file), known, optional=UNUSED)
+    known = {"path": PATH, "label": LABEL, "split": SPLIT, "group": GROUP}
+    table = read_columns(Path(file), known, optional=UNUSED, asked=asked)
+    columns = table.columns
     place = match_rows(file, columns["path"], names)
     refuse_several(file, columns["path"], columns["label"], classes)
     classes = classes or class_order({*columns["label"]} - {*UNLABELLED})
@@ -82,7 +84,8 @@ def label_by(file: str, classes: list[str], label: Array, names: Sequence[str]) 
     label[place], what = class_numbers(file, columns["label"], classes)
     unused = " and ".join(name for name in UNUSED if name in columns)
     said = f", its column {unused} is not used (csv:FILE as the data would)" if unused else ""
-    return classes, label, f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}{said}"
+    of = f" in the column {table.names['label']!r}" if table.names["label"].lower() not in ("", "label") else ""
+    return classes, label, f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}{of}{said}"
 
 
 def match_rows(file: str, rows: list[str], names: Sequence[str]) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sslkit.config import Data
 from sslkit.data import Raw
+from sslkit.data.columns import NOBODY, Columns
 from sslkit.data.duplicates import equal_images
 from sslkit.data.held_out import by_name, groups_of, hold_out, numbered
 from sslkit.data.image import Array
@@ -76,15 +77,16 @@ def arrange(parts: Parts, data: Data) -> Parts:
         UserError: there are no labels, or too few for a test part; positions are listed of parts that have changed.
     """
     parts = _grouped(parts, data.groups) if data.groups else parts
-    labelled = _labelled(parts, data.labels)
+    labelled = _labelled(parts, data)
     if not _measures(labelled):
         known = (parts.train.label >= 0).any()
-        labelled = _labelled(_set_aside(parts, data.test), data.labels) if known else _set_aside(labelled, data.test)
+        labelled = _labelled(_set_aside(parts, data.test), data) if known else _set_aside(labelled, data.test)
     return _unlisted(labelled, data)
 
 
-def _labelled(parts: Parts, labels: str) -> Parts:
-    classes, train, test, said = take_labels(labels, parts.classes, parts.train, parts.test, parts.unread)
+def _labelled(parts: Parts, data: Data) -> Parts:
+    asked = Columns(data.image, data.label) if data.labels.startswith("file:") else NOBODY
+    classes, train, test, said = take_labels(data.labels, parts.classes, parts.train, parts.test, parts.unread, asked)
     return replace(parts, classes=classes, train=train, test=test).said(*said)
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sslkit.data import TEST, Dataset, Raw
-from sslkit.data.csv_files import GROUP, LABEL, PATH, UNLABELLED, class_order, read_columns, refuse_several
+from sslkit.data import Dataset, Raw
+from sslkit.data.columns import GROUP, LABEL, PATH, SPLIT, Columns, by_split, said
+from sslkit.data.csv_files import UNLABELLED, class_order, read_columns, refuse_several
 from sslkit.datasets._layout import CAUTIOUS, kind_of
 from sslkit.errors import UserError
 from sslkit.registry import register
 
-WORDS = {"training": "train", "unlabelled": "train", "test": "test", "validation": "val"}
-COLUMNS = {"path": PATH, "label": LABEL, "split": ("split",), "group": GROUP}
+COLUMNS = {"path": PATH, "label": LABEL, "split": SPLIT, "group": GROUP}
 
 
 @register("dataset")
@@ -20,41 +20,32 @@ class Csv(Dataset):
     """Paths are relative to the file. An empty label, or -1, is none. Where a row says test, rows of val are not used.
 
     Classes are the labels of the training part, by number where all are numbers, else sorted. Without a column `split`
-    every row is of the training part. A column `group` says which images show the same.
+    every row is of the training part. A column `group` says which images show the same. Other columns are named by
+    `data.image` (of the paths), `data.label`, `data.split` and `data.group`.
     """
 
     argument = "file"
     defaults = CAUTIOUS
 
-    def __init__(self, *, file: str) -> None:
+    def __init__(self, *, file: str, image: str = "", label: str = "", split: str = "", group: str = "") -> None:
         self.file = Path(file).expanduser()
+        self.asked = Columns(image, label, split, group)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
-        columns = read_columns(self.file, COLUMNS, optional=("split", "group"))
-        columns["path"] = [path.replace("\\", "/") for path in columns["path"]]  # as Windows writes them
+        table = read_columns(self.file, COLUMNS, optional=("split", "group"), asked=self.asked)
+        paths = [path.replace("\\", "/") for path in table["path"]]  # as Windows writes them
+        columns = table.columns | {"path": paths}
         if len({*columns["path"]}) < len(columns["path"]):
             twice = next(path for path, n in Counter(columns["path"]).items() if n > 1)
             raise UserError(f"{self.file} lists {twice!r} more than once; an image has one class here")
         refuse_several(self.file, columns["path"], columns["label"])
-        train, test = self._parts(columns.get("split", ["train"] * len(columns["path"])))
+        words = [kind_of(word) or word for word in columns.get("split", ["train"] * len(columns["path"]))]
+        train, test, told = by_split(words, table.names.get("split", "split"), str(self.file))
         classes = self._classes(*({columns["label"][i] for i in rows} for rows in (train, test)))
+        about = [said(str(self.file), table.names["label"], classes, table.header)] if table.header else []
+        self.remarks = [told, *about]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
         return classes, self._raw(columns, train, place), self._raw(columns, test, place)
-
-    def _parts(self, said: list[str]) -> tuple[list[int], list[int]]:
-        """The rows of the training part and of the test part."""
-        part = [WORDS.get(kind_of(word), word.lower()) for word in said]
-        strange = sorted({*part} - {"train", *TEST})
-        if strange or "train" not in part:
-            found = ", ".join(map(repr, strange[:3])) or f"only {part[0]!r}"
-            raise UserError(f"{self.file}: column `split` must say train, or test or val, it says {found}")
-        test = next((word for word in TEST if word in part), None)
-        train, tested = ([i for i, word in enumerate(part) if word == wanted] for wanted in ("train", test))
-        left = f", {len(part) - len(train) - len(tested)} not used" if len(part) > len(train) + len(tested) else ""
-        self.remarks = [
-            f"{self.file}: {len(part)} rows, {len(train)} in training, {len(tested)} in the test part{left}"
-        ]
-        return train, tested
 
     def _classes(self, train: set[str], test: set[str]) -> list[str]:
         known = train - {*UNLABELLED}

@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from sslkit.data import TEST, Dataset, Raw
-from sslkit.datasets.parquet import raw_of_tables
+from sslkit.data.columns import Columns
+from sslkit.datasets._tables import parts_of
 from sslkit.errors import UserError, one_line
 from sslkit.registry import register
 
@@ -18,18 +19,25 @@ class Hf(Dataset):
 
     argument = "name"
 
-    def __init__(self, *, name: str, download: bool = False) -> None:
+    def __init__(
+        self, *, name: str, download: bool = False, image: str = "", label: str = "", split: str = "", group: str = ""
+    ) -> None:
         self.name = name
         self.download = download
+        self.columns = Columns(image, label, split, group)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         found = self._load()
         test = next((part for part in TEST if part in found), None)
         if "train" not in found:
             raise UserError(f"hf:{self.name} must have a part train, it has {list(found)}")
-        tested = None if test is None else _table(found[test])
-        more = _table(found["unsupervised"]) if "unsupervised" in found else None
-        return raw_of_tables(_table(found["train"]), tested, f"hf:{self.name}", more)
+        more = "unsupervised" if "unsupervised" in found else None
+        tables = [
+            [(f"hf:{self.name}, part {part}", _table(found[part]))] if part else [] for part in ("train", test, more)
+        ]
+        classes, train, tested, remarks = parts_of(tables[0], tables[1], tables[2], f"hf:{self.name}", self.columns)
+        self.remarks = remarks
+        return classes, train, tested
 
     def _load(self) -> Any:
         if not self.download:

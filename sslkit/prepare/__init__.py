@@ -236,9 +236,11 @@ def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
 
 
 def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
-    """`data.dir` and `data.download` where they are given, for a data set that takes them."""
+    """`data.dir`, `data.download` and the names of columns where they are given, for a data set that takes them."""
     given = {}
-    for option, kind in (("dir", str), ("download", bool)):
+    of_labels = str(flat.get("data.labels", "")).startswith("file:")  # then its columns are named
+    columns = ("split", "group") if of_labels else ("image", "label", "split", "group")
+    for option, kind in (("dir", str), ("download", bool), *((column, str) for column in columns)):
         value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
         if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
             raise UserError(f"data set {name!r} has no use for data.{option}; drop it")

@@ -144,7 +144,8 @@ def test_rows_are_matched_by_path_and_the_others_have_no_label(first: str, here:
     assert made.images.label[:15].tolist() == [-1, 0, *[-1] * 4, 1, *[-1] * 7, 1]
     assert made.images.label[15:].tolist() == [0, 0, 1, 1]
     assert len(made.split.pool) == 12
-    assert "l.csv: 3 of 3 rows matched, labels are class names, 3 labelled in training" in made.remarks
+    of = " in the column 'class'" if "class" in first else ""
+    assert f"l.csv: 3 of 3 rows matched, labels are class names{of}, 3 labelled in training" in made.remarks
 
 
 def test_a_file_name_alone_where_no_other_has_it_and_an_absolute_path(here: Path) -> None:

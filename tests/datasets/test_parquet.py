@@ -140,7 +140,7 @@ REFUSED: dict[str, tuple[Any, Any, str, dict[str, Any]]] = {
     "no part of training": (None, [0, 1], "holds no train*.parquet, only test.parquet", {}),
     "several labels a row": ([[0], [0, 1], [1]], [[0]], "row 1 has several labels, [0, 1]", {}),
     "several labels in the test": ([[0], [1]], [["a", "b"], ["a"]], "row 0 has several labels, ['a', 'b']", {}),
-    "numbers that are no classes": ([0.5, 1.5], [0.5], "no column of labels", {}),
+    "numbers that are no classes": ([0.5, 1.5], [0.5], "holds 0.5, a measure and no class", {}),
     "new class in test": (["a", "b"], ["c"], "['c']", {}),
     "label beyond the names": ([0, 1, 7], [0, 1], "7", {"names": ["a", "b"]}),
     "no label in training": ([-1, -1], [0], "labels that are no class of the training part: ['0']", {}),

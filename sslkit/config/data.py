@@ -1,0 +1,50 @@
+"""The section `data` of the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sslkit.config.statistics import check
+
+
+def within(section: Any, **ranges: tuple[float | None, float | None]) -> None:
+    for name, (low, high) in ranges.items():
+        value = getattr(section, name)
+        if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
+            limits = f"{low} or more" if high is None else f"from {low} to {high}"
+            raise ValueError(f"{name} must be {limits}, got {value}")
+
+
+@dataclass(frozen=True)
+class Data:
+    name: str = "digits"  # NAME or NAME:ARGUMENT
+    dir: str = ""  # folder that holds the data set, for those that need one
+    download: bool = False  # fetch what is missing, for those that can
+    labels: str = "10/class"  # N/class, N in all, N%, all, index:FILE.csv or file:FILE.csv
+    pool: str = "complement"  # or "all", which also holds the labelled images, or index:FILE.csv
+    val: float = 0.0  # share of the labelled images held out; only then is there a "best" checkpoint
+    tune: bool = False  # hide the real test: a quarter of the training part stands in for it
+    size: int | None = None  # side of the images; auto: their median, at most 224
+    crop: float = 1.0  # side of the middle square that is read, as a share of the short side: 0.875 is 224 of 256
+    whole: bool = False  # crops are cut out of whole images, decoded for every batch, not of their middle square
+    cache_gb: float | None = None  # decoded images above are decoded for every batch; auto: half of the memory
+    workers: int | None = None  # threads that decode for every batch; auto: one a core
+    test: float = 0.2  # share of each class that is set aside as the test, where there is no test part
+    image: str = ""  # column of the images, in data sets that are tables; "" is the one that there is
+    label: str = ""  # column of the labels; "" is that of a usual name, or the only one that can be
+    split: str = ""  # column that says train, test or val
+    group: str = ""  # column of groups: images of one are in one part only
+    groups: str = ""  # regular expression that finds an image's group in its name; a group is in one part only
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
+    stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"  # how images are scaled
+
+    def __post_init__(self) -> None:
+        within(
+            self, val=(0, 0.9), size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024), test=(0.01, 0.9)
+        )
+        if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
+            raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
+        check(self.stats)
