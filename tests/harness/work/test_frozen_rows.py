@@ -27,7 +27,11 @@ def test_methods_on_frozen_features_stand_beside_trained_ones() -> None:
 def test_the_first_seed_names_another_comparison() -> None:
     arms = {"a": {"algo": "fixmatch"}}
     base = {"backbone.name": "vit_micro", "data.name": "digits"}
-    zero, same, three = (plan(base, arms, {}, 2, **more) for more in ({}, {"first_seed": 0}, {"first_seed": 3}))
+    zero, same, three = (
+        plan(base, arms, {}, 2),
+        plan(base, arms, {}, 2, first_seed=0),
+        plan(base, arms, {}, 2, first_seed=3),
+    )
     assert zero.digest == same.digest != three.digest
     assert [seed for *_, seed in three.runs()] == [3, 4]
     assert three.request("a", "all", 3)["seed"] == 3
