@@ -25,8 +25,8 @@ def rows(draw: random.Random, classes: int, n: int = 12) -> list[int]:
     return draw.sample([*range(classes)] * 2 + draw.choices(range(classes), k=n - 2 * classes), n)
 
 
-def table(label: dict[str, Any], n: int, names: dict[str, list[str]] | None = None, **more: Any) -> Any:
-    made = pa.table({"image": [png(i) for i in range(n)], **more, **label})
+def table(label: dict[str, Any], n: int, names: dict[str, list[str]] | None = None, more: Any = None) -> Any:
+    made = pa.table({"image": [png(i) for i in range(n)], **(more or {}), **label})
     if names:
         about = {"info": {"features": {column: {"names": own} for column, own in names.items()}}}
         made = made.replace_schema_metadata({"huggingface": json.dumps(about)})
@@ -60,8 +60,8 @@ def test_a_usual_name_wins_whatever_its_type_and_neighbours(seed: int, tmp_path:
     values = values.dictionary_encode() if kind == "dictionary" else values
     neighbours = {"site": [draw.choice("xy") for _ in wanted], "width": [i % 4 for i in range(len(wanted))]}
     name = draw.choice(USUAL)
-    write(tmp_path, "train", table({name: values}, len(wanted), **neighbours))
-    write(tmp_path, "test", table({name: values}, len(wanted), **neighbours))
+    write(tmp_path, "train", table({name: values}, len(wanted), more=neighbours))
+    write(tmp_path, "test", table({name: values}, len(wanted), more=neighbours))
     classes, train, test = read("parquet", dir=str(tmp_path))
     shown = {"gap": lambda v: None if v is None else str(int(v))}.get(kind, str)
     assert as_words(classes, train) == as_words(classes, test) == [shown(v) for v in told[kind]]
@@ -74,8 +74,12 @@ def test_the_only_candidate_is_taken_and_several_are_a_question(seed: int, tmp_p
     species = [NAMES[w] for w in wanted]
     one = {"file_name": [f"{i}.jpg" for i in range(12)], "camera": ["c1"] * 12, "taken": [i / 7 for i in range(12)]}
     for part in ("train", "test"):
-        write(tmp_path / "one", part, table({"species": species}, 12, **one))
-        write(tmp_path / "two", part, table({"species": species}, 12, **one, site=[draw.choice("xyz") for _ in wanted]))
+        write(tmp_path / "one", part, table({"species": species}, 12, more=one))
+        write(
+            tmp_path / "two",
+            part,
+            table({"species": species}, 12, more=one | {"site": [draw.choice("xyz") for _ in wanted]}),
+        )
     made = prepare({"data": f"parquet:{tmp_path / 'one'}", "data.labels": "1/class", "backbone": "vit_micro"})
     said = [remark for remark in made.remarks if "labels are the column 'species'" in remark]
     assert said
@@ -126,7 +130,7 @@ def test_files_that_differ_in_the_type_of_labels_are_named(tmp_path: Path) -> No
 def test_a_column_says_what_is_test(named: bool, tmp_path: Path) -> None:
     column = "part" if named else "split"
     split = ["train", "TEST", "Training", "val", "test", "train"]
-    write(tmp_path, "all", table({"label": [0, 1, 1, 0, 0, 0]}, 6, **{column: split}, patient=[*"aabbcc"]))
+    write(tmp_path, "all", table({"label": [0, 1, 1, 0, 0, 0]}, 6, more={column: split, "patient": [*"aabbcc"]}))
     options = {"split": "part"} if named else {}
     _, train, test = read("parquet", dir=str(tmp_path), label="label", **options)
     assert (train.label.tolist(), test.label.tolist()) == ([0, 1, 0], [1, 0])
