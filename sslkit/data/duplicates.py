@@ -57,6 +57,43 @@ def _equal(train: Raw, test: Raw) -> list[Equal]:
     return [Equal(i, where[k]) for i, k in places[0].items()]
 
 
+def several_labels(raw: Raw, cache: Path | None = None) -> list[list[int]]:
+    """Images of one content that have different labels, in groups by their first; encoded images only.
+
+    Args:
+        cache: as of `equal_images`.
+    """
+    if isinstance(raw.images, np.ndarray) or not len(raw.images):
+        return []
+    in_files = isinstance(raw.source(0), str)  # bytes are compared sooner than told apart for the cache
+    groups = remembered(cache, "same", [raw], lambda: _same(raw)) if in_files else _same(raw)
+    return [group for group in groups if len({int(raw.label[i]) for i in group} - {-1}) > 1]
+
+
+def _same(raw: Raw) -> list[list[int]]:
+    numbers: Sequence[int] = range(len(raw.images))
+    groups: dict[Any, list[int]] = {}
+    for key in (_size, _tail, content):
+        groups = {}
+        for i, value in _keys(key, raw, numbers).items():
+            groups.setdefault(value, []).append(i)
+        groups = {k: group for k, group in groups.items() if k is not None and len(group) > 1}
+        numbers = sorted(i for group in groups.values() for i in group)
+    return [*groups.values()]
+
+
+def equal_pixels(pixels: Array, train: int) -> list[Equal]:
+    """Training images that are, decoded, what a test image is, each with the first such; files may be of two formats.
+
+    Args:
+        pixels: (N, 3, S, S) uint8, training part first.
+        train: images of the training part.
+    """
+    keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
+    tested = {key: i for i, key in reversed([*enumerate(keys[train:])])}
+    return [Equal(i, tested[key]) for i, key in enumerate(keys[:train]) if key in tested]
+
+
 def _keys(key: Callable[[Any], Any], raw: Raw, numbers: Sequence[int]) -> dict[int, Any]:
     """Number -> key of what the image is opened from; files are waited for, so threads open them."""
     if len(raw.images) and isinstance(raw.source(0), str):

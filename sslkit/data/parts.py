@@ -14,7 +14,7 @@ import numpy as np
 from sslkit.config import Data
 from sslkit.data import Raw
 from sslkit.data.columns import NOBODY, Columns
-from sslkit.data.duplicates import equal_images
+from sslkit.data.duplicates import equal_images, several_labels
 from sslkit.data.held_out import by_name, groups_of, hold_out, numbered
 from sslkit.data.image import Array
 from sslkit.data.label_files import first, take_labels
@@ -123,6 +123,24 @@ def without_equal(parts: Parts, data: Data, cache: Path | None) -> Parts:
     )
     parts = parts.said(byte_equal=pairs)
     return _unlisted(parts.without(gone, []), data) if drop else parts
+
+
+def contradicted(parts: Parts, cache: Path | None) -> Parts:
+    """Say which images are in the training part under several labels.
+
+    Args:
+        cache: folder where it is kept for the next time.
+    """
+    groups = several_labels(parts.train, cache)
+    if not groups:
+        return parts
+    raw, classes = parts.train, parts.classes
+    told = [
+        " = ".join(f"{raw.name(i, 'train')} ({classes[raw.label[i]]})" for i in group if raw.label[i] >= 0)
+        for group in groups
+    ]
+    some = "; ".join(told[:3]) + ("; …" if len(told) > 3 else "")
+    return parts.said(f"the same image under several labels, {len(groups)} times: {some}", contradicted=told)
 
 
 def about(parts: Parts, own: bool) -> list[str]:

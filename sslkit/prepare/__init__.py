@@ -20,9 +20,10 @@ from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
+from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
-from sslkit.data.parts import Parts, about, arrange, without_equal
+from sslkit.data.parts import Parts, about, arrange, contradicted, without_equal
 from sslkit.data.splits import Split, check_lists, split
 from sslkit.errors import UserError
 from sslkit.machine import memory
@@ -128,21 +129,35 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     places = split(images, data, found.config.seed, found.groups)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
-    remarks = [*remarks, *_unlabeled_classes(images, places)]
+    remarks = [*remarks, *_unlabeled_classes(images, places), *(_in_both(images, parts) if is_own(data.name) else ())]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
 
 
 def _unlabeled_classes(images: Images, places: Split) -> list[str]:
-    """That nobody labelled an image of a class, which then cannot be learned."""
-    shown = {*np.unique(images.label[places.labeled]).tolist()}
-    lost = [repr(name) for c, name in enumerate(images.classes) if c not in shown]
+    """That no image of a class is among the labelled ones, though the training part has some: it cannot be learned."""
+    there, shown = ({*np.unique(images.label[some]).tolist()} for some in (slice(images.train), places.labeled))
+    lost = [repr(images.classes[c]) for c in sorted(there - shown - {-1})]
     if not lost or not shown:
         return []
     rest = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
     classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {', '.join(lost[:4])}{rest}"
     return [f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"]
+
+
+def _in_both(images: Images, parts: Parts) -> list[str]:
+    """Training images that are pixel for pixel in the test part, too, in another file: what is decoded tells."""
+    if not isinstance(images.pixels, np.ndarray):
+        return []
+    known = {tuple(pair) for pair in parts.stored.get("byte_equal", ())}
+    found, first = equal_pixels(images.pixels, images.train), images.train
+    pairs = [(images.names[e.train], images.names[first + e.test]) for e in found]
+    new = [pair for pair in pairs if pair not in known]
+    if not new:
+        return []
+    some = ", ".join(f"{a} = {b}" for a, b in new[:3]) + (", …" if len(new) > 3 else "")
+    return [f"the same pixels in training and in test, in other files: {len(new)}, kept in both: {some}"]
 
 
 def _with_source(made: Prepared, cache: Path | None) -> Prepared:
@@ -232,6 +247,7 @@ def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
     parts = arrange(parts, data)
     check_lists(data, parts.train.label)
     parts = without_equal(parts, data, cache)
+    parts = contradicted(parts, cache) if is_own(data.name) else parts
     return parts.said(*about(parts, own=is_own(data.name)))
 
 
