@@ -100,7 +100,7 @@ def compare_command(
     from sslkit.harness.studies import CONDITIONS
     from sslkit.harness.work.cluster import parse
     from sslkit.harness.work.compare import Options, compare, introduce
-    from sslkit.harness.work.execute import execute
+    from sslkit.harness.work.execute import execute, leave_if_imported
     from sslkit.harness.work.request import Words, comparison
     from sslkit.prepare import read_once
 
@@ -108,6 +108,7 @@ def compare_command(
     place = writable(out, form)
     if jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
+    leave_if_imported()
     for plugin in plugins:
         load_plugin(plugin)
     given = {option: split(text, paths=option == "data") for option, text in lists.items() if text is not None}

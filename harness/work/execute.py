@@ -49,6 +49,15 @@ def execute(tasks: Sequence[Task], jobs: int, report: Report) -> None:
         report(done)
 
 
+def leave_if_imported() -> None:
+    """End this process where it is a worker that imports the script of its parent, which would begin all over again.
+
+    The parent says what that script lacks.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing.spawn asks itself
+        os._exit(1)
+
+
 def _in_turn(todo: list[Task], jobs: int) -> Iterator[Planned]:
     while todo:
         chosen = free(todo, ()) or todo[0]
@@ -57,6 +66,7 @@ def _in_turn(todo: list[Task], jobs: int) -> Iterator[Planned]:
 
 
 def _side_by_side(todo: list[Task], jobs: int) -> Iterator[Planned]:
+    leave_if_imported()
     context = multiprocessing.get_context("spawn")
     jobs = max(1, min(jobs, len(todo)))
     with ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),)) as pool, _passing_on():
@@ -74,7 +84,10 @@ def _side_by_side(todo: list[Task], jobs: int) -> Iterator[Planned]:
                     busy.pop(future)
                     yield future.result()
         except BrokenProcessPool:
-            raise UserError("a process was killed, perhaps for lack of memory; the same command goes on") from None
+            raise UserError(
+                "a process was killed, perhaps for lack of memory, and the same command goes on; in a script, call "
+                "this beneath `if __name__ == '__main__':`"
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
