@@ -27,12 +27,16 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
 @click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
 @click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
 @click.option("--all", "all_classes", is_flag=True, help="One column a class.")
+@click.option("--top", type=int, default=1, show_default=True, metavar="K", help="The K most probable classes.")
+@click.option(
+    "--unknown-below", type=float, default=0.0, metavar="P", help="Below this confidence the class is 'unknown'."
+)
 @click.option(
     "--on-bad-image",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
+    type=click.Choice(["mark", "skip", "stop"]),
+    default="mark",
     show_default=True,
-    help="What an image does that cannot be read.",
+    help="What an image does that cannot be read: a row with the reason, none, or an end.",
 )
 @network
 @calibrated
@@ -42,20 +46,25 @@ def predict_command(
     run: str,
     paths: tuple[str, ...],
     out: str,
-    on_bad_image: str,
+    all_classes: bool,
+    top: int,
+    unknown_below: float,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Classify image files or folders with the averaged network of a finished run.
+    """Classify images with the averaged network of a finished run.
 
-    Where images lie in folders that are called as the classes, it also says the accuracy and the worst errors.
+    PATHS are image files, folders, a NAME.txt with a path a line, and data sets as csv:FILE or parquet:DIR. Where
+    labels are known, by folders that are called as the classes or by the data set, it also says the accuracy and the
+    worst errors.
     """
-    from sslkit.finished.predict import predict
+    from sslkit.finished.predict import Form, predict
 
-    skip = on_bad_image == "skip"
-    found = predict(Path(run), [Path(p) for p in paths], out=Path(out), skip_bad=skip, **options)
-    for reason in found.get("skipped", ()):
-        click.echo(f"skipped: {reason}", err=True)
+    form = Form(all_classes, top, unknown_below)
+    found = predict(Path(run), paths, out=Path(out), form=form, **options)
+    for word in ("skipped", "unread"):
+        for reason in found.get(word, ()):
+            click.echo(f"{word}: {reason}", err=True)
     if as_json:
         click.echo(json.dumps(found))
         return

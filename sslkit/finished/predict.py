@@ -1,37 +1,58 @@
-"""Predictions of a finished run: for its test set, or for image files."""
+"""Predictions of a finished run: for its test set, or for other images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sslkit.data.csv_files import composed, csv_text
-from sslkit.data.image import SUFFIXES, Array, BadImageError, to_pixels
-from sslkit.datasets._folders import files_below
+from sslkit.data.csv_files import csv_text
+from sslkit.data.image import Array, BadImageError, to_pixels
 from sslkit.errors import UserError
 from sslkit.finished import Predictor, load, test_set
+from sslkit.finished.inputs import Input, inputs
 from sslkit.store.files import new_file, write_text
 from sslkit.training.evaluation import BATCH, scores
 
 ERRORS = 10  # that are listed
+UNKNOWN = "unknown"  # the class of images below the confidence that is asked for
+OnBad = Literal["mark", "skip", "stop"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the table has beside file, label, class and confidence."""
+
+    all_classes: bool = False  # a column for every class, its probability
+    top: int = 1  # so many classes, the most probable ones
+    unknown_below: float = 0.0  # below this confidence the class is `UNKNOWN`
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Raise where the classes do not go with it."""
+        if not 1 <= self.top <= len(classes):
+            raise UserError(f"--top must be from 1 to the number of classes, {len(classes)}, got {self.top}")
+        if not 0 <= self.unknown_below <= 1:
+            raise UserError(f"--unknown-below is a confidence and must be from 0 to 1, got {self.unknown_below:g}")
+        if self.unknown_below and UNKNOWN in classes:
+            raise UserError(f"--unknown-below: a class is called {UNKNOWN!r} already; filter by confidence instead")
 
 
 def predict(
     run: Path,
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     *,
     test: bool = False,
     out: Path = Path("predictions.csv"),
-    all_classes: bool = False,
+    form: Form = Form(),
     network: str = "averaged",
     calibrated: bool = False,
-    skip_bad: bool = False,
+    on_bad_image: OnBad = "mark",
 ) -> dict[str, Any]:
     """Write `out` with file, class name and confidence of every image, and its label where that is known.
 
@@ -40,86 +61,74 @@ def predict(
 
     Args:
         run: folder of a finished run.
-        paths: image files, or folders that are searched for them. The name of the nearest folder within such a folder
-            that is called as a class is an image's label.
+        paths: as `inputs` takes them.
         test: predict the run's own test set instead.
-        all_classes: one column more for every class, its probability.
         network: "averaged" or "student" at the last step, or "best", the averaged one at the best step by `--val`.
         calibrated: confidences by the temperature that was fitted on the validation part.
-        skip_bad: leave out images that cannot be read; `skipped` lists why.
+        on_bad_image: an image that cannot be read has a row without a class, whose column `status` says why; or it is
+            left out; or nothing is written. `unread`, or `skipped`, lists why.
 
     Raises:
-        UserError: no such run, no image, one that cannot be read, `out` exists, data that has changed since the run.
+        UserError: no such run, no image, none that can be read, `out` exists, data that has changed since the run.
     """
     if test == bool(paths):
-        raise UserError("give either image files or folders to predict, or --test")
+        raise UserError("give either images to predict, in files, folders or data sets, or --test")
     new_file(out)
     predictor = load(run, network, calibrated)
     classes: list[str] = predictor.spec.data["classes"]
+    form.check(classes)
+    bad: dict[int, str] = {}
     if test:
         names, pixels, label = test_set(run, predictor.spec)
-        p, skipped = predictor.probabilities(pixels), dict[int, str]()
+        p = predictor.probabilities(pixels)
+        found = [Input(name, None, int(c)) for name, c in zip(names, label, strict=True)]
     else:
-        files = [(file, _label(file, path, classes)) for path in paths for file in _files(path)]
-        if not files:
-            raise UserError(f"no image in {', '.join(map(str, paths))}; looked for {', '.join(SUFFIXES)}")
-        p, skipped = _of_files(predictor, [str(file) for file, _ in files], skip_bad)
-        kept = [pair for i, pair in enumerate(files) if i not in skipped]
-        names, label = [str(file) for file, _ in kept], torch.tensor([number for _, number in kept])
-    write_text(out, _table(names, p, label, classes, all_classes))
-    found: dict[str, Any] = {"images": len(names), "out": str(out)} | _judged(names, p, label, classes)
-    return found | {"skipped": list(skipped.values())} if skipped else found
+        found = inputs([str(path) for path in paths], classes)
+        p, bad = _of_images(predictor, found, on_bad_image)
+    good = [one for i, one in enumerate(found) if i not in bad]
+    shown = good if on_bad_image == "skip" else found
+    write_text(out, csv_text(_rows(shown, p, {} if on_bad_image == "skip" else bad, classes, form)))
+    told: dict[str, Any] = {"images": len(shown), "out": str(out)} | _judged(good, p, classes)
+    return told | {"skipped" if on_bad_image == "skip" else "unread": list(bad.values())} if bad else told
 
 
-def _files(path: Path) -> list[Path]:
-    """The file, or the images in the folder and its folders, in order; links are followed, hidden ones left out."""
-    if not path.exists():
-        raise UserError(f"no file or folder {str(path)!r}")
-    return [Path(path, name) for name in files_below(path, "")] if path.is_dir() else [path]
-
-
-def _label(file: Path, top: Path, classes: Sequence[str]) -> int:
-    """Number of the class that the nearest folder between `top` and the file is called after, else -1."""
-    inside = map(composed, file.relative_to(top).parts[:-1] if file != top else ())
-    return next((classes.index(name) for name in reversed([*inside]) if name in classes), -1)
-
-
-def _of_files(predictor: Predictor, names: Sequence[str], skip_bad: bool) -> tuple[Tensor, dict[int, str]]:
+def _of_images(predictor: Predictor, found: Sequence[Input], on_bad: OnBad) -> tuple[Tensor, dict[int, str]]:
     """(N, C) probabilities of the images that can be read, and of the others place -> reason.
 
     A batch of images at a time is in memory.
 
     Raises:
-        BadImageError: an image cannot be read, unless these are skipped; or none can.
+        BadImageError: an image cannot be read, and that stops it; or none can.
     """
-    found: list[Tensor] = []
-    skipped: dict[int, str] = {}
+    parts: list[Tensor] = []
+    bad: dict[int, str] = {}
 
-    def read(name: str) -> Array | BadImageError:
+    def read(one: Input) -> Array | BadImageError:
         try:
-            return to_pixels(name, predictor.square, name)
+            return to_pixels(one.source, predictor.square, one.name)
         except BadImageError as error:
             return error
 
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(names), BATCH):
+        for start in range(0, len(found), BATCH):
             good = []
-            for i, pixels in enumerate(pool.map(read, names[start : start + BATCH]), start):
+            for i, pixels in enumerate(pool.map(read, found[start : start + BATCH]), start):
                 if isinstance(pixels, BadImageError):
-                    if not skip_bad:
-                        raise BadImageError(f"{pixels}; --on-bad-image skip goes on without such images")
-                    skipped[i] = str(pixels)
+                    if on_bad == "stop":
+                        raise BadImageError(f"{pixels}; --on-bad-image mark goes on, and says so in its row")
+                    bad[i] = str(pixels)
                 else:
                     good.append(pixels)
             if good:
-                found.append(predictor.probabilities(torch.from_numpy(np.stack(good))))
-    if not found:
-        raise BadImageError(f"no image can be read; the first: {skipped[0]}")
-    return torch.cat(found), skipped
+                parts.append(predictor.probabilities(torch.from_numpy(np.stack(good))))
+    if not parts:
+        raise BadImageError(f"no image can be read; the first: {bad[0]}")
+    return torch.cat(parts), bad
 
 
-def _judged(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+def _judged(good: Sequence[Input], p: Tensor, classes: Sequence[str]) -> dict[str, Any]:
     """Accuracy and the most confident errors among the images with a label; nothing where there is none."""
+    label = torch.tensor([one.label for one in good])
     known = int((label >= 0).sum())
     if not known:
         return {}
@@ -128,7 +137,7 @@ def _judged(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[st
     first = wrong[confidence[wrong].argsort(descending=True, stable=True)][:ERRORS].tolist()
     errors = [
         {
-            "file": names[i],
+            "file": good[i].name,
             "label": classes[int(label[i])],
             "class": classes[int(guess[i])],
             "confidence": round(float(confidence[i]), 4),
@@ -138,12 +147,25 @@ def _judged(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[st
     return {"labeled": known, "top1": scores(p.log(), label)["top1"], "errors": errors}
 
 
-def _table(names: Sequence[str], p: Tensor, label: Tensor, classes: Sequence[str], all_classes: bool) -> str:
-    known = bool((label >= 0).any())
-    rows = [["file", *(["label"] if known else []), "class", "confidence", *(classes if all_classes else [])]]
-    confidence, guess = p.max(1)
-    for i, name in enumerate(names):
-        said = [classes[int(label[i])] if label[i] >= 0 else ""] if known else []
-        each = [f"{x:.4f}" for x in p[i]] if all_classes else []
-        rows.append([name, *said, classes[int(guess[i])], f"{confidence[i]:.4f}", *each])
-    return csv_text(rows)
+def _rows(
+    shown: Sequence[Input], p: Tensor, bad: dict[int, str], classes: Sequence[str], form: Form
+) -> list[list[str]]:
+    """The table, its names of columns first."""
+    known = any(one.label >= 0 for one in shown)
+    more = [word for k in range(2, form.top + 1) for word in (f"class_{k}", f"confidence_{k}")]
+    each = list(classes) if form.all_classes else []
+    rows = [["file", *["label"] * known, "class", "confidence", *more, *each, *["status"] * bool(bad)]]
+    confidence, guess = p.topk(form.top, 1)
+    place = 0  # among the images that could be read
+    for i, one in enumerate(shown):
+        said = [one.name, *[classes[one.label] if one.label >= 0 else ""] * known]
+        if i in bad:
+            rows.append([*said, *[""] * (2 + len(more) + len(each)), bad[i]])
+            continue
+        best = [(classes[int(c)], f"{x:.4f}") for c, x in zip(guess[place], confidence[place], strict=True)]
+        if confidence[place, 0] < form.unknown_below:
+            best[0] = (UNKNOWN, best[0][1])
+        shares = [f"{x:.4f}" for x in p[place]] if form.all_classes else []
+        rows.append([*said, *[word for pair in best for word in pair], *shares, *["read"] * bool(bad)])
+        place += 1
+    return rows

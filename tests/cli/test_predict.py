@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sslkit.finished import inputs
 from sslkit.finished import predict as prediction
 from sslkit.prepare import prepare
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.conftest import Finished
-from tests.datasets.make import held
+from tests.datasets.make import held, own
 
 
 def table(path: str = "predictions.csv") -> list[dict[str, str]]:
@@ -125,6 +126,66 @@ def test_names_are_no_formulas(finished: Finished) -> None:
     assert table()[0]["file"] == "'=cmd.png"
 
 
+def test_images_that_cannot_be_read_have_a_row_that_says_why(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(6):
+        place = Path(f"d/{i % 2}/{i}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if i in (0, 3):
+            place.write_text("no image")
+        else:
+            Image.new("L", (8, 8), 40 * i).save(place)
+    monkeypatch.setattr(prediction, "BATCH", 2)
+    made = sslkit("predict", finished.folder, "d", "--top", 2, "--json")
+    assert made.code == 0, made.err
+    rows = table()
+    assert len(rows) == made.json["images"] == 6
+    assert made.json["labeled"] == 4, "a row without a class is not judged"
+    for row in rows:
+        number = int(Path(row["file"]).stem)
+        assert row["label"] == str(number % 2)
+        alone = f"{number}.csv"
+        if number in (0, 3):
+            assert (row["class"], row["confidence"], row["class_2"]) == ("", "", "")
+            assert row["file"] in row["status"]
+            continue
+        assert row["status"] == "read"
+        sslkit("predict", finished.folder, row["file"], "--out", alone)
+        assert table(alone)[0]["class"] == row["class"]
+    assert made.err.count("unread: ") == 2
+
+
+def test_the_most_probable_classes_and_one_for_what_is_not_known(finished: Finished) -> None:
+    shown = sslkit("predict", finished.folder, "--test", "--all", "--top", 3, "--unknown-below", 0.15)
+    assert shown.code == 0, shown.err
+    for row in table():
+        shares = {c: float(row[str(c)]) for c in range(10)}
+        best = sorted(shares.values(), reverse=True)[:3]
+        named = [row["class_2"], row["class_3"]]
+        assert [float(row[k]) for k in ("confidence", "confidence_2", "confidence_3")] == pytest.approx(best, abs=1e-4)
+        assert [shares[int(c)] for c in named] == pytest.approx(best[1:], abs=1e-4)
+        assert (row["class"] == "unknown") == (best[0] < 0.15) or abs(best[0] - 0.15) < 1e-3
+    for words in (("--top", 11), ("--top", 0), ("--unknown-below", 2)):
+        assert_refused(sslkit("predict", finished.folder, "--test", "--out", "x.csv", *words), words[0])
+
+
+def test_all_that_can_be_trained_from_can_be_predicted(finished: Finished) -> None:
+    own(Path("pets"))
+    files = sorted(str(file) for file in Path("pets").rglob("*.png"))
+    Path("list.txt").write_text("\n".join(files) + "\n")
+    Path("t.csv").write_text("path,label\n" + "".join(f"{file},{i % 2}\n" for i, file in enumerate(files)))
+    found: dict[str, dict[str, str]] = {}
+    for word in ("pets", "list.txt", "csv:t.csv", "folder:pets"):
+        done = sslkit("predict", finished.folder, word, "--out", f"{len(found)}.csv", "--json")
+        assert done.code == 0, done.err
+        found[word] = {Path(row["file"]).name: row["class"] for row in table(f"{len(found)}.csv")}
+        assert ("top1" in done.json) == (word == "csv:t.csv")
+    assert len(found["pets"]) == len(files)
+    assert all(one == found["pets"] for one in found.values())
+    assert_refused(sslkit("predict", finished.folder, "csv:gone.csv", "--out", "x.csv"), "gone.csv")
+
+
 def test_images_that_cannot_be_read_are_left_out_on_request(
     finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +196,8 @@ def test_images_that_cannot_be_read_are_left_out_on_request(
         else:
             Image.new("L", (8, 8), 40 * i).save(f"d/{i}.png")
     monkeypatch.setattr(prediction, "BATCH", 2)
-    assert_refused(sslkit("predict", finished.folder, "d"), "d/0.png", "--on-bad-image skip")
+    stopped = sslkit("predict", finished.folder, "d", "--on-bad-image", "stop")
+    assert_refused(stopped, "d/0.png", "--on-bad-image mark")
     assert not Path("predictions.csv").exists()
     made = sslkit("predict", finished.folder, "d", "--on-bad-image", "skip", "--json")
     assert [row["file"] for row in table()] == [f"d/{i}.png" for i in (1, 2, 3, 5)]
@@ -156,6 +218,7 @@ BAD = {
     "no image in the folder": (["empty"], "no image in empty"),
     "not an image": (["text.png"], "text.png"),
     "cut off": (["cut.png"], "cut.png"),
+    "one of them": (["ok.png", "cut.png", "--on-bad-image", "stop"], "cut.png"),
     "no folder for the output": (["ok.png", "--out", "gone/p.csv"], "gone/p.csv"),
     "output is a folder": (["ok.png", "--out", "empty"], "empty"),
     "unknown option": (["ok.png", "--al"], "--al"),
@@ -223,7 +286,7 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_predicted(
 
 def test_folders_are_called_as_a_class_however_accents_are_written() -> None:
     apart = unicodedata.normalize("NFD", "été")
-    assert prediction._label(Path("d", apart, "a.png"), Path("d"), ["b", "été"]) == 1
+    assert inputs._label(Path("d", apart, "a.png"), Path("d"), ["b", "été"]) == 1
 
 
 def test_a_run_that_was_copied_without_its_stages_says_what_is_missing(finished: Finished) -> None:

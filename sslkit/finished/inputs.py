@@ -1,0 +1,79 @@
+"""What is to be predicted: image files, folders of them, lists of paths, and all data sets that can be trained from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sslkit import registry
+from sslkit.config.resolve import argument
+from sslkit.data.csv_files import composed
+from sslkit.data.image import SUFFIXES
+from sslkit.datasets._folders import files_below
+from sslkit.errors import UserError
+
+LISTS = (".txt", ".lst")
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image to classify."""
+
+    name: str
+    source: Any  # what it is opened from: an array, bytes, or the path of a file
+    label: int = -1  # number of its class, -1 where it is not known
+
+
+def inputs(words: Sequence[str], classes: Sequence[str]) -> list[Input]:
+    """All images that are named.
+
+    Args:
+        words: image files; folders, in which the name of the nearest folder that is called as a class is an image's
+            label; `NAME.txt` with a path a line; data sets as `csv:FILE`, whose labels of the same name are labels.
+        classes: of the network.
+
+    Raises:
+        UserError: there is no such file, folder or data set, or no image in it.
+    """
+    found = [one for word in words for one in _named(word, classes)]
+    if not found:
+        raise UserError(f"no image in {', '.join(words)}; looked for {', '.join(SUFFIXES)}")
+    return found
+
+
+def _named(word: str, classes: Sequence[str]) -> Iterator[Input]:
+    known = {entry.name for entry in registry.entries("dataset")}
+    if not Path(word).exists() and word.partition(":")[0] in known and ":" in word:
+        yield from _of_dataset(word, classes)
+    elif Path(word).suffix.lower() in LISTS and Path(word).is_file():
+        for line in Path(word).read_text("utf-8").splitlines():
+            if line.strip():
+                yield Input(line.strip(), str(Path(word).parent / line.strip()))
+    else:
+        for file in _files(Path(word)):
+            yield Input(str(file), str(file), _label(file, Path(word), classes))
+
+
+def _of_dataset(word: str, classes: Sequence[str]) -> Iterator[Input]:
+    """Both parts of a data set."""
+    cls = registry.load("dataset", word)
+    own, *parts = cls(**argument("dataset", word, cls)).read()
+    place = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
+    for part, raw in zip(("train", "test"), parts, strict=True):
+        for i in range(len(raw.images)):
+            yield Input(raw.name(i, part), raw.source(i), place.get(int(raw.label[i]), -1))
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or the images in the folder and its folders, in order; links are followed, hidden ones left out."""
+    if not path.exists():
+        raise UserError(f"no file or folder {str(path)!r}")
+    return [Path(path, name) for name in files_below(path, "")] if path.is_dir() else [path]
+
+
+def _label(file: Path, top: Path, classes: Sequence[str]) -> int:
+    """Number of the class that the nearest folder between `top` and the file is called after, else -1."""
+    inside = map(composed, file.relative_to(top).parts[:-1] if file != top else ())
+    return next((classes.index(name) for name in reversed([*inside]) if name in classes), -1)
