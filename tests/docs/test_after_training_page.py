@@ -56,7 +56,7 @@ def test_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     few = ("--set", "finetune.steps=12", "--set", "semi.steps=3")
     trained, again, in_time = (c for c in commands(PAGE) if c[0] == "run")
     rest = [c for c in commands(PAGE) if c[0] != "run"]
-    assert {c[0] for c in rest} == {"predict", "audit", "export"}
+    assert {c[0] for c in rest} == {"show", "predict", "audit", "export"}
     folder = run(trained, *few)
     assert "Temperature scaling: " in capsys.readouterr().out
     for command in rest:
