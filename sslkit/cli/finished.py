@@ -120,15 +120,20 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
     help="timm: a folder of weights; mae: the stage pretrain; onnx, torch: a program that takes pixels.",
 )
 @click.option("--out", required=True, metavar="PATH", help="Folder (timm) or file to make; never overwritten.")
+@click.option(
+    "--check-on", multiple=True, metavar="PATH", help="Images to compare with torch on.  [default: the test images]"
+)
 @network
 @calibrated
 @plugins
-def export_command(run: str, form: str, out: str, network: str, calibrated: bool) -> None:
+def export_command(run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...]) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError
     from sslkit.finished import export, graph
 
     if form in ("timm", "mae"):
+        if check_on:
+            raise UserError(f"format {form} holds weights, which are not executed; drop --check-on")
         if calibrated:
             raise UserError(f"format {form} holds weights and no temperature; drop --calibrated")
         if form == "mae" and network != "averaged":
@@ -136,9 +141,9 @@ def export_command(run: str, form: str, out: str, network: str, calibrated: bool
         export.export(Path(run), Path(out), form, network)
         click.echo(out)
         return
-    check = graph.export(Path(run), Path(out), form, network, calibrated)["check"]
+    check = graph.export(Path(run), Path(out), form, network, calibrated, check_on)["check"]
     click.echo(
-        f"{out}: agrees with torch on {check['images']} test images (batch sizes "
+        f"{out}: agrees with torch on {check['images']} {check['on']} (batch sizes "
         f"{', '.join(map(str, check['batches']))}): largest difference of a probability "
         f"{check['largest_difference']:.1e}, same class for {100 * check['same_class']:.1f}%. Class names and "
         f"preprocessing: {out}.json"

@@ -9,16 +9,19 @@ from __future__ import annotations
 import importlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslkit.data.image import to_pixels
 from sslkit.errors import UserError, one_line
 from sslkit.finished import Predictor, load, test_set
+from sslkit.finished.inputs import inputs
 from sslkit.finished.merging import merged
 from sslkit.store.files import new_file, replacing, write_text
 
@@ -58,20 +61,28 @@ class Deployed(nn.Module):
         return (self.logits(self.network, x).float() / self.temperature).softmax(1)
 
 
-def export(run: Path, out: Path, form: str, network: str = "averaged", calibrated: bool = False) -> dict[str, Any]:
+def export(
+    run: Path,
+    out: Path,
+    form: str,
+    network: str = "averaged",
+    calibrated: bool = False,
+    check_on: Sequence[str] = (),
+) -> dict[str, Any]:
     """Write `out`, and `out.json` with class names, preprocessing and the check; returns what the JSON says.
 
-    Before anything is written the file is executed on images of the run's test set, at batch sizes other than the
-    traced one, and compared with torch.
+    Before anything is written the file is executed at batch sizes other than the traced one, and compared with torch:
+    on images of the run's test set; where its data have moved, on noise.
 
     Args:
         form: "onnx" or "torch" (`torch.export.load` reads it).
         network: as in `sslkit.finished.predict.predict`.
         calibrated: the probabilities are those of the temperature that was fitted on the validation part.
+        check_on: images to compare on instead, as `sslkit predict` takes them.
 
     Raises:
-        UserError: a package is missing, `out` is there or has another suffix, no such run, its data is not there, the
-            network cannot be exported, or the file's probabilities differ by more than `TOLERANCE`.
+        UserError: a package is missing, `out` is there or has another suffix, no such run, the network cannot be
+            exported, or the file's probabilities differ by more than `TOLERANCE`.
     """
     about_file = out.with_name(out.name + ".json")
     for path in (out, about_file):
@@ -81,7 +92,7 @@ def export(run: Path, out: Path, form: str, network: str = "averaged", calibrate
     if form == "onnx":
         _have(NEEDED)
     predictor = load(run, network, calibrated)
-    _, pixels, _ = test_set(run, predictor.spec)
+    pixels, what = _images(run, predictor, check_on)
     module = Deployed(predictor).cpu().eval()
     written = Deployed(merged(predictor)).cpu().eval()
     about = _about(run, predictor, form, network)
@@ -91,12 +102,27 @@ def export(run: Path, out: Path, form: str, network: str = "averaged", calibrate
             with _explained(form, run):
                 write(written, pixels[:1].repeat(TRACED, 1, 1, 1), temporary, about)
                 runs = read(temporary)
-            about["check"] = check(module, runs, pixels[:CHECKED], out)
+            about["check"] = {"on": what, **check(module, runs, pixels, out)}
             write_text(about_file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     except UserError:
         about_file.unlink(missing_ok=True)
         raise
     return about
+
+
+def _images(run: Path, predictor: Predictor, given: Sequence[str]) -> tuple[Tensor, str]:
+    """(n, 3, S, S) uint8 to compare on, at most `CHECKED`, and what they are."""
+    if given:
+        found = inputs(given, ())[:CHECKED]
+        pixels = [to_pixels(one.source, predictor.square, one.name) for one in found]
+        return torch.from_numpy(np.stack(pixels)), "images that were given"
+    try:
+        _, test, _ = test_set(run, predictor.spec)
+        return test[:CHECKED], "test images"
+    except UserError as error:  # what is exported does not need them
+        size, draw = predictor.spec.data["size"], torch.Generator().manual_seed(0)
+        noise = torch.randint(0, 256, (sum(SIZES), 3, size, size), dtype=torch.uint8, generator=draw)
+        return noise, f"images of noise ({one_line(error)})"
 
 
 def check(module: nn.Module, runs: Run, pixels: Tensor, out: Path) -> dict[str, Any]:
@@ -123,7 +149,7 @@ def check(module: nn.Module, runs: Run, pixels: Tensor, out: Path) -> dict[str, 
     largest = float(torch.stack(apart).max())
     if not largest <= TOLERANCE:  # also where one is no number
         raise UserError(
-            f"probabilities of {out.name} would differ from torch's by up to {largest:.2g} on {len(pixels)} test "
+            f"probabilities of {out.name} would differ from torch's by up to {largest:.2g} on {len(pixels)} "
             f"images, more than {TOLERANCE:g}, and the class of {len(pixels) - same}; nothing is written"
         )
     return {

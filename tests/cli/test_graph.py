@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +179,23 @@ def test_mistakes_are_one_line_and_leave_nothing(case: str, finished: Finished) 
     (form, out, *rest), words = MISTAKES[case]
     assert_refused(sslkit("export", finished.folder, "--format", form, "--out", out, *rest), words)
     assert sorted(Path().rglob("*")) == before
+
+
+def test_it_is_checked_without_the_data_of_the_run(finished: Finished, tmp_path: Path) -> None:
+    """On images that are given, or on noise where the data have moved; which of them is said and stored."""
+    moved_run = tmp_path / "elsewhere/runs" / finished.folder.name
+    shutil.copytree(finished.folder.parent, moved_run.parent)
+    config = moved_run / "config.toml"
+    config.write_text(config.read_text().replace('name = "digits"', 'name = "folder:moved"'))
+    moved = sslkit("export", moved_run, "--format", "torch", "--out", "noise.pt2")
+    assert moved.code == 0, moved.err
+    assert "agrees with torch on 36 images of noise (" in moved.out
+    assert "moved" in json.loads(Path("noise.pt2.json").read_text())["check"]["on"]
+    for i in range(3):
+        Image.new("L", (8, 8), 60 * i).save(f"{i}.png")
+    given = ("--check-on", "0.png", "--check-on", "1.png")
+    told = sslkit("export", moved_run, "--format", "torch", "--out", "given.pt2", *given)
+    assert told.code == 0, told.err
+    assert "agrees with torch on 2 images that were given" in told.out
+    assert_refused(sslkit("export", moved_run, "--format", "torch", "--out", "x.pt2", "--check-on", "no.png"), "no.png")
+    assert_refused(sslkit("export", moved_run, "--out", "x", "--check-on", "0.png"), "drop --check-on")
