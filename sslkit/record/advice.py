@@ -182,13 +182,13 @@ def gain(results: Mapping[str, Any]) -> str | None:
 
 
 def better(results: Mapping[str, Any], right: Mapping[str, Sequence[bool]]) -> str | None:
-    """That a stage before the last one is more accurate; the control arm is `gain`'s.
+    """That a stage before the last one is more accurate; the control arm is `gain`'s, and pretrain may have other data.
 
     Args:
         right: stage -> whether each labelled test image is classified correctly, of the stages that are known.
     """
     last = results["stages"][-1]["stage"]
-    before = [row["stage"] for row in results["stages"] if row["stage"] in right and row["stage"] in STAGES]
+    before = [row["stage"] for row in results["stages"] if row["stage"] in right and row["stage"] in STAGES[1:]]
     best = max(before, key=lambda stage: sum(right[stage]), default=last)
     if last not in right or sum(right[best]) <= sum(right[last]):
         return None

@@ -162,6 +162,8 @@ def test_an_earlier_stage_that_is_more_accurate_is_named() -> None:
     assert "beyond chance" in str(better(found, right | {"semi": [False] * 20}))
     assert "--stages probe,finetune ends" in str(better(found, right | {"finetune": [True] * 20}))
     assert better(found, right | {"semi": [True] * 12 + [False] * 8}) is None
+    other = found | {"stages": [{"stage": "pretrain"}, *rows]}
+    assert better(other, right | {"pretrain": [True] * 99}) == said, "other test images"
     assert better(found, {"probe": [True]}) is None, "nothing is known of the last one"
     assert better({"stages": rows[:1], "config": {"stages": "probe"}}, {"probe": [True, False]}) is None
 
