@@ -140,7 +140,12 @@ def test_recomputed_blocks_give_the_same_bits(adapter: str, tmp_path: Path) -> N
 def test_compiled_networks_change_rounding_alone(adapter: str, tmp_path: Path) -> None:
     """Without dropout: what is compiled draws other numbers for it."""
     torch.set_num_threads(1)
-    plain = {"adapt": adapter, "adapt__dropout": 0.0, "semi__skip_rejected": "off", "semi__optimizer": "sgd"}
+    plain: dict[str, Any] = {
+        "adapt": adapter,
+        "adapt__dropout": 0.0,
+        "semi__skip_rejected": "off",
+        "semi__optimizer": "sgd",
+    }
     stored = [
         checkpoint.load(
             train(
