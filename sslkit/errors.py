@@ -6,7 +6,7 @@ What is changed here changes no stage's key.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -29,6 +29,11 @@ def unknown(kind: str, name: str, known: Iterable[str], see: str = "") -> UserEr
         hint = ""
     there = f"{' ' if near else '; '}`{see}` lists all" if see else ""
     return UserError(f"unknown {kind} {name!r}{hint}{there}")
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first names of many, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def one_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sslkit.data import TEST
-from sslkit.errors import UserError, unknown
+from sslkit.errors import UserError, listed, unknown
 
 PATH = (
     "path", "file", "filename", "file_name", "file_path", "image", "image_path", "image_name", "image_id", "name", "id",
@@ -18,7 +18,8 @@ LABEL = ("label", "labels", "target", "class", "y", "fine_label", "class_name", 
 SPLIT = ("split",)
 GROUP = ("group", "patient", "subject")
 NO_LABEL = {*PATH, *SPLIT, *GROUP, "index", "unnamed: 0", "__index_level_0__"}
-WORDS = {"training": "train", "unlabelled": "train", "unlabeled": "train", "test": "test", "validation": "val"}
+USUAL = {"path": PATH, "label": LABEL, "split": SPLIT, "group": GROUP}  # of tables in text
+WORDS = {"training": "train", "unlabelled": "train", "validation": "val"}  # kinds of folders, as parts of a table
 WHOLE = re.compile(r"-?\d+\.0+")  # a whole number as pandas writes it where a label is missing
 
 
@@ -80,10 +81,9 @@ def label_column(names: Sequence[str], distinct: Mapping[str, int], rows: int, w
 
 def said(where: str, label: str, classes: Sequence[str], names: Collection[str]) -> str:
     """The column that was taken, with its classes, and others that are called as one of labels, too."""
-    rest = f" and {len(classes) - 8} more" if len(classes) > 8 else ""
     other = [name for name in names if name.lower() in LABEL and name != label]
     beside = f"; not {' or '.join(map(repr, other))} (data.label names another)" if other else ""
-    return f"{where}: labels are the column {label!r}, {len(classes)} classes: {', '.join(classes[:8])}{rest}{beside}"
+    return f"{where}: labels are the column {label!r}, {len(classes)} classes: {listed(classes, 8)}{beside}"
 
 
 def as_label(value: Any, where: str, column: str) -> Any:

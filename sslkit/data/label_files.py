@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.columns import GROUP, LABEL, NOBODY, PATH, SPLIT, Columns
+from sslkit.data.columns import NOBODY, USUAL, Columns
 from sslkit.data.csv_files import UNLABELLED, class_order, composed, read_columns, refuse_several
 from sslkit.data.image import Array
 from sslkit.errors import UserError
@@ -74,8 +74,7 @@ def label_by(
     Raises:
         UserError: as for `take_labels`.
     """
-    known = {"path": PATH, "label": LABEL, "split": SPLIT, "group": GROUP}
-    table = read_columns(Path(file), known, optional=UNUSED, asked=asked)
+    table = read_columns(Path(file), USUAL, optional=UNUSED, asked=asked)
     columns = table.columns
     place = match_rows(file, columns["path"], names)
     refuse_several(file, columns["path"], columns["label"], classes)

@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Dataset, Raw
-from sslkit.data.columns import GROUP, LABEL, PATH, SPLIT, Columns, by_split, said
+from sslkit.data.columns import USUAL, Columns, by_split, said
 from sslkit.data.csv_files import UNLABELLED, class_order, read_columns, refuse_several
 from sslkit.datasets._layout import CAUTIOUS, kind_of
 from sslkit.errors import UserError
 from sslkit.registry import register
-
-COLUMNS = {"path": PATH, "label": LABEL, "split": SPLIT, "group": GROUP}
 
 
 @register("dataset")
@@ -32,7 +30,7 @@ class Csv(Dataset):
         self.asked = Columns(image, label, split, group)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
-        table = read_columns(self.file, COLUMNS, optional=("split", "group"), asked=self.asked)
+        table = read_columns(self.file, USUAL, optional=("split", "group"), asked=self.asked)
         paths = [path.replace("\\", "/") for path in table["path"]]  # as Windows writes them
         columns = table.columns | {"path": paths}
         if len({*columns["path"]}) < len(columns["path"]):

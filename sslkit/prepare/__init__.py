@@ -25,7 +25,7 @@ from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
 from sslkit.data.parts import Parts, about, arrange, contradicted, without_equal
 from sslkit.data.splits import Split, check_lists, split
-from sslkit.errors import UserError
+from sslkit.errors import UserError, listed
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.durations import in_steps
@@ -129,7 +129,8 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     places = split(images, data, found.config.seed, found.groups)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
-    remarks = [*remarks, *_unlabeled_classes(images, places), *(_in_both(images, parts) if is_own(data.name) else ())]
+    twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
+    remarks = [*remarks, *_unlabeled_classes(images, places), *twice]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
@@ -141,8 +142,7 @@ def _unlabeled_classes(images: Images, places: Split) -> list[str]:
     lost = [repr(images.classes[c]) for c in sorted(there - shown - {-1})]
     if not lost or not shown:
         return []
-    rest = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
-    classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {', '.join(lost[:4])}{rest}"
+    classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {listed(lost)}"
     return [f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sslkit.config import STAGES
+from sslkit.errors import listed
 from sslkit.training.spec import Spec
 
 LONG = 0.25  # share of a stage's steps
@@ -137,8 +138,7 @@ def never(rows: Sequence[Mapping[str, Any]]) -> str | None:
     lost = [repr(row["class"]) for row in rows if row["images"] and not row["predicted"]]
     if not lost:
         return None
-    rest = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
-    return f"never predicted: {', '.join(lost[:4])}{rest}; label more images of {'it' if len(lost) == 1 else 'them'}"
+    return f"never predicted: {listed(lost)}; label more images of {'it' if len(lost) == 1 else 'them'}"
 
 
 def mixed(rows: Sequence[Mapping[str, Any]]) -> str | None:
@@ -187,6 +187,8 @@ def better(results: Mapping[str, Any], right: Mapping[str, Sequence[bool]]) -> s
     Args:
         right: stage -> whether each labelled test image is classified correctly, of the stages that are known.
     """
+    from scipy.stats import binomtest  # slow to import
+
     last = results["stages"][-1]["stage"]
     before = [row["stage"] for row in results["stages"] if row["stage"] in right and row["stage"] in STAGES[1:]]
     best = max(before, key=lambda stage: sum(right[stage]), default=last)
@@ -194,15 +196,9 @@ def better(results: Mapping[str, Any], right: Mapping[str, Sequence[bool]]) -> s
         return None
     pairs = [*zip(right[best], right[last], strict=True)]
     wins, losses = pairs.count((True, False)), pairs.count((False, True))
-    p, n = _mcnemar(wins, losses), len(right[last])
+    p, n = binomtest(wins, wins + losses).pvalue, len(right[last])
     shares = f"{sum(right[best]) / n:.1%} against {sum(right[last]) / n:.1%} of {n} test images"
     sure = f"p {p:.2g}" if p > 0.05 else f"p {p:.2g}, beyond chance"
     asked = str(results["config"]["stages"]).split(",")
     whole = ",".join(asked[: asked.index(best) + 1])
     return f"{best} is more accurate than {last}: {shares} ({sure}, McNemar); --stages {whole} ends with it"
-
-
-def _mcnemar(wins: int, losses: int) -> float:
-    """Exact two-sided p of so many images on which one of two is right alone (McNemar 1947)."""
-    few, all_ = min(wins, losses), wins + losses
-    return min(1.0, 2 * sum(math.comb(all_, k) for k in range(few + 1)) / float(2**all_))

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from sslkit.errors import UserError
+from sslkit.errors import UserError, listed
 from sslkit.network import HEADS, Classifier
 from sslkit.store import checkpoint
 from sslkit.store.files import filling, new_folder, write_text
@@ -62,8 +62,7 @@ class Loaded:
         for kind, title in ROWS.items():
             names = getattr(self, kind)
             if names:
-                rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
-                table.add_row(title, str(len(names)), Text(", ".join(map(shown, names[:4])) + rest))
+                table.add_row(title, str(len(names)), Text(listed([*map(shown, names)])))
         if license:
             table.add_row("licence of the weights", "", Text(license))
         if self.remarks:
@@ -186,9 +185,8 @@ def _check_whole(found: Mapping[str, Tensor], own: Mapping[str, Tensor], path: P
     lacking = [bare(n) for n in own if n not in found and not any(r.fullmatch(bare(n)) for r in new)]
     lacking = [name for name in lacking if not name.endswith(counters)]
     if lacking:
-        rest = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
         raise UserError(
-            f"{path} lacks {len(lacking)} of the network's {len(own)} tensors, {', '.join(lacking[:4])}{rest}; "
+            f"{path} lacks {len(lacking)} of the network's {len(own)} tensors, {listed(lacking)}; "
             "--weights-partial leaves them as they start"
         )
 

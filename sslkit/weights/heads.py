@@ -9,6 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from sslkit.errors import listed
+
 # what stands beside a file of ours, and where in it the classes are
 BESIDE = {"weights.safetensors": ("spec.json", "data", "classes"), "model.safetensors": ("config.json", "label_names")}
 
@@ -41,6 +43,5 @@ def sentence(theirs: Sequence[str], ours: Sequence[str]) -> str:
     new = [name for name in ours if name not in theirs]
     if len(new) == len(ours):
         return f"none of the {len(ours)} classes is among the file's {len(theirs)}: the head starts anew"
-    shown = ", ".join(map(repr, new[:4])) + (f" and {len(new) - 4} more" if len(new) > 4 else "")
-    anew = f"; {shown} {'start' if len(new) > 1 else 'starts'} anew" if new else ""
+    anew = f"; {listed([*map(repr, new)])} {'start' if len(new) > 1 else 'starts'} anew" if new else ""
     return f"the head's rows go by class name: {len(ours) - len(new)} of {len(ours)} are in the file{anew}"
