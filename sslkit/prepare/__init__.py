@@ -20,6 +20,7 @@ from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
+from sslkit.data.depth import toned
 from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
@@ -203,8 +204,11 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     cls = _dataset(name)
     place = argument("dataset", name, cls) | _place(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
-    parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
-    side = functools.partial(_once, "side", (cls, place, rule, look, cache), lambda: decoding.median_size(parts.train))
+    white = coerce("data.white", flat.get("data.white"), str | None)
+    bands = coerce("data.bands", flat.get("data.bands", ""), str)
+    asked = (cls, place, rule, look, cache, white, bands)
+    parts = _once("parts", asked, lambda: look(_toned(_read(cls, place), white, bands, cache), rule, cache))
+    side = functools.partial(_once, "side", asked, lambda: decoding.median_size(parts.train))
     flat, start, chosen = choose_start(flat, side)
     size = side_of(flat, side)
 
@@ -240,6 +244,16 @@ def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     dataset: Dataset = cls(**place)
     classes, train, test = dataset.read()
     return Parts(classes, train, test, list(dataset.remarks))
+
+
+def _toned(parts: Parts, white: str | None, bands: str, cache: Path | None) -> Parts:
+    """With how levels are read."""
+    try:
+        Data(white=white, bands=bands)  # else a wrong value would be met when it is used
+    except ValueError as error:
+        raise UserError(f"data.{error}") from None
+    tone, said = toned(parts.train, white, bands, cache)
+    return replace(parts, train=replace(parts.train, tone=tone), test=replace(parts.test, tone=tone)).said(said)
 
 
 def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
