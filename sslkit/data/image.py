@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -35,6 +35,11 @@ class Tone:
     white: float | None = None  # the level of white in images of more than 8 bits; None: by the depth of each
     bands: tuple[int, ...] = ()  # which are red, green and blue, or which one is grey, from 1; (): the file says it
 
+    def about(self) -> dict[str, Any]:
+        """What is kept and exported of it: only what is not as ever."""
+        found = {"white": self.white} if self.white is not None else {}
+        return found | ({"bands": [*self.bands]} if self.bands else {})
+
 
 PLAIN = Tone()
 
@@ -46,7 +51,7 @@ class Square:
     size: int  # side in pixels
     crop: float = 1.0  # side before it is scaled, as a share of the image's short side
     interpolation: str = "bicubic"  # or "bilinear", both with antialiasing
-    tone: Tone = PLAIN
+    tone: Tone = field(default=PLAIN, repr=False)  # not in the name of a row of features, where it is as ever
 
 
 def to_pixels(item: Any, square: Square, name: str) -> Array:

@@ -40,6 +40,11 @@ class Stored:
         """The square of image i, (3, size, size) uint8; as `to_pixels`."""
         return to_pixels(self.source(i), self.square, self.names[i])
 
+    def reading(self) -> str:
+        """How levels are read, and by which readers that were added; "" where all is as ever."""
+        tone = [] if self.square.tone == PLAIN else [str(self.square.tone)]
+        return "".join(f" {one}" for one in [*tone, *formats.added()])
+
     def digest(self) -> hashlib._Hash:
         """Of the square, of readers that were added, and of what tells every image apart, without decoding any.
 
@@ -48,9 +53,7 @@ class Stored:
         """
         square = self.square
         how = "" if square.interpolation == "bicubic" else f" {square.interpolation}"
-        tone = "" if square.tone == PLAIN else f" {square.tone}"
-        added = "".join(f" {reader}" for reader in formats.added())
-        digest = hashlib.sha256(f"{__version__} {square.size} {square.crop}{how}{tone}{added}".encode())
+        digest = hashlib.sha256(f"{__version__} {square.size} {square.crop}{how}{self.reading()}".encode())
         for i in range(len(self)):
             digest.update(identity(self.source(i)))
         return digest
