@@ -26,8 +26,8 @@ class Taps:
 
 
 def reframe(images: Tensor, rows: Taps, columns: Taps) -> Tensor:
-    """Grey levels (N, C, H, W), uint8 or float32 -> levels float32 (N, C, h, w): columns first, then rows, rounded after
-    each, as in Pillow."""
+    """Grey levels (N, C, H, W) -> float32 levels (N, C, h, w): columns first, then rows, rounded after each, as in
+    Pillow."""
     x = _sum(images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format), columns)  # N, w, C, H
     x = _sum(_levels(x).transpose(1, 3), rows)  # (N, h, C, w)
     return _levels(x).transpose(1, 2).contiguous()

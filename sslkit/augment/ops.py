@@ -3,14 +3,14 @@
 Sources: Cubuk et al. 2020 (RandAugment, 1909.13719) with the arithmetic of Pillow's ImageOps and ImageEnhance.
 
 Images are *levels*: float32 (N, 3, H, W) of whole numbers 0 to 255, which no operation has to convert. Two kinds: a
-*colour* operation maps or mixes the levels of a pixel, of its neighbours or of the channels, an *affine* one moves pixels.
-Values are host tensors, so that which samples need what is known without asking the device.
+*colour* operation maps or mixes the levels of a pixel, of its neighbours or of the channels, an *affine* one moves
+pixels. Values are host tensors, so that which samples need what is known without asking the device.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -185,8 +185,10 @@ def grayscale(images: Tensor, value: Tensor) -> Tensor:
 
 COLOURS: dict[str, ColourOp] = {
     f.__name__: f
-    for f in (brightness, contrast, invert, solarize, solarize_add, posterize, autocontrast, equalize)
-    + (color, sharpness, grayscale)
+    for f in (
+        *(brightness, contrast, invert, solarize, solarize_add, posterize, autocontrast, equalize),
+        *(color, sharpness, grayscale),
+    )
 }
 
 # Affine maps, from a pixel of the result to a place in the image.

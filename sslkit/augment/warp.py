@@ -14,7 +14,9 @@ Filter = Literal["nearest", "bilinear", "bicubic"]
 
 
 def warp(images: Tensor, matrix: Tensor, kind: Filter, fill: Tensor | None = None) -> Tensor:
-    """Levels (N, C, H, W), whole float32 -> the same, sampled at x' = a x + b y + c, y' = d x + e y + f; pixel centres at half numbers.
+    """Levels (N, C, H, W), whole float32 -> the same, sampled at x' = a x + b y + c, y' = d x + e y + f.
+
+    Pixel centres are at half numbers.
 
     Args:
         matrix: (N, 6) float64 on the host: a, b, c, d, e, f, from a pixel of the result to a place in the image.
