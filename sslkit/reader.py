@@ -35,12 +35,14 @@ class Levels:
         white: the level of white by the depth of the file; None where it does not say, as of floats, for which it is 1.
         alpha: (H, W) floats from 0, transparent, to 1; None where all is opaque.
         form: name of the format.
+        multiplied: the bands have been multiplied by `alpha`.
     """
 
     bands: Array
     white: float | None
     alpha: Array | None = None
     form: str = ""
+    multiplied: bool = False
 
     @property
     def mode(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sslkit.data import Raw
 from sslkit.data.checking import remembered
-from sslkit.data.image import PLAIN, BadImageError, Tone, chosen, opened, white_of_floats
+from sslkit.data.image import PLAIN, BadImageError, Tone, as_bands, chosen, opened, white_of_floats
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 from sslkit.reader import Levels
@@ -85,7 +85,8 @@ def _measured(raw: Raw) -> Range:
             with opened(raw.source(i), raw.name(i, "train")) as found:
                 if not isinstance(found, Levels) or found.bands.dtype == np.uint8:
                     return None
-                some = np.sort(chosen(found, raw.tone), axis=None)
+                shown = chosen(as_bands(found) if raw.tone.bands else found, raw.tone)
+                some = np.sort(shown, axis=None)
         except BadImageError:
             return None
         if not np.isfinite(some[[0, -1]]).all():

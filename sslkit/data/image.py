@@ -108,8 +108,18 @@ def to_rgb(found: Image.Image | Levels, tone: Tone = PLAIN) -> Image.Image:
         found = Levels(
             np.atleast_3d(np.asarray(turned if turned.mode in ("L", "LA", "RGBA") else turned.convert("RGB"))), 255
         )
+    found = as_bands(found) if tone.bands else found
     scaled = _eight_bits(chosen(found, tone), found, tone)
     return Image.fromarray(np.ascontiguousarray(scaled[..., 0] if scaled.shape[2] == 1 else scaled)).convert("RGB")
+
+
+def as_bands(found: Levels) -> Levels:
+    """With opacity, where there is any, as the last band."""
+    if found.alpha is None:
+        return found
+    last = found.alpha[..., None] * (found.white or 1)
+    last = (last if found.white is None else np.round(last)).astype(found.bands.dtype)
+    return Levels(np.concatenate([found.bands, last], 2), found.white, form=found.form)
 
 
 def chosen(found: Levels, tone: Tone) -> Array:
@@ -152,7 +162,8 @@ def _eight_bits(levels: Array, found: Levels, tone: Tone) -> Array:
         )
     scaled = np.minimum(np.multiply(levels, 255 / white, dtype=np.float64), 255)
     if found.alpha is not None:
-        scaled = scaled * found.alpha[..., None] + 255 * (1 - found.alpha[..., None])
+        alpha = found.alpha[..., None]
+        scaled = np.minimum((scaled if found.multiplied else scaled * alpha) + 255 * (1 - alpha), 255)
     return np.round(scaled).astype(np.uint8)
 
 

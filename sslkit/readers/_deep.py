@@ -55,9 +55,7 @@ def from_samples(samples: Array, white: float | None, has_alpha: bool, form: str
     bands, alpha = bands[..., :-1], np.divide(bands[..., -1], white or 1, dtype=np.float64)
     if not (alpha.min() >= 0 and alpha.max() <= 1):
         raise ValueError(f"its opacity goes from {alpha.min():g} to {alpha.max():g} and not from 0 to 1")
-    if multiplied:
-        bands = np.minimum(bands / np.maximum(alpha, 1e-9)[..., None], white or np.inf)
-    return Levels(bands, white, alpha, form)
+    return Levels(bands, white, alpha, form, multiplied)
 
 
 def _all(file: BinaryIO) -> bytes:

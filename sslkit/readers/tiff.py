@@ -61,7 +61,7 @@ def _plain(image: Image.Image) -> bool:
     )
     more = tags.get(SAMPLES, 1) - COLOURS.get(tags.get(PHOTOMETRIC, -1), 0)
     pixel_by_pixel = tags.get(PLANES, 1) == 1  # planes with opacity are read amiss
-    known = more == 0 or (more == 1 and extra[:1] in ((MULTIPLIED,), (OPACITY,)) and pixel_by_pixel)
+    known = more == 0 or (more == 1 and extra[:1] == (OPACITY,) and pixel_by_pixel)
     return max(bits) <= 8 and {*kinds} == {1} and known
 
 

@@ -46,7 +46,8 @@ def tiff(levels: Array) -> bytes:
     file = io.BytesIO()
     kind = "rgb" if levels.shape[2] == 3 else "minisblack"
     pixels = levels[..., 0] if levels.shape[2] == 1 else levels
-    tifffile.imwrite(file, pixels, photometric=kind, **({"planarconfig": "contig"} if pixels.ndim == 3 else {}))
+    more: dict[str, Any] = {"planarconfig": "contig"} if pixels.ndim == 3 else {}
+    tifffile.imwrite(file, pixels, photometric=kind, **more)
     return file.getvalue()
 
 
@@ -176,6 +177,27 @@ def test_what_are_no_bands_is_refused(value: str) -> None:
 def test_bands_are_chosen(bands: str, dtype: Any, here: Path) -> None:
     white = float(np.iinfo(dtype).max)
     images = stored(here / "d", 0, white, dtype, 5)
+    found = pixels(asked(here / "d", bands=bands))
+    chosen = [int(band) - 1 for band in bands.split(",")]
+    for i, name in enumerate(sorted(found)):
+        assert np.abs(found[name] - scaled(images[i][..., chosen], white)).max() <= 0.51
+
+
+@pytest.mark.parametrize("opacity", ["unassalpha", "assocalpha"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("bands", ["4,2,1", "1,2,3", "4"])
+def test_a_band_that_is_called_transparency_is_one_as_any_other_where_bands_are_chosen(
+    opacity: str, dtype: Any, bands: str, here: Path
+) -> None:
+    """As of aerial images, whose fourth band, near infrared, is often marked so."""
+
+    def marked(levels: Array) -> bytes:
+        file = io.BytesIO()
+        tifffile.imwrite(file, levels, photometric="rgb", extrasamples=[opacity])
+        return file.getvalue()
+
+    white = 1.0 if dtype is np.float32 else float(np.iinfo(dtype).max)
+    images = stored(here / "d", 0, white, dtype, 4, marked)
     found = pixels(asked(here / "d", bands=bands))
     chosen = [int(band) - 1 for band in bands.split(",")]
     for i, name in enumerate(sorted(found)):

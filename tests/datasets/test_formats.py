@@ -31,8 +31,8 @@ def expected(bands: Array, white: float, alpha: Array | None = None) -> Array:
     return np.broadcast_to(255 * share, (*share.shape[:2], 3))
 
 
-def check(data: bytes, answer: Array, tone: Tone = PLAIN, apart: float = 0.51) -> None:
-    found = np.asarray(read_rgb(data, "it", tone)).astype(float)
+def check(data: bytes | bytearray, answer: Array, tone: Tone = PLAIN, apart: float = 0.51) -> None:
+    found = np.asarray(read_rgb(bytes(data), "it", tone)).astype(float)
     assert found.shape == answer.shape
     assert np.abs(found - answer).max() <= apart
 
@@ -95,7 +95,7 @@ def tiff(samples: Array, planar: str, **how: Any) -> bytes:
     pixels = samples[..., 0] if samples.shape[2] == 1 else samples
     if planar == "separate" and pixels.ndim == 3:
         pixels = np.moveaxis(pixels, -1, 0)
-    more = {"planarconfig": planar} if pixels.ndim == 3 else {}
+    more: dict[str, Any] = {"planarconfig": planar} if pixels.ndim == 3 else {}
     tifffile.imwrite(file, pixels, metadata=None, **more, **how)
     return file.getvalue()
 
@@ -214,7 +214,7 @@ def test_jpeg_2000(bits: int, bands: int, container: str) -> None:
 def test_avif(bits: int, bands: int) -> None:
     white = (1 << bits) - 1
     samples = noise(bands, np.uint8 if bits == 8 else np.uint16, white)
-    how = {} if bands == 1 else {"pixelformat": "444"}
+    how: dict[str, Any] = {} if bands == 1 else {"pixelformat": "444"}
     data = imagecodecs.avif_encode(
         samples[..., 0] if bands == 1 else samples, level=100, speed=10, bitspersample=bits, **how
     )

@@ -70,7 +70,7 @@ def grey_of(data: bytes) -> Array:
 @pytest.mark.parametrize("several", [False, True])
 def test_dicom_is_rescaled_and_windowed(kind: str, function: str, several: bool) -> None:
     stored = ((LEVELS + 1000) // 2).astype(np.uint16)  # slope 2, intercept -1000
-    more = {"VOILUTFunction": function} if function else {}
+    more: dict[str, Any] = {"VOILUTFunction": function} if function else {}
     more |= {"WindowCenter": [40, 300] if several else 40, "WindowWidth": [400, 900] if several else 400}
     found = grey_of(dicom(stored, kind, RescaleSlope=2, RescaleIntercept=-1000, **more))
     answer = windowed(stored.astype(float) * 2 - 1000, 40, 400, function or "LINEAR")
