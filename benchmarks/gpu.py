@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +112,16 @@ def steps(part: Part, data: str | None) -> None:
             flops = _flops(part, engine, log, compiled="compile" in more)
             if part.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            seconds = _seconds(part, lambda index, run=engine.step, log=log: run(index, log), min(8.0, part.left / 2))
+            seconds = _seconds(part, partial(_step, engine, log), min(8.0, part.left / 2))
             images = engine.spec.images_a_step
             memory = torch.cuda.max_memory_allocated() / 2**30 if part.device == "cuda" else None
             used = None if flops is None else round(flops / seconds / PEAK, 4)
             row = {"images_a_second": round(images / seconds, 1), "ms": round(1e3 * seconds, 2), "of_peak": used}
             part.add(backbone=backbone, size=size, settings=more, **row, gib=memory, waits=_waits(part, engine, log))
+
+
+def _step(engine: Engine, log: Log, index: int) -> None:
+    engine.step(index, log)
 
 
 @contextmanager
@@ -227,9 +232,10 @@ def main(out: Path, data: str | None, dry: bool, only: str | None) -> None:
         call += ["--data", data] if data else []
         try:
             code = subprocess.run(call, timeout=None if dry else budget, check=False).returncode
+            ended = f"ended with code {code}" if code else "done"
         except subprocess.TimeoutExpired:
-            code = "its time was over"
-        click.echo(f"{name}: {'done' if code == 0 else code}", err=True)
+            ended = "its time was over"
+        click.echo(f"{name}: {ended}", err=True)
     click.echo(table(out))
 
 
