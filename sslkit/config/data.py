@@ -43,7 +43,7 @@ class Data:
     stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"  # how images are scaled
     white: str | None = (
-        None  # level of white in images of more than 8 bits, or "measured"; auto: by depth, if it is used
+        None  # level of white where images have more than 8 bits, or "measured"; auto: by depth, if used
     )
     bands: str = ""  # bands that are red, green and blue, as 3,2,1, or the one that is grey; "" is as the file says
 
