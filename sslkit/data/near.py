@@ -71,7 +71,8 @@ class _Small:
     def unit(self, index: Array) -> Array:
         """(..., h * w) float32 of those at (...): mean 0 and length 1, so that products are correlations."""
         length = self.deviation[index] * np.sqrt(np.float32(self.levels.shape[1]))
-        return (self.levels[index] - self.mean[index][..., None]) / length[..., None]
+        unit: Array = (self.levels[index] - self.mean[index][..., None]) / length[..., None]
+        return unit
 
 
 def _moments(block: Array) -> tuple[Array, Array]:
@@ -148,8 +149,8 @@ def _joined(group: Array, pairs: Array) -> Array:
 
     ends = group[pairs]
     graph = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), (len(group), len(group)))
-    _, joined = connected_components(graph, directed=False)
-    return joined[group]
+    numbers: Array = connected_components(graph, directed=False)[1]
+    return np.take(numbers, group)
 
 
 def _members(group: Array) -> list[list[int]]:
