@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from sslkit.data import Raw
-from sslkit.data.duplicates import content, perceptual_hash
+from sslkit.data.duplicates import content
 from sslkit.data.image import PLAIN, Array, BadImageError, Tone, opened, to_rgb
+from sslkit.data.near import perceptual_hash
 from sslkit.data.threads import in_threads
 from sslkit.reader import Levels
 
