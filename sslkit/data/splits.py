@@ -13,10 +13,10 @@ import numpy as np
 
 from sslkit.config import Data
 from sslkit.data import Images
-from sslkit.data.csv_files import read_columns
 from sslkit.data.held_out import hold_out
 from sslkit.data.image import Array
 from sslkit.data.label_files import first
+from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
 from sslkit.randomness import key, permutation
 

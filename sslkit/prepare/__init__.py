@@ -262,4 +262,7 @@ def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
             raise UserError(f"data set {name!r} has no use for data.{option}; drop it")
         if value:
             given[option] = value
+    if "classes" in options(cls):
+        said = coerce("data.classes", flat.get("data.classes", ""), str)
+        given |= {"classes": said or ("file" if of_labels else "")}
     return given
