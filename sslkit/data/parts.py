@@ -69,11 +69,15 @@ class Parts:
         return replace(self.without([*train], [*test]), unread=(*names,)).said(said, bad_images=reasons)
 
 
-def arrange(parts: Parts, data: Data) -> Parts:
+def arrange(parts: Parts, data: Data, *, bare: bool = False) -> Parts:
     """The parts with the labels of `data.labels`, with groups, and with a test part.
 
     A share of the training part is set aside as the test where there is none with labels: of the images that the data
     set has a label for; where it has none, of those that the file of labels names.
+
+    Args:
+        bare: nothing is learned of labels or measured by them; where they are not of two classes, all images are only
+            looked at.
 
     Raises:
         UserError: there are no labels, or too few for a test part; positions are listed of parts that have changed.
@@ -81,6 +85,9 @@ def arrange(parts: Parts, data: Data) -> Parts:
     parts = _grouped(parts, data.groups) if data.groups else parts
     parts = _classed(parts, data)
     labelled = _labelled(parts, data)
+    if bare and unlabelled(labelled.classes, labelled.train.label):
+        labelled = replace(labelled, classes=labelled.classes or ["unlabelled"])  # a head of none cannot be built
+        return labelled.said("no labels of two classes, which pre-training does not need: nothing is measured")
     if not _measures(labelled):
         known = (parts.train.label >= 0).any() and parts.classes == labelled.classes
         labelled = _labelled(_set_aside(parts, data.test), data) if known else _set_aside(labelled, data.test)
@@ -130,6 +137,11 @@ def _labelled(parts: Parts, data: Data) -> Parts:
     asked, own = Columns(data.image, data.label), is_own(data.name) and data.classes != FOLDERS
     classes, train, test, said = take_labels(file, parts.classes, parts.train, parts.test, parts.unread, asked, own=own)
     return replace(parts, classes=classes, train=train, test=test).said(*said)
+
+
+def unlabelled(classes: Sequence[str], label: Array) -> bool:
+    """Whether labels (N,) are of fewer than two of the classes, so that no classifier can be learned or judged."""
+    return len(classes) < 2 or len(np.unique(label[label >= 0])) < 2
 
 
 def _measures(parts: Parts) -> bool:
@@ -188,6 +200,8 @@ def contradicted(parts: Parts, cache: Path | None) -> Parts:
 def about(parts: Parts, own: bool) -> list[str]:
     """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts,
     and the classes that nothing is learned of or that are called nearly the same."""
+    if len(parts.classes) < 2:
+        return [_shared(parts)] if _shared(parts) else []
     mine = [_counts(parts), _never(parts), _alike(parts.classes)] if own else []
     return list(filter(None, [*mine, _lacking(parts), _shared(parts)]))
 

@@ -74,6 +74,12 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None) ->
     return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test)
 
 
+def all_in_pool(images: Images, seed: int) -> Split:
+    """The split for images without labels: the training part is the pool, and nothing is labelled."""
+    train, none = np.arange(images.train), np.zeros(0, np.int64)
+    return Split(none, _shuffled(train, seed, "pool"), none, np.arange(images.train, len(images.label)))
+
+
 def _tuning(images: Images, among: Array, seed: int, groups: Array | None, listed: Array | None) -> Array:
     """A quarter of each class, which stands in for the test."""
     if groups is None:
