@@ -105,12 +105,13 @@ def _named(body: Body, name: str) -> list[int]:
 
 
 def _counting(body: Body, free: Sequence[int]) -> list[int]:
-    """Columns that only number the rows, as pandas writes its index: unnamed, or the first where none has a name."""
+    """Columns that only number the rows, as pandas writes its index: unnamed (so called by their place), or the first
+    where none has a name."""
     found = []
     for i in free:
         cells = body.column(i)
         whole = all(cell.isdecimal() for cell in cells) and len({*cells}) == len(cells)
-        if body.named and body.names[i].lower() in ("", "unnamed: 0", "index", "level_0") and whole:
+        if body.named and body.names[i].lower() in (str(i + 1), "unnamed: 0", "index", "level_0") and whole:
             found.append(i)
         elif not body.named and i == 0 and len(free) > 2 and _with_images(body, free[1:]):
             n = len(body.rows)

@@ -114,6 +114,15 @@ def test_the_first_line_is_a_row_where_it_is_one(header: tuple[str, ...], number
         assert [classes[c] for c in train.label] == label
 
 
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index"])
+def test_a_column_that_numbers_the_rows_is_no_label(name: str, tmp_path: Path) -> None:
+    """Though no label repeats, and whatever the numbers are."""
+    rows = [f"{7 * i % 5},{i}.png,c{i}\n" for i in range(5)]
+    (tmp_path / "t.csv").write_text(f"{name},file,species\n{''.join(rows)}")
+    classes, train, _ = read("csv", file=str(tmp_path / "t.csv"))
+    assert [classes[c] for c in train.label] == [f"c{i}" for i in range(5)]
+
+
 def test_a_column_of_parts_is_known_by_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a.png,x,train\nb.png,y,train\nc.png,x,test\nd.png,y,test\n")
     _, train, test = read("csv", file=str(tmp_path / "t.csv"))
