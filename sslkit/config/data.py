@@ -38,6 +38,9 @@ class Data:
     split: str = ""  # column that says train, test or val
     group: str = ""  # column of groups: images of one are in one part only
     groups: str = ""  # regular expression that finds an image's group in its name; a group is in one part only
+    classes: str = (
+        ""  # regular expression that finds an image's class in its name; or "file", "folders" have the classes
+    )
     on_bad_image: Literal["stop", "skip"] = "stop"
     duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
     stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B

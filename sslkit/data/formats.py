@@ -44,7 +44,7 @@ def reader_of(suffix: str, head: bytes) -> Reader:
 
 def suffixes() -> tuple[str, ...]:
     """Of the files that are images by their name, as far as what reads them is installed."""
-    return tuple(dict.fromkeys(suffix for reader in _all() if is_there(reader) for suffix in reader.suffixes))
+    return _suffixes(tuple(registry.plugins))
 
 
 def is_image(path: str) -> bool:
@@ -111,6 +111,11 @@ def _readers(_: tuple[Path, ...]) -> tuple[dict[str, Reader], dict[str, Reader]]
         {e.name: registry.load_entry(e)() for e in entries if (e.origin == BUILT_IN) == own} for own in (False, True)
     ]
     return made[0], made[1]
+
+
+@cache
+def _suffixes(_: tuple[Path, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(suffix for reader in _all() if is_there(reader) for suffix in reader.suffixes))
 
 
 @cache

@@ -11,8 +11,9 @@ import numpy as np
 from sslkit.data import Dataset, Raw
 from sslkit.data.csv_files import class_order, composed
 from sslkit.data.formats import counted
-from sslkit.data.label_files import first, label_by
+from sslkit.data.label_files import Labelled, first, label_by
 from sslkit.datasets._folders import class_names, files_below, filled, images_among, none_but
+from sslkit.datasets._labels_beside import contradicting, tables_of
 from sslkit.datasets._layout import CAUTIOUS, Layout, innermost, layout_of
 from sslkit.errors import UserError
 from sslkit.registry import register
@@ -25,14 +26,17 @@ class Folder(Dataset):
     """Classes are the folders of the training part: by number where all are numbers, else sorted.
 
     Images beside class folders, and those of folders for unlabelled images, have no label and come last in the training
-    part. A part without class folders is labelled by the table that lies in it, or beside it under its name.
+    part. A part without class folders is labelled by the table that lies in it, or beside it under its name. Where such
+    a table contradicts class folders, `data.classes` says which of them has the classes: folders, or file, that of
+    `--labels`.
     """
 
     argument = "dir"
     defaults = CAUTIOUS
 
-    def __init__(self, *, dir: str) -> None:
+    def __init__(self, *, dir: str, classes: str = "") -> None:
         self.dir = Path(dir).expanduser()
+        self.classes = classes  # where they are from; "" is not said
         self._left: Counter[str] = Counter()  # suffixes of files that are no images
 
     def read(self) -> tuple[list[str], Raw, Raw]:
@@ -58,7 +62,9 @@ class Folder(Dataset):
         raw = self._raw(inside, sum(heaps, self._loose(layout.train)))
         if not len(raw.images):
             raise UserError(f"{self.dir} holds no image to train on{none_but(self._left)}; expected {EXPECTED}")
-        return self._by_table(layout.train, classes, raw) if layout.train and not classes else (classes, raw)
+        if classes:
+            return self._in_doubt(layout, classes, raw)
+        return self._by_table(layout.train, classes, raw) if layout.train else self._of_the_heap(raw)
 
     def _test(self, name: str, classes: list[str]) -> Raw:
         named = _named(self.dir / name, class_names(self.dir / name))
@@ -75,16 +81,53 @@ class Folder(Dataset):
 
     def _by_table(self, part: str, classes: list[str], raw: Raw) -> tuple[list[str], Raw]:
         """A part without class folders, with the labels of its table; where there is no table, as it is."""
-        inside = sorted(entry.name for entry in os.scandir(self.dir / part) if entry.name.lower().endswith(".csv"))
-        beside = [name for name in (f"{part}.csv", f"{part}_labels.csv") if (self.dir / name).is_file()]
-        tables = [f"{part}/{name}" for name in inside] + beside
+        tables = tables_of(self.dir, part, list(raw.images))
         if len(tables) > 1:
             raise UserError(f"{self.dir}: {' and '.join(tables[:2])} could both be the labels of {part}; remove one")
         if not tables or not len(raw.images):
             return classes, raw
-        classes, label, said = label_by(str(self.dir / tables[0]), classes, raw.label, list(raw.images))
-        self._say(f"{said}, {int((label >= 0).sum())} labelled in {part}")
-        return classes, Raw(raw.images, label, root=self.dir)
+        found = label_by(str(self.dir / tables[0]), classes, raw.label, list(raw.images))
+        self._say(f"{found.said}, {int((found.label >= 0).sum())} labelled in {part}")
+        return found.classes, Raw(raw.images, found.label, root=self.dir)
+
+    def _of_the_heap(self, raw: Raw) -> tuple[list[str], Raw]:
+        """Images without any folder, with the labels of the one table among them that has some."""
+        found, tables = dict[str, Labelled](), tables_of(self.dir, "", list(raw.images)) if not self.classes else []
+        for table in tables:
+            try:
+                found[table] = label_by(str(self.dir / table), [], raw.label, list(raw.images))
+            except UserError as error:
+                self._say(f"{self.dir / table} is not used as labels: {error}")
+        if len(found) > 1:
+            self._say(
+                f"{' and '.join(found)} could both be labels; --labels file:{self.dir / next(iter(found))} takes one"
+            )
+        if len(found) != 1:
+            return [], raw
+        (only,) = found.values()
+        self._say(f"{only.said}, {int((only.label >= 0).sum())} labelled")
+        return only.classes, Raw(raw.images, only.label, root=self.dir)
+
+    def _in_doubt(self, layout: Layout, classes: list[str], raw: Raw) -> tuple[list[str], Raw]:
+        """Folders that may be no classes: a table of labels lies in the part, or beside it.
+
+        Raises:
+            UserError: the table has other classes, and several folders hold images of more than one of them.
+        """
+        for name in tables_of(self.dir, layout.train, list(raw.images)) if not self.classes else []:
+            table = self.dir / name
+            found = contradicting(str(table), classes, raw)
+            if found is None:
+                self._say(f"{table} is not used; --labels file:{table} takes its labels")
+            elif len(classes) == 1 and not layout.test:
+                self._say(f"{found.said}; {classes[0]} alone is no class")
+                return found.classes, Raw(raw.images, found.label, root=self.dir)
+            else:
+                raise UserError(
+                    f"{self.dir}: the folders {first(classes)} and the labels {first(found.classes)} of {table.name} "
+                    f"could both be the classes; add --set data.classes=folders, or --labels file:{table}"
+                )
+        return classes, raw
 
     def _nested(self, folders: list[str], inside: list[list[str]]) -> None:
         """Says so where the classes may lie a level deeper, as in 2023/cat and 2024/cat."""

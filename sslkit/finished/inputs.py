@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from sslkit import registry
-from sslkit.config.resolve import argument
+from sslkit.config.resolve import argument, options
+from sslkit.data.columns import USUAL
 from sslkit.data.csv_files import composed
+from sslkit.data.tables import read_columns
 from sslkit.datasets._folders import files_below, none_but
+from sslkit.datasets._listed import Files, find_files
 from sslkit.errors import UserError
 
-LISTS = (".txt", ".lst")
+LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ def inputs(words: Sequence[str], classes: Sequence[str]) -> list[Input]:
 
     Args:
         words: image files; folders, in which the name of the nearest folder that is called as a class is an image's
-            label; `NAME.txt` with a path a line; data sets as `csv:FILE`, whose labels of the same name are labels.
+            label; lists, `NAME.txt` with a path a line or any table, and data sets as `csv:FILE`, whose labels of the
+            same name are labels.
         classes: of the network.
 
     Raises:
@@ -49,18 +54,36 @@ def _named(word: str, classes: Sequence[str], left: Counter[str]) -> Iterator[In
     if not Path(word).exists() and word.partition(":")[0] in known and ":" in word:
         yield from _of_dataset(word, classes)
     elif Path(word).suffix.lower() in LISTS and Path(word).is_file():
-        for line in Path(word).read_text("utf-8").splitlines():
-            if line.strip():
-                yield Input(line.strip(), str(Path(word).parent / line.strip()))
+        yield from _of_list(Path(word), classes)
     else:
         for file in _files(Path(word), left):
             yield Input(str(file), str(file), _label(file, Path(word), classes))
 
 
+def _of_list(file: Path, classes: Sequence[str]) -> Iterator[Input]:
+    """The images of a list: each line is a path where one of them is a file, else the list is a table.
+
+    Labels are class names, or numbers of classes where none is a name; others are not known.
+    """
+    lines = [line.strip() for line in file.read_bytes().decode("utf-8", "replace").splitlines() if line.strip()]
+    if any(os.path.isfile(file.parent / line) for line in lines):
+        yield from (Input(line, str(file.parent / line)) for line in lines)
+        return
+    files = Files(file.parent)
+    table = read_columns(file, USUAL, ("label", "split", "group"), is_image=files.has)
+    paths, _ = find_files(files, table)
+    labels = table.columns.get("label", [""] * len(paths))
+    names = {name: c for c, name in enumerate(classes)}
+    place = names if names.keys() & {*labels} else {str(c): c for c in range(len(classes))}
+    for name, path, label in zip(table["path"], paths, labels, strict=True):
+        yield Input(name, str(file.parent / path), place.get(label, -1))
+
+
 def _of_dataset(word: str, classes: Sequence[str]) -> Iterator[Input]:
     """Both parts of a data set."""
     cls = registry.load("dataset", word)
-    own, *parts = cls(**argument("dataset", word, cls)).read()
+    folders = {"classes": "folders"} if "classes" in options(cls) else {}  # labels are told by their names
+    own, *parts = cls(**argument("dataset", word, cls), **folders).read()
     place = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
     for part, raw in zip(("train", "test"), parts, strict=True):
         for i in range(len(raw.images)):

@@ -24,8 +24,8 @@ from sslkit.data.depth import toned
 from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
-from sslkit.data.parts import Parts, about, arrange, contradicted, without_equal
-from sslkit.data.splits import Split, check_lists, split
+from sslkit.data.parts import Parts, about, arrange, contradicted, unlabelled, without_equal
+from sslkit.data.splits import Split, all_in_pool, check_lists, split
 from sslkit.errors import UserError, listed
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
@@ -128,7 +128,10 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
         images = _once("images", (data, cache), decode)
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
-    places = split(images, data, found.config.seed, found.groups)
+    if _bare(found.config) and unlabelled(images.classes, images.label[: images.train]):
+        places = all_in_pool(images, found.config.seed)
+    else:
+        places = split(images, data, found.config.seed, found.groups)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
@@ -224,9 +227,17 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
         chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
     read = parts.said(*chosen)
-    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
+    bare = _bare(config)
+    parts = _once(
+        "arranged", (config.data, cache, chosen, look, bare), lambda: _arranged(read, config.data, cache, bare)
+    )
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
     return Gathered(config, parts, groups, start)
+
+
+def _bare(config: Config) -> bool:
+    """Whether no stage needs a label: masked pre-training alone."""
+    return config.stages == "pretrain" and config.pretrainer is not None
 
 
 def _dataset(name: str) -> type[Any]:
@@ -257,9 +268,9 @@ def _toned(parts: Parts, white: str | None, bands: str, cache: Path | None) -> P
     return replace(parts, train=replace(parts.train, tone=tone), test=replace(parts.test, tone=tone)).said(said)
 
 
-def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
+def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts:
     """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
-    parts = arrange(parts, data)
+    parts = arrange(parts, data, bare=bare)
     check_lists(data, parts.train.label)
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
@@ -277,4 +288,7 @@ def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
             raise UserError(f"data set {name!r} has no use for data.{option}; drop it")
         if value:
             given[option] = value
+    if "classes" in options(cls):
+        said = coerce("data.classes", flat.get("data.classes", ""), str)
+        given |= {"classes": said or ("file" if of_labels else "")}
     return given

@@ -140,6 +140,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.workers": (3, NONE),
     "data.test": (0.3, NONE),  # digits has a test part, no groups, no bad images, and none twice
     "data.groups": (r"image \d*(\d)", NONE),
+    "data.classes": ("folders", NONE),  # digits has none
     "data.on_bad_image": ("skip", NONE),
     "data.duplicates": ("drop", NONE),
     "data.stats": ("measured", ALL),
