@@ -132,7 +132,13 @@ def _built_in(kind: str) -> Iterator[Entry]:
     package = KINDS[kind][0]
     for file in sorted(Path(__file__).parent.joinpath(*package.split(".")).glob("[!_]*.py")):
         load = partial(_from_module, f"sslkit.{package}.{file.stem}", (kind, file.stem))
-        yield Entry(kind, file.stem, *_describe(ast.get_docstring(ast.parse(file.read_bytes()))), "built in", load)
+        yield Entry(kind, file.stem, *_about(file.read_bytes()), "built in", load)
+
+
+@cache
+def _about(source: bytes) -> tuple[str, str]:
+    """What a module says of its part: parsed once, as parts are asked for by the hundred."""
+    return _describe(ast.get_docstring(ast.parse(source)))
 
 
 def _from_module(module: str, key: tuple[str, str]) -> type:

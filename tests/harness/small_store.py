@@ -19,7 +19,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one that was interrupted."""
     root = tmp_path_factory.mktemp("store") / "runs"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
         compared = sslkit("compare", *SMALL, "--algo", "fixmatch,flexmatch", "--seeds", 2, "--runs", root)
         assert compared.code == 0, compared.err
         for algorithm in ("fixmatch", "mean_teacher", "supervised"):
