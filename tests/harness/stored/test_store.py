@@ -1,14 +1,9 @@
-"""What a comparison keeps: a partial table, finished runs, the work of two at once, and weights that are dropped."""
+"""What a comparison keeps: a partial table, finished runs, and weights that are dropped."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -232,66 +227,6 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     last = made.err.strip().splitlines()[-1]
     assert "No space left on device" in last
     assert "Traceback" not in made.err
-
-
-def process(*arguments: object, steps: int = 40) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "sslkit", "compare", *SMALL, "--seeds", "4", *map(str, arguments)]
-    command += ["--set", f"semi.steps={steps}", "--algo", "fixmatch,flexmatch"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def csv(runs: str) -> str:
-    """The table without its time and memory."""
-    frame = load(next(Path(runs).glob("compare-*"))).drop(columns=["seconds", "memory"])
-    return str(frame.to_csv(index=False))
-
-
-def finished(runs: str) -> dict[str, int]:
-    """When each result was written."""
-    return {file.parent.name: file.stat().st_mtime_ns for file in Path(runs, "stages").glob("*/result.json")}
-
-
-@pytest.mark.slow
-def test_three_kills_change_nothing() -> None:
-    assert process("--runs", "whole").wait() == 0
-    for more in (3, 6, 9):
-        running = process("--runs", "killed", "--jobs", 2)
-        deadline = time.monotonic() + 240
-        while len(finished("killed")) < more and running.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert running.poll() is None, "killed in the middle"
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
-    before = finished("killed")
-    assert 9 <= len(before) < 16
-    assert process("--runs", "killed", "--jobs", 2).wait() == 0
-    assert csv("killed") == csv("whole")
-    assert before.items() <= finished("killed").items(), "no finished stage was trained again"
-
-
-@pytest.mark.slow
-def test_a_scheduler_stops_the_workers_too() -> None:
-    """Its SIGTERM reaches the first process only."""
-    running = process("--runs", "stopped", "--jobs", 2, steps=100_000)
-    deadline, logs = time.monotonic() + 240, [Path()]
-    while len(logs) < 2 and running.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-        logs = [log for log in Path("stopped/stages").glob(".*/metrics.jsonl") if log.read_text().count("\n") > 2]
-    running.terminate()
-    assert running.wait(timeout=120) == 130
-    assert all(list(log.parent.glob("checkpoint-*")) for log in logs)
-
-
-@pytest.mark.slow
-def test_two_comparisons_at_once_share_the_work() -> None:
-    both = [process("--runs", "shared", "--name", name) for name in ("compare", "other")]
-    assert [running.wait() for running in both] == [0, 0]
-    assert process("--runs", "whole").wait() == 0
-    assert csv("shared") == csv("whole")
-    assert finished("shared").keys() == finished("whole").keys()
-    versions = [file.read_text() for file in Path("shared").glob("*/comparison.json")]
-    assert len(versions) == 2
-    assert all('"error": "not run yet"' not in text for text in versions)
 
 
 def test_the_folders_of_a_store_itself_are_no_runs(tmp_path: Path) -> None:

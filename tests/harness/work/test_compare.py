@@ -31,6 +31,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "150")
 
 
+# For what several processes train: they know nothing of the fixture that makes vit_micro narrow.
+TINY = ["--plugin", str(Path(__file__).parents[2] / "kept" / "tiny.py"), "--backbone", "tiny", "--set", "threads=1"]
 Fixmatch = Callable[[int], Call]  # the fixture: it is trained once for all tests
 
 
@@ -225,46 +227,13 @@ def test_a_dry_run_trains_nothing() -> None:
 
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives() -> None:
-    compare("--algo", "fixmatch,flexmatch", "--seeds", 2, "--runs", "one")
-    made = compare("--algo", "fixmatch,flexmatch", "--seeds", 2, "--jobs", 2, "--runs", "two")
+    arguments = (*TINY, "--algo", "fixmatch,flexmatch", "--seeds", 2)
+    compare(*arguments, "--runs", "one")
+    made = compare(*arguments, "--jobs", 2, "--runs", "two")
     assert made.code == 0, made.err
     names = [next(Path(runs).glob("compare-*")) for runs in ("one", "two")]
     frames = [load(name).drop(columns=["seconds", "memory"]) for name in names]
     pd.testing.assert_frame_equal(*frames)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--seeds", "0"], "--seeds must be 1 or more"),
-        (["--first-seed", "-1"], "--first-seed must be 0 or more"),
-        (["--jobs", "0"], "--jobs must be 1 or more"),
-        (["--algo", "fixmatc"], "did you mean 'fixmatch'"),
-        (["--algo", "fixmatch,"], "with commas between"),
-        (["--algo", "fixmatch,fixmatch"], "different names"),
-        (["--algo", ""], "with commas between"),
-        (["--labels", ""], "with commas between"),
-        (["--cluster", ""], "must be slurm or local"),
-        (["--algo", "fixmatch", "--vary", "labeler.tau=0.5,0.50"], "two of the values are equal"),
-        (["--vary", "labeler.tau"], "--vary wants KEY=V1,V2"),
-        (["--vary", "labeler.tua=0.5,0.7"], "labeler.tua"),
-        (["--reference", "nothing"], "is none of finetune, finetune+"),
-        (["--labels", "40000/class"], "wants 40000 images"),
-        (["--config", "gone.toml"], "gone.toml"),
-        (["--set", "time=100"], "arms would differ"),
-        (["--out", "page.pdf"], "--out page.pdf: it must end in .txt, .md"),
-        (["--delta", "-1"], "--delta must be points"),
-        (["--delta", "nan"], "--delta must be points"),
-        (["--algo", "fixmatch", "--vary", "algo=flexmatch"], "algo.name is varied twice"),
-        (["--vary", "labeler.tau=0.5", "--vary", "labeler.tau=0.7"], "labeler.tau is varied twice"),
-        (["--set", "seed=3"], "give --seeds N instead"),
-        (["--vary", "seed=3,4"], "give --seeds N instead"),
-    ],
-    ids=str,
-)
-def test_mistakes(arguments: list[str], words: str) -> None:
-    assert_refused(compare(*arguments), words)
-    assert not Path("runs").exists()
 
 
 def test_damaged_predictions_take_one_interval_with_them(fixmatch: Fixmatch) -> None:
