@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from sslkit.backbones._timm import Width
-from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.prepare import prepare
 from sslkit.record.stages import stages
 from sslkit.terminal import screen
@@ -25,14 +22,6 @@ NOISY = {"data__val": 0.3, "finetune__steps": 100, "finetune__lr": 0.02}  # the 
 def engine(folder: Path, **more: Any) -> Engine:
     folder.mkdir(exist_ok=True)
     return Engine(job("finetune", **NOISY, **more), folder, save_every=0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def narrow() -> Iterator[None]:
-    """A thousand steps are taken here, of whatever network."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ViTMicro, "width", Width(dim=32, depth=2, heads=2))
-        yield
 
 
 @pytest.fixture(scope="module")
