@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sslkit.backbones.vit_micro import ViTMicro
-from tests.reliability.small import WIDTH, small
+from tests.reliability.small import SHIPPED, WIDTH, small
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -19,6 +19,14 @@ def _quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ViTMicro, "width", WIDTH)
         patch.setattr("sslkit.terminal.screen.step_seconds", lambda specs, images, split: {})
+        yield
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Iterator[None]:
+    """The network in the box, for what is compared with that of processes which have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ViTMicro, "width", SHIPPED)
         yield
 
 

@@ -20,7 +20,6 @@ from sslkit.store import checkpoint
 from sslkit.training import evaluation
 from sslkit.training.engine import Engine
 from sslkit.training.log import Log
-from tests.reliability.small import narrow
 
 SHARE = 100  # images of one evaluation batch, so that there are several to share out
 
@@ -61,7 +60,6 @@ def plant(fault: str) -> None:
 
 
 def main(folder: Path, fault: str, *arguments: str) -> None:
-    narrow()
     evaluation.BATCH = SHARE
     if fault:
         plant(fault)

@@ -12,6 +12,7 @@ from sslkit.backbones._timm import Width
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.cli import entry_point, main
 
+SHIPPED = ViTMicro.width
 WIDTH = Width(dim=32, depth=2, heads=2)  # of vit_micro here: its weights are written some hundred times
 
 SMALL = [

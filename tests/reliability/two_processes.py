@@ -16,7 +16,6 @@ import torch.distributed as dist
 
 from sslkit.store import checkpoint
 from tests.reliability.jobs import ALGORITHMS, job, train
-from tests.reliability.small import narrow
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"semi__optimizer": optimizer}) for name in ALGORITHMS for optimizer in ("sgd", "adamw")),
@@ -43,7 +42,6 @@ def work(rank: int, folder: Path) -> None:
 
 
 def main(folder: Path) -> int:
-    narrow()
     ranks = []
     for rank in range(2):
         pid = os.fork()
