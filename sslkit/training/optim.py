@@ -24,7 +24,8 @@ def optimizer(module: nn.Module, student: Classifier, training: Mapping[str, Any
     Norms, biases and other parameters of one dimension are not decayed, nor are those that the student names. `scale`
     is layer_decay to the power of the layers above, for the student's parameters; others have 1 (BEiT 2106.08254).
     """
-    undecayed = {id(p) for n, p in student.named_parameters() if n in student.no_weight_decay()}
+    names = student.no_weight_decay()
+    undecayed = {id(p) for n, p in student.named_parameters() if n in names}
     layers = student.layers()
     height = {id(p): len(layers) - 1 - i for i, layer in enumerate(layers) for p in layer}
     groups: dict[tuple[float, bool], list[Tensor]] = {}
