@@ -67,7 +67,7 @@ def rate(training: Any) -> float:
 
 
 def test_no_recipe_is_forgotten() -> None:
-    assert set(recipes()) == {*FINETUNE, "fixmatch_cifar10_250"}
+    assert set(recipes()) == {*FINETUNE, "semivit_small_1p", "semivit_small_10p", "fixmatch_cifar10_250"}
     assert FINETUNE.keys() == SEMI.keys() == TOP1.keys()
 
 
