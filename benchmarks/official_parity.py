@@ -3,7 +3,7 @@
     python -m benchmarks.official_parity border --data parquet:DIR
     python -m benchmarks.official_parity train --seeds 5
 
-`border`: views by RandAugment of FixMatch's code, whose places beyond the border stay transparent until the end.
+`border`: views by RandAugment of FixMatch's code, whose places beyond the border are transparent.
 `train`: runs on digits as published minus runs as they are here, on the same seeds, with parts of `published_parts.py`.
 """
 
