@@ -37,7 +37,10 @@ FIXMATCH_RUN = {"algo": "fixmatch", "backbone": "wrn_10_1", "algo.joint": True, 
 MAE_RUN = {"stages": "pretrain,finetune", "pretrain.steps": 200, "pretrain.batch": 32, "pretrainer.mask": 0.5}
 ARMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # as here, and what is otherwise as published
     "eps, biases, initial weights and borders of Google's WRN": (FIXMATCH_RUN, {"backbone": "published_wrn"}),
-    "ema_teacher without a mixer: no smoothing": ({"mixer": "none"}, {"labeler.smoothing": 0.0}),
+    "ema_teacher without a mixer: no smoothing": (
+        {"mixer": "none", "labeler.smoothing": 0.1},  # digits have 0 otherwise
+        {"labeler.smoothing": 0.0},
+    ),
     "class token of MAE": (MAE_RUN, {"backbone": "published_vit"}),
 }
 
