@@ -10,12 +10,11 @@ from sslkit.augment.frame import blurred, cut, moved, reframe, resized
 from sslkit.augment.ops import apply
 from sslkit.augment.plan import Plan, plan
 from sslkit.augment.policy import Policy
-from sslkit.augment.warp import warp
+from sslkit.augment.warp import alone, warp
 from sslkit.randomness import Draw
 
 GREY = 127.5  # of cutout
 CHUNK = 1 << 21  # grey levels
-ALONE = 1 << 16  # grey levels of an image that is worked on alone, as float32 half of a core's cache
 
 
 def view(images: Tensor, policy: Policy, draw: Draw, mean: Tensor, std: Tensor) -> Tensor:
@@ -39,13 +38,9 @@ def _chunks(images: Tensor) -> list[slice]:
     """On a CPU, as many images at a time as its cache holds: larger temporaries cost ten times their arithmetic."""
     size = len(images)
     if images.device.type == "cpu" and size:
-        size = 1 if _alone(images) else CHUNK // images[0].numel()
+        size = 1 if alone(images[:1]) else CHUNK // images[0].numel()
     size = max(1, size)
     return [slice(first, first + size) for first in range(0, len(images), size)]
-
-
-def _alone(images: Tensor) -> bool:
-    return images.device.type == "cpu" and images[0].numel() >= ALONE
 
 
 def render(images: Tensor, drawn: Plan, policy: Policy, draw: Draw, mean: Tensor, std: Tensor) -> Tensor:
@@ -75,7 +70,7 @@ def _framed(images: Tensor, drawn: Plan, policy: Policy) -> Tensor:
     flip = torch.zeros(n, dtype=torch.bool) if drawn.flip is None else drawn.flip
     shift = torch.zeros(n, 2, dtype=torch.int64) if drawn.shift is None else drawn.shift
     cubic = policy.interpolation == "bicubic"
-    if _alone(images):
+    if alone(images):
         whole = [0, 0, height, width] if drawn.crop is None else drawn.crop.box(0)
         return cut(images, shift[0].tolist(), whole, bool(flip[0]), cubic=cubic)
     flip = flip.to(images.device, non_blocking=True)
