@@ -28,6 +28,7 @@ KINDS = {
     "backbone": ("backbones", "network:Classifier"),
     "adapter": ("algorithms.adapters", "adapter:Adapter"),
     "dataset": ("datasets", "data:Dataset"),
+    "reader": ("readers", "reader:Reader"),
 }
 T = TypeVar("T", bound=type)
 

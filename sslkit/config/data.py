@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +42,10 @@ class Data:
     duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
     stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"  # how images are scaled
+    white: str | None = (
+        None  # level of white where images have more than 8 bits, or "measured"; auto: by depth, if used
+    )
+    bands: str = ""  # bands that are red, green and blue, as 3,2,1, or the one that is grey; "" is as the file says
 
     def __post_init__(self) -> None:
         within(
@@ -48,3 +54,15 @@ class Data:
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
         check(self.stats)
+        _check_white(self.white)
+        if self.bands and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*,[1-9]\d*)?", self.bands):
+            raise ValueError(f"bands must be three numbers of bands, from 1, as 3,2,1, or one, got {self.bands!r}")
+
+
+def _check_white(text: str | None) -> None:
+    try:
+        right = text is None or text == "measured" or 0 < float(text) < math.inf
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"white must be a level above 0, or measured, got {text!r}")

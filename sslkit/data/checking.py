@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sslkit.data import Raw
-from sslkit.data.image import BadImageError, read_rgb
+from sslkit.data import Raw, formats
+from sslkit.data.image import PLAIN, BadImageError, read_rgb
 from sslkit.data.stored import identity
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
@@ -37,7 +37,7 @@ def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]
 def _bad(raw: Raw, part: str) -> dict[str, str]:
     def reason(i: int) -> str:
         try:
-            read_rgb(raw.source(i), raw.name(i, part))
+            read_rgb(raw.source(i), raw.name(i, part), raw.tone)
         except BadImageError as error:
             return str(error)
         return ""
@@ -65,8 +65,9 @@ def remembered(cache: Path | None, kind: str, raws: Sequence[Raw], make: Callabl
 
 def _identity(raws: Sequence[Raw]) -> str:
     """16 hexadecimal digits of the names and contents of all images, of files by path, size and time of change."""
-    digest = hashlib.sha256(__version__.encode())
+    digest = hashlib.sha256(" ".join([__version__, *formats.added()]).encode())
     for number, raw in enumerate(raws):
+        digest.update(b"" if raw.tone == PLAIN else str(raw.tone).encode())
         for i in range(len(raw.images)):
             digest.update(f"{number} {raw.name(i, '')} ".encode(errors="surrogateescape"))
             with contextlib.suppress(UserError):  # a file that is gone is told by its name alone

@@ -17,19 +17,20 @@ from typing import Any
 import numpy as np
 
 from sslkit.data import Images, Raw
-from sslkit.data.image import Array, Square, open_image
+from sslkit.data.image import Array, Square, size_of
 from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
+
+RULES = 2  # raised when other pixels are made of some files: what was kept before is not taken
 
 
 def median_size(raw: Raw) -> int:
     """Median of the shorter sides of (at most 500 of) the images."""
     sides = []
     for i in range(0, len(raw.images), max(1, len(raw.images) // 500)):
-        with open_image(raw.source(i), raw.name(i, "train")) as image:
-            sides.append(min(image.size))
+        sides.append(min(size_of(raw.source(i), raw.name(i, "train"))))
     return int(statistics.median_low(sides))
 
 
@@ -66,7 +67,8 @@ def decode(
     def source(i: int) -> Any:
         return train.source(i) if i < count else test.source(i - count)
 
-    stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], Square(size, crop, interpolation))
+    square = Square(size, crop, interpolation, train.tone)
+    stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], square)
     encoded = not isinstance(source(0), np.ndarray)
     pixels: Array | OnDemand
     if whole or (encoded and stored.nbytes > limit):
@@ -77,7 +79,7 @@ def decode(
         digest = hashlib.sha256(pixels.data)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest.update(label.tobytes() + "\0".join(classes).encode())
-    return Images(pixels, label, count, classes, digest.hexdigest(), stored.names)
+    return Images(pixels, label, count, classes, digest.hexdigest(), stored.names, train.tone)
 
 
 def _decode(stored: Stored) -> Array:
@@ -96,7 +98,7 @@ def _decode(stored: Stored) -> Array:
 
 
 def _cached(stored: Stored, cache: Path) -> Array:
-    path = cache / f"{stored.digest().hexdigest()[:16]}.npy"
+    path = cache / f"{stored.digest().hexdigest()[:16]}-{RULES}.npy"
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found: Array = np.load(path)
         return found

@@ -67,7 +67,7 @@ def innermost(root: Path) -> Path:
     """The folder that holds the parts or classes, where `root` holds it alone, as unpacked archives do."""
     names = class_names(root)
     alone = len(names) == 1 and not kind_of(names[0]) and class_names(root / names[0])
-    if not alone or images_among((entry.name for entry in os.scandir(root)), ""):
+    if not alone or images_among(str(root), (entry.name for entry in os.scandir(root)), ""):
         return root
     return innermost(root / names[0])
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from sslkit.data import Dataset, Raw
 from sslkit.data.csv_files import class_order, composed
+from sslkit.data.formats import counted
 from sslkit.data.label_files import first, label_by
-from sslkit.datasets._folders import class_names, files_below, images_among
+from sslkit.datasets._folders import class_names, files_below, filled, images_among, none_but
 from sslkit.datasets._layout import CAUTIOUS, Layout, innermost, layout_of
 from sslkit.errors import UserError
 from sslkit.registry import register
@@ -44,23 +45,19 @@ class Folder(Dataset):
         classes, train = self._training(layout)
         test = self._test(layout.test, classes) if layout.test else self._raw([], [])
         if self._left:
-            counts = ", ".join(f"{number} {suffix}" for suffix, number in sorted(self._left.items()))
-            self._say(f"left out are files that by their names are no images: {counts}")
+            self._say(f"left out are files that by their names are no images: {counted(self._left)}")
         return classes, train, test
 
     def _training(self, layout: Layout) -> tuple[list[str], Raw]:
         named = _named(self.dir / layout.train, layout.classes)
         folders = {name: f"{layout.train}/{folder}".lstrip("/") for name, folder in named.items()}
         classes = class_order(folders)
-        inside = [files_below(self.dir, folders[name], self._left) for name in classes]
-        for name, files in zip(classes, inside, strict=True):
-            if not files:
-                raise UserError(f"{self.dir / folders[name]} holds no image; remove or fill it")
+        inside = [filled(self.dir, folders[name], self._left) for name in classes]
         self._nested([folders[name] for name in classes], inside)
         heaps = [files_below(self.dir, name, self._left) for name in layout.unlabelled]
         raw = self._raw(inside, sum(heaps, self._loose(layout.train)))
         if not len(raw.images):
-            raise UserError(f"{self.dir} holds no image to train on; expected {EXPECTED}")
+            raise UserError(f"{self.dir} holds no image to train on{none_but(self._left)}; expected {EXPECTED}")
         return self._by_table(layout.train, classes, raw) if layout.train and not classes else (classes, raw)
 
     def _test(self, name: str, classes: list[str]) -> Raw:
@@ -105,7 +102,7 @@ class Folder(Dataset):
     def _loose(self, folder: str) -> list[str]:
         """The images that lie in a folder itself, links that lead nowhere among them, as below class folders."""
         files = [entry.name for entry in os.scandir(self.dir / folder) if not entry.is_dir()]
-        return images_among(files, f"{folder}/" if folder else "", self._left)
+        return images_among(str(self.dir / folder), files, f"{folder}/" if folder else "", self._left)
 
     def _raw(self, labelled: list[list[str]], more: list[str]) -> Raw:
         label = np.repeat(np.arange(len(labelled)), [len(files) for files in labelled])

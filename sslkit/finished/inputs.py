@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import Any
 from sslkit import registry
 from sslkit.config.resolve import argument
 from sslkit.data.csv_files import composed
-from sslkit.data.image import SUFFIXES
-from sslkit.datasets._folders import files_below
+from sslkit.datasets._folders import files_below, none_but
 from sslkit.errors import UserError
 
 LISTS = (".txt", ".lst")
@@ -37,13 +37,14 @@ def inputs(words: Sequence[str], classes: Sequence[str]) -> list[Input]:
     Raises:
         UserError: there is no such file, folder or data set, or no image in it.
     """
-    found = [one for word in words for one in _named(word, classes)]
+    left: Counter[str] = Counter()
+    found = [one for word in words for one in _named(word, classes, left)]
     if not found:
-        raise UserError(f"no image in {', '.join(words)}; looked for {', '.join(SUFFIXES)}")
+        raise UserError(f"no image in {', '.join(words)}{none_but(left)}")
     return found
 
 
-def _named(word: str, classes: Sequence[str]) -> Iterator[Input]:
+def _named(word: str, classes: Sequence[str], left: Counter[str]) -> Iterator[Input]:
     known = {entry.name for entry in registry.entries("dataset")}
     if not Path(word).exists() and word.partition(":")[0] in known and ":" in word:
         yield from _of_dataset(word, classes)
@@ -52,7 +53,7 @@ def _named(word: str, classes: Sequence[str]) -> Iterator[Input]:
             if line.strip():
                 yield Input(line.strip(), str(Path(word).parent / line.strip()))
     else:
-        for file in _files(Path(word)):
+        for file in _files(Path(word), left):
             yield Input(str(file), str(file), _label(file, Path(word), classes))
 
 
@@ -66,11 +67,11 @@ def _of_dataset(word: str, classes: Sequence[str]) -> Iterator[Input]:
             yield Input(raw.name(i, part), raw.source(i), place.get(int(raw.label[i]), -1))
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, left: Counter[str]) -> list[Path]:
     """The file, or the images in the folder and its folders, in order; links are followed, hidden ones left out."""
     if not path.exists():
         raise UserError(f"no file or folder {str(path)!r}")
-    return [Path(path, name) for name in files_below(path, "")] if path.is_dir() else [path]
+    return [Path(path, name) for name in files_below(path, "", left)] if path.is_dir() else [path]
 
 
 def _label(file: Path, top: Path, classes: Sequence[str]) -> int:

@@ -20,6 +20,7 @@ from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
+from sslkit.data.depth import toned
 from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
@@ -200,13 +201,16 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     cls = dataset_of(flat)
     place = argument("dataset", name, cls) | place_of(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
-    parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
-    side = functools.partial(_once, "side", (cls, place, rule, look, cache), lambda: decoding.median_size(parts.train))
+    white = coerce("data.white", flat.get("data.white"), str | None)
+    bands = coerce("data.bands", flat.get("data.bands", ""), str)
+    read = (cls, place, rule, look, cache, white, bands)
+    parts = _once("parts", read, lambda: look(_toned(_read(cls, place), white, bands, cache), rule, cache))
+    side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
     # Of one's own images those without a label are the pool.
     beneath = {"data.labels": "all"} if is_own(name) and (parts.train.label < 0).any() else {}
     config, start, chosen = resolved(flat, cls, side, beneath)
-    read = parts.said(*chosen)
-    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
+    said = parts.said(*chosen)
+    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(said, config.data, cache))
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
     return Gathered(config, parts, groups, start)
 
@@ -226,8 +230,7 @@ def resolved(
     """The configuration, the origin of the weights that it starts from, and sentences on what was chosen.
 
     Args:
-        flat: what `asked` gives.
-        cls: of the data set.
+        flat: what `asked` gives; `cls` is of the data set.
         side: gives the median of the shorter sides of its images, in pixels; asked where `data.size` is auto.
         beneath: defaults before those of the algorithm, the backbone and the data set.
 
@@ -236,12 +239,8 @@ def resolved(
     """
     flat, start, chosen = choose_start(flat, side)
     size = side_of(flat, side)
-
-    def backbone() -> str:
-        return network_for(size, chosen)
-
     views = LARGE if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
-    config = resolve(flat, cls, backbone, {**views, **beneath})
+    config = resolve(flat, cls, lambda: network_for(size, chosen), {**views, **beneath})
     config = replace(config, data=replace(config.data, size=size))
     if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
         chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
@@ -265,6 +264,16 @@ def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     dataset: Dataset = cls(**place)
     classes, train, test = dataset.read()
     return Parts(classes, train, test, list(dataset.remarks))
+
+
+def _toned(parts: Parts, white: str | None, bands: str, cache: Path | None) -> Parts:
+    """With how levels are read."""
+    try:
+        Data(white=white, bands=bands)  # else a wrong value would be met when it is used
+    except ValueError as error:
+        raise UserError(f"data.{error}") from None
+    tone, said = toned(parts.train, white, bands, cache)
+    return replace(parts, train=replace(parts.train, tone=tone), test=replace(parts.test, tone=tone)).said(said)
 
 
 def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sslkit.data import Raw, checking
 from sslkit.data.checking import bad_images
-from sslkit.data.image import Square, read_rgb, to_pixels
+from sslkit.data.image import Square, Tone, read_rgb, to_pixels
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import read_json
@@ -89,9 +89,9 @@ def test_lists_of_positions_are_refused_where_images_are_skipped(pets: Path) -> 
 def test_the_answer_is_remembered_until_a_file_changes(pets: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def counted(item: Any, name: str) -> Any:
+    def counted(item: Any, name: str, tone: Tone) -> Any:
         opened.append(name)
-        return read_rgb(item, name)
+        return read_rgb(item, name, tone)
 
     monkeypatch.setattr(checking, "read_rgb", counted)
     first = asked(pets, here / "cache", on_bad_image="skip")
