@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sslkit import registry
-from sslkit.config import Config, Data
+from sslkit.config import Config, Data, Flat
 from sslkit.config.resolve import argument, named, options, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
@@ -200,36 +200,23 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     Raises:
         UserError: anything in the request that cannot be.
     """
-    flat = pretraining(named(request))
-    if flat.get("data.tune") and flat.setdefault("seed", TUNING_SEED) < TUNING_SEED:
-        raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
-    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
+    flat = asked(request)
     name = str(flat.get("data.name", "digits"))
-    cls = _dataset(name)
-    place = argument("dataset", name, cls) | _place(flat, name, cls)
+    cls = dataset_of(flat)
+    place = argument("dataset", name, cls) | place_of(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     white = coerce("data.white", flat.get("data.white"), str | None)
     bands = coerce("data.bands", flat.get("data.bands", ""), str)
-    asked = (cls, place, rule, look, cache, white, bands)
-    parts = _once("parts", asked, lambda: look(_toned(_read(cls, place), white, bands, cache), rule, cache))
-    side = functools.partial(_once, "side", asked, lambda: decoding.median_size(parts.train))
-    flat, start, chosen = choose_start(flat, side)
-    size = side_of(flat, side)
-
-    def backbone() -> str:
-        return network_for(size, chosen)
-
-    beneath = dict(LARGE) if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
-    if is_own(name) and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
-        beneath["data.labels"] = "all"
-    config = resolve(flat, cls, backbone, beneath)
-    config = replace(config, data=replace(config.data, size=size))
-    if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
-        chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
-    read = parts.said(*chosen)
+    read = (cls, place, rule, look, cache, white, bands)
+    parts = _once("parts", read, lambda: look(_toned(_read(cls, place), white, bands, cache), rule, cache))
+    side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
+    # Of one's own images those without a label are the pool.
+    beneath = {"data.labels": "all"} if is_own(name) and (parts.train.label < 0).any() else {}
+    config, start, chosen = resolved(flat, cls, side, beneath)
+    said = parts.said(*chosen)
     bare = _bare(config)
     parts = _once(
-        "arranged", (config.data, cache, chosen, look, bare), lambda: _arranged(read, config.data, cache, bare)
+        "arranged", (config.data, cache, chosen, look, bare), lambda: _arranged(said, config.data, cache, bare)
     )
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
     return Gathered(config, parts, groups, start)
@@ -240,8 +227,41 @@ def _bare(config: Config) -> bool:
     return config.stages == "pretrain" and config.pretrainer is not None
 
 
-def _dataset(name: str) -> type[Any]:
-    """The class of a data set; where a path is named in its place, the error says how that is done."""
+def asked(request: Mapping[str, Any]) -> Flat:
+    """A request by key, with what `pretrain` stands for, the seed of `data.tune`, and its plug-ins checked."""
+    flat = pretraining(named(request))
+    if flat.get("data.tune") and flat.setdefault("seed", TUNING_SEED) < TUNING_SEED:
+        raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
+    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
+    return flat
+
+
+def resolved(
+    flat: Flat, cls: type[Any], side: Callable[[], int], beneath: Mapping[str, Any]
+) -> tuple[Config, Origin, list[str]]:
+    """The configuration, the origin of the weights that it starts from, and sentences on what was chosen.
+
+    Args:
+        flat: what `asked` gives; `cls` is of the data set.
+        side: gives the median of the shorter sides of its images, in pixels; asked where `data.size` is auto.
+        beneath: defaults before those of the algorithm, the backbone and the data set.
+
+    Raises:
+        UserError: anything in the request that cannot be.
+    """
+    flat, start, chosen = choose_start(flat, side)
+    size = side_of(flat, side)
+    views = LARGE if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
+    config = resolve(flat, cls, lambda: network_for(size, chosen), {**views, **beneath})
+    config = replace(config, data=replace(config.data, size=size))
+    if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
+        chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
+    return config, start, chosen
+
+
+def dataset_of(flat: Flat) -> type[Any]:
+    """The class of the data set that is asked for; where a path is named, the error says how that is done."""
+    name = str(flat.get("data.name", "digits"))
     try:
         return registry.load("dataset", name)
     except UserError as error:
@@ -277,7 +297,7 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     return parts.said(*about(parts, own=is_own(data.name)))
 
 
-def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
+def place_of(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
     """`data.dir`, `data.download` and the names of columns where they are given, for a data set that takes them."""
     given = {}
     of_labels = str(flat.get("data.labels", "")).startswith("file:")  # then its columns are named

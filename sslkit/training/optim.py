@@ -73,7 +73,11 @@ def restore_optimizers(optimizers: Mapping[str, Optimizer], tensors: Mapping[str
 
 
 def learning_rate(index: int, steps: int, training: Mapping[str, Any]) -> float:
-    """Linear warm-up over a share of the steps, then half a cosine from `lr` to `min_lr`, or FixMatch's cosine."""
+    """Linear warm-up over a share of the steps, then half a cosine from `lr` to `min_lr`, or FixMatch's cosine.
+
+    Step `index` of the warm-up's n has (index + 1) / n of `lr`, so that the first one moves; Semi-ViT's code has
+    index / n, one step later.
+    """
     rise: int = round(training["warmup"] * steps)
     lr, end = float(training["lr"]), float(training["min_lr"])
     if index < rise:
