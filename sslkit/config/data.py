@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sslkit.config.class_weights import by_name
 from sslkit.config.statistics import check
 
 
@@ -40,6 +41,8 @@ class Data:
     duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
     stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"  # how images are scaled
+    class_weights: str = "none"  # of the supervised loss: none, auto (inverse frequency), or cat=2,dog=0.5
+    sampling: Literal["images", "classes"] = "images"  # labelled ones: each image equally often, or each class
 
     def __post_init__(self) -> None:
         within(
@@ -48,3 +51,6 @@ class Data:
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
         check(self.stats)
+        by_name(self.class_weights)
+        if self.class_weights == "auto" and self.sampling == "classes":
+            raise ValueError("class_weights=auto and sampling=classes both even out the classes: leave one")

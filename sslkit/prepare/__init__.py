@@ -18,7 +18,7 @@ from sslkit.config import Config, Data
 from sslkit.config.resolve import argument, named, options, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
-from sslkit.data import Dataset, Images, decoding, is_own, normalizing
+from sslkit.data import Dataset, Images, decoding, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
 from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
@@ -130,7 +130,9 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
-    remarks = [*remarks, *_unlabeled_classes(images, places), *twice]
+    counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
+    weighed = weighing.said(data, counts, images.classes)
+    remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made

@@ -36,6 +36,7 @@ FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of
 LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune", "semi")}
 LATER |= {f"data.{column}": "" for column in ("image", "label", "split", "group")}
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
+LATER |= {"data.class_weights": "none", "data.sampling": "images"}
 
 
 @dataclass(frozen=True)
