@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from sslkit.errors import UserError, one_line
+from sslkit.store.drives import tried_again
 
 Array = np.ndarray[Any, Any]
 # in any case of letters; what else Pillow reads (.ico, .psd, .pdf, …) is seldom a photograph
@@ -68,6 +69,7 @@ def planes(image: Image.Image) -> Array:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
+@tried_again
 def read_rgb(item: Any, name: str) -> Image.Image:
     """A whole image, upright, in RGB; docs/data.md lists what becomes of each mode.
 
@@ -123,6 +125,7 @@ def _eight_bits(levels: Array, mode: str) -> Array:
     return np.round(levels * (255 / white)).astype(np.uint8)
 
 
+@tried_again
 def open_image(item: Any, name: str) -> Image.Image:
     """An image as Pillow reads it, not decoded yet.
 

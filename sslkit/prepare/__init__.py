@@ -30,6 +30,7 @@ from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
+from sslkit.store import drives
 from sslkit.weights.origin import Origin
 
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
@@ -132,7 +133,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
     counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
     weighed = weighing.said(data, counts, images.classes)
-    remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice]
+    remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
