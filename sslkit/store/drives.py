@@ -12,8 +12,10 @@ from sslkit.errors import UserError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-NAMES = ("EIO", "ESTALE", "ETIMEDOUT", "EAGAIN", "EBUSY", "EINTR", "EREMOTEIO", "ENETDOWN", "ENETUNREACH", "ENETRESET")
-NAMES += ("ECONNABORTED", "ECONNRESET", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH")
+NAMES = (
+    *("EIO", "EREMOTEIO", "ESTALE", "ETIMEDOUT", "EAGAIN", "EBUSY", "EINTR", "ENETDOWN", "ENETUNREACH", "ENETRESET"),
+    *("ECONNABORTED", "ECONNRESET", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH"),
+)
 PASSING = {code for name in NAMES if (code := getattr(errno, name, None)) is not None}  # of the drive, not of the file
 WAITS = (0.1, 0.5, 2.0)  # seconds before each further try
 

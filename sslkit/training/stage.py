@@ -140,11 +140,9 @@ def build(
     parts = spec.training["accumulate"] * world
     mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
     class_weights = spec.data.get("class_weights")
-    targets = Targets(
-        len(images.classes),
-        *(spec.training[name] for name in ("smoothing", "mixup", "cutmix")),
-        torch.tensor(class_weights, device=device) if class_weights else None,
-    )
+    weighed = torch.tensor(class_weights, device=device) if class_weights else None
+    mixing = (spec.training[name] for name in ("smoothing", "mixup", "cutmix"))
+    targets = Targets(len(images.classes), *mixing, weights=weighed)
     pooled = "unlabeled" in spec.views
     return Job(
         spec=spec,
@@ -183,7 +181,8 @@ def _sources(spec: Spec, images: Images, split: Split, world: int) -> dict[str, 
         sources[stream] = Source(pixels, torch.from_numpy(index), None, batch)
         if stream == "labeled":
             even = spec.data.get("sampling") == "classes"
-            evenly = [(label == c).nonzero().flatten() for c in label.unique()] if even else ()
+            shown = sorted(set(label.tolist())) if even else ()
+            evenly = [(label == c).nonzero().flatten() for c in shown]
             sources[stream] = replace(sources[stream], label=label.to(device), evenly=evenly)
     return sources
 

@@ -7,6 +7,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,8 +147,8 @@ def uneven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def spec_of(store: Path, row: dict[str, str]) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = json.loads((store / "stages" / row["key"] / "spec.json").read_text("utf-8"))
+def spec_of(store: Path, row: dict[str, str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads((store / "stages" / row["key"] / "spec.json").read_text("utf-8"))
     return found
 
 
