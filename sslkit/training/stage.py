@@ -141,8 +141,8 @@ def build(
     mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
     class_weights = spec.data.get("class_weights")
     weighed = torch.tensor(class_weights, device=device) if class_weights else None
-    mixing = (spec.training[name] for name in ("smoothing", "mixup", "cutmix"))
-    targets = Targets(len(images.classes), *mixing, weights=weighed)
+    smoothing, mixup, cutmix = (spec.training[name] for name in ("smoothing", "mixup", "cutmix"))
+    targets = Targets(len(images.classes), smoothing, mixup, cutmix, weighed)
     pooled = "unlabeled" in spec.views
     return Job(
         spec=spec,
