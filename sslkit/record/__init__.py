@@ -37,6 +37,7 @@ LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune",
 LATER |= {f"data.{column}": "" for column in ("image", "label", "split", "group", "classes")}
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
 LATER |= {"data.white": None, "data.bands": ""}
+LATER |= {"data.class_weights": "none", "data.sampling": "images"}
 
 
 @dataclass(frozen=True)

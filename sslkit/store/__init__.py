@@ -163,6 +163,12 @@ def remove(files: Iterable[Path]) -> None:
         file.unlink(missing_ok=True)
 
 
+def store_of(run: Path) -> Path:
+    """The folder that holds `stages` and what else a run needs: the store it is in, or itself where it was packed."""
+    run = run.absolute()
+    return run if (run / "stages").is_dir() else run.parent
+
+
 def is_done(run: Path) -> bool:
     """Whether a run has its results."""
     return (run / "results.json").is_file()
