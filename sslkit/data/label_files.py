@@ -31,8 +31,8 @@ def take_labels(
     """Classes and both parts with the labels of `file:FILE.csv`, and a remark; as they are, where `text` names none.
 
     Rows name an image by its path or, where no other has it, by its file name alone, with its suffix or without.
-    Images of the training part that no row names have no label; in the test part they keep theirs. Where there are no
-    classes yet, they are those of the file.
+    Images of the training part that no row names have no label; in the validation and test part they keep theirs.
+    Where there are no classes yet, they are those of the file.
 
     Args:
         gone: names of images that are in no part, because they cannot be read; rows may name them.
@@ -45,17 +45,19 @@ def take_labels(
     if kind != "file":
         return classes, train, test, []
     names = [*train.all_names("train"), *test.all_names("test")]
-    before = np.concatenate([np.full(len(train.images), -1), test.label, np.full(len(gone), -1)])
+    own = np.where(train.val, train.label, -1) if len(train.val) else np.full(len(train.images), -1)
+    before = np.concatenate([own, test.label, np.full(len(gone), -1)])
     classes, label, said = label_by(file, classes, before, [*names, *gone], asked)
     parts = np.split(label, [len(train.images), len(names)])
     lost = int((parts[2] >= 0).sum())
     said += f", {lost} of them for images that cannot be read" if lost else ""
-    named = int((parts[0] >= 0).sum())
+    train = replace(train, label=parts[0])
+    named = int((train.learned >= 0).sum())
     if not named:
         raise UserError(f"{file} names no image of the training part")
     return (
         classes,
-        replace(train, label=parts[0]),
+        train,
         replace(test, label=parts[1]),
         [f"{said}, {named} labelled in training"],
     )
@@ -99,7 +101,7 @@ def match_rows(file: str, rows: list[str], names: Sequence[str]) -> Array:
         alone = composed(name.rpartition("/")[2])
         for key in {alone, alone.rpartition(".")[0] or alone}:
             by_file[key] = -1 if key in by_file else i
-    place = np.array([_place(composed(row.replace("\\", "/")), by_path, by_file) for row in rows], np.int64)
+    place = np.array([_place(composed(row), by_path, by_file) for row in rows], np.int64)
     lost = [row for row, i in zip(rows, place, strict=True) if i < 0]
     if lost:
         like = f"names are like {names[0]!r}" if names else "there is no image"
@@ -111,10 +113,17 @@ def match_rows(file: str, rows: list[str], names: Sequence[str]) -> Array:
 
 
 def _place(row: str, by_path: dict[str, int], by_file: dict[str, int]) -> int:
-    """-1 for none. Folders before the path are left out one by one: the row may be an absolute path."""
-    parts = row.split("/")
-    ends = ("/".join(parts[i:]) for i in range(len(parts)))
-    return next((by_path[end] for end in ends if end in by_path), by_file.get(row, -1))
+    """-1 for none. Folders before the path are left out one by one: the row may be an absolute path.
+
+    A backslash is a letter of a name, as Linux has it, where there is such an image, else the slash of Windows.
+    """
+    for path in dict.fromkeys((row, row.replace("\\", "/"))):
+        parts = path.split("/")
+        ends = ("/".join(parts[i:]) for i in range(len(parts)))
+        found = next((by_path[end] for end in ends if end in by_path), by_file.get(path, -1))
+        if found >= 0:
+            return found
+    return -1
 
 
 def class_numbers(file: str, labels: list[str], classes: list[str]) -> tuple[Array, str]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sslkit.config import Data
+from sslkit.config.data import SHARE
 from sslkit.data import Raw
 from sslkit.data.columns import NOBODY, Columns
 from sslkit.data.duplicates import equal_images, several_labels
@@ -79,8 +80,8 @@ def arrange(parts: Parts, data: Data) -> Parts:
     parts = _grouped(parts, data.groups) if data.groups else parts
     labelled = _labelled(parts, data)
     if not _measures(labelled):
-        known = (parts.train.label >= 0).any()
-        labelled = _labelled(_set_aside(parts, data.test), data) if known else _set_aside(labelled, data.test)
+        known, share = (parts.train.label >= 0).any(), SHARE if isinstance(data.test, str) else data.test
+        labelled = _labelled(_set_aside(parts, share), data) if known else _set_aside(labelled, share)
     return _unlisted(labelled, data)
 
 
@@ -160,10 +161,10 @@ def _grouped(parts: Parts, pattern: str) -> Parts:
 def _set_aside(parts: Parts, share: float) -> Parts:
     """With a share of the labelled images as the test part, in the place of the one without a label."""
     train, spare = parts.train, len(parts.test.images)
-    if not (train.label >= 0).any():
+    if not (train.learned >= 0).any():
         raise UserError("no image has a label; add --labels file:FILE.csv with the columns path and label")
     group, groups = numbered(train.groups if len(train.groups) else train.all_names("train"))
-    chosen = hold_out(train.label, group, share, by_name(groups))
+    chosen = hold_out(train.learned, group, share, by_name(groups))
     if not chosen.any():
         what = "a group of images" if len(train.groups) else "an image"
         raise UserError(f"there is no test part, and no class has {what} to spare for one; add labelled images")
@@ -171,7 +172,7 @@ def _set_aside(parts: Parts, share: float) -> Parts:
     measured = test.label[test.label >= 0]
     kind = f", by {len({*test.groups})} of {len(groups)} groups" if len(train.groups) else ""
     said = (
-        f"no test part with labels: {len(measured)} of {int((train.label >= 0).sum())} labelled images are set aside "
+        f"no test part with labels: {len(measured)} of {int((train.learned >= 0).sum())} labelled images are set aside "
         f"as one{kind}, the same ones for every seed (data.test={share:g})"
     )
     left = f"{spare} test images without a label are not used; classify them with sslkit predict" if spare else ""
@@ -182,14 +183,18 @@ def _set_aside(parts: Parts, share: float) -> Parts:
 def _counts(parts: Parts) -> str:
     """How many images each class has in each part."""
     train, test = (
-        np.bincount(raw.label[raw.label >= 0], minlength=len(parts.classes)) for raw in (parts.train, parts.test)
+        np.bincount(label[label >= 0], minlength=len(parts.classes))
+        for label in (parts.train.learned, parts.test.label)
     )
-    bare = int((parts.train.label < 0).sum())
+    held = int(np.sum(parts.train.val))
+    bare = int((parts.train.learned < 0).sum()) - held
     if len(parts.classes) <= FEW:
         each = ", ".join(f"{name} {a} + {b}" for name, a, b in zip(parts.classes, train, test, strict=True))
     else:
         each = f"{_range(train)} + {_range(test)} images a class"
-    return f"images with a label, training + test: {each}; training images without a label: {bare}"
+    return f"images with a label, training + test: {each}; training images without a label: {bare}" + (
+        f"; validation images: {held}" if held else ""
+    )
 
 
 def _range(counts: Array) -> str:
@@ -204,7 +209,7 @@ def _lacking(parts: Parts) -> str:
 def _never(parts: Parts) -> str:
     """The classes that the training part has no label of."""
     what = "have no labelled image to learn from and will not be predicted"
-    return _missing(parts.classes, parts.train.label, what)
+    return _missing(parts.classes, parts.train.learned, what)
 
 
 def _missing(classes: Sequence[str], label: Array, what: str) -> str:

@@ -31,7 +31,7 @@ class Csv(Dataset):
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         table = read_columns(self.file, USUAL, optional=("split", "group"), asked=self.asked)
-        paths = [path.replace("\\", "/") for path in table["path"]]  # as Windows writes them
+        paths = [self._slashed(path) for path in table["path"]]
         columns = table.columns | {"path": paths}
         if len({*columns["path"]}) < len(columns["path"]):
             twice = next(path for path, n in Counter(columns["path"]).items() if n > 1)
@@ -44,6 +44,11 @@ class Csv(Dataset):
         self.remarks = [told, *about]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
         return classes, self._raw(columns, train, place), self._raw(columns, test, place)
+
+    def _slashed(self, path: str) -> str:
+        """With slashes for the backslashes of Windows, unless a file is called so."""
+        there = "\\" not in path or (self.file.parent / path).exists()
+        return path if there else path.replace("\\", "/")
 
     def _classes(self, train: set[str], test: set[str]) -> list[str]:
         known = train - {*UNLABELLED}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sslkit import registry
+from sslkit.config import Flat
 from sslkit.config.resolve import argument
 from sslkit.data.csv_files import composed
 from sslkit.data.image import SUFFIXES
 from sslkit.datasets._folders import files_below
 from sslkit.errors import UserError
+from sslkit.prepare import place_options
 
 LISTS = (".txt", ".lst")
+Given = Callable[[str], Flat]
 
 
 @dataclass(frozen=True)
@@ -26,27 +29,28 @@ class Input:
     label: int = -1  # number of its class, -1 where it is not known
 
 
-def inputs(words: Sequence[str], classes: Sequence[str]) -> list[Input]:
+def inputs(words: Sequence[str], classes: Sequence[str], given: Given = lambda _: {}) -> list[Input]:
     """All images that are named.
 
     Args:
         words: image files; folders, in which the name of the nearest folder that is called as a class is an image's
             label; `NAME.txt` with a path a line; data sets as `csv:FILE`, whose labels of the same name are labels.
         classes: of the network.
+        given: the configuration that is meant for a data set of this name, by key: what names its columns and folders.
 
     Raises:
         UserError: there is no such file, folder or data set, or no image in it.
     """
-    found = [one for word in words for one in _named(word, classes)]
+    found = [one for word in words for one in _named(word, classes, given)]
     if not found:
         raise UserError(f"no image in {', '.join(words)}; looked for {', '.join(SUFFIXES)}")
     return found
 
 
-def _named(word: str, classes: Sequence[str]) -> Iterator[Input]:
+def _named(word: str, classes: Sequence[str], given: Given) -> Iterator[Input]:
     known = {entry.name for entry in registry.entries("dataset")}
     if not Path(word).exists() and word.partition(":")[0] in known and ":" in word:
-        yield from _of_dataset(word, classes)
+        yield from _of_dataset(word, classes, given(word))
     elif Path(word).suffix.lower() in LISTS and Path(word).is_file():
         for line in Path(word).read_text("utf-8").splitlines():
             if line.strip():
@@ -56,10 +60,10 @@ def _named(word: str, classes: Sequence[str]) -> Iterator[Input]:
             yield Input(str(file), str(file), _label(file, Path(word), classes))
 
 
-def _of_dataset(word: str, classes: Sequence[str]) -> Iterator[Input]:
+def _of_dataset(word: str, classes: Sequence[str], given: Flat) -> Iterator[Input]:
     """Both parts of a data set."""
     cls = registry.load("dataset", word)
-    own, *parts = cls(**argument("dataset", word, cls)).read()
+    own, *parts = cls(**argument("dataset", word, cls), **place_options(given, word, cls)).read()
     place = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
     for part, raw in zip(("train", "test"), parts, strict=True):
         for i in range(len(raw.images)):

@@ -94,6 +94,7 @@ class Gathered:
     config: Config
     parts: Parts
     groups: Array | None  # (N,) int64 of training images, where data has groups
+    val: Array  # () int64, which training images are a validation part of the data's own
     start: Origin  # of the weights that the first stage starts from; without a name where there are none
 
 
@@ -126,7 +127,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
         images = _once("images", (data, cache), decode)
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
-    places = split(images, data, found.config.seed, found.groups)
+    places = split(images, data, found.config.seed, found.groups, found.val)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
@@ -201,7 +202,7 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
     name = str(flat.get("data.name", "digits"))
     cls = _dataset(name)
-    place = argument("dataset", name, cls) | _place(flat, name, cls)
+    place = argument("dataset", name, cls) | place_options(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
     side = functools.partial(_once, "side", (cls, place, rule, look, cache), lambda: decoding.median_size(parts.train))
@@ -221,7 +222,7 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     read = parts.said(*chosen)
     parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
-    return Gathered(config, parts, groups, start)
+    return Gathered(config, parts, groups, np.flatnonzero(parts.train.val), start)
 
 
 def _dataset(name: str) -> type[Any]:
@@ -251,15 +252,26 @@ def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
     return parts.said(*about(parts, own=is_own(data.name)))
 
 
-def _place(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
-    """`data.dir`, `data.download` and the names of columns where they are given, for a data set that takes them."""
+def _is_folder(value: Any) -> bool:
+    """Whether `data.test` or `data.val` names folders; else it is a share."""
+    return value is not None and isinstance(coerce("data.test", value, float | str), str)
+
+
+def place_options(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
+    """`data.dir`, `data.download`, the names of columns and of folders where given, for a data set that takes them.
+
+    Raises:
+        UserError: it has no use for one.
+    """
     given = {}
     of_labels = str(flat.get("data.labels", "")).startswith("file:")  # then its columns are named
     columns = ("split", "group") if of_labels else ("image", "label", "split", "group")
-    for option, kind in (("dir", str), ("download", bool), *((column, str) for column in columns)):
+    parts = ("train", "unlabeled", *(name for name in ("test", "val") if _is_folder(flat.get(f"data.{name}"))))
+    for option, kind in (("dir", str), ("download", bool), *((name, str) for name in (*columns, *parts))):
         value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
         if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
-            raise UserError(f"data set {name!r} has no use for data.{option}; drop it")
+            share = ", or give a share as 0.2" if option in ("test", "val") else ""
+            raise UserError(f"data set {name!r} has no use for data.{option}; drop it{share}")
         if value:
             given[option] = value
     return given
