@@ -122,7 +122,12 @@ def class_names(folder: Path, lost: bool = False) -> list[str]:
     for entry in [] if lost else seen:
         if entry.is_symlink() and not os.path.exists(entry.path) and not os.path.splitext(entry.name)[1]:
             raise UserError(f"{entry.path} is a link that leads nowhere; mend or remove it")
-    return sorted(entry.name for entry in seen if entry.is_dir() and not is_store(Path(entry.path)))
+    return sorted(entry.name for entry in seen if entry.is_dir() and not holds_runs(entry.path))
+
+
+def holds_runs(folder: str) -> bool:
+    """Whether a folder is a store, which may lie among the images, and no class: no image lies in it itself."""
+    return is_store(folder) and not images_among(os.listdir(folder), "")
 
 
 def is_hidden(name: str) -> bool:
@@ -162,7 +167,7 @@ class _Walk:
                 self._met(place, at, link, *self._owner[here])
                 inside.clear()
                 continue
-            if is_store(Path(at)):
+            if holds_runs(at):
                 inside.clear()
                 continue
             self._owner[here] = place, link

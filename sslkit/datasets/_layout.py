@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sslkit.data.csv_files import composed
-from sslkit.datasets._folders import class_names, images_among, is_hidden
+from sslkit.datasets._folders import class_names, holds_runs, images_among, is_hidden
 from sslkit.errors import UserError
-from sslkit.store import is_store
 
 KINDS = {  # by name, in small letters without spaces, hyphens and underlines
     "training": r"train(ing)?(val)?|labell?ed",
@@ -121,29 +120,46 @@ class Tree:
         Args:
             classes: of the training part; a folder that is called so is a class.
         """
+        whole = not at
         for _ in range(99):  # links may lead round
-            found = self._only(at, classes)
-            if not found:
+            name = self._only(at, whole, classes)
+            if not name:
                 break
-            at = found
+            at = below(at, name)
         return at
 
-    def _only(self, at: str, classes: Collection[str]) -> str:
+    def _only(self, at: str, whole: bool, classes: Collection[str]) -> str:
         names = self.folders(at)
         if not names or self.images(at):
             return ""
         full = names if len(names) == 1 else [name for name in names if self.holds(below(at, name))]
-        if len(full) != 1 or composed(full[0]) in classes:
+        if len(full) != 1:
             return ""
-        name = full[0]
-        around = holder(name)
-        if at:
-            kind = called(name)[0]
-            around = around or (bool(kind) and kind == called(os.path.basename(at))[0])
-        elif kind_of(name):
-            return ""
-        deep = len(names) == 1 and bool(self.folders(below(at, name)))
-        return below(at, name) if around or deep else ""
+        name, inside = full[0], below(at, full[0])
+        if (
+            composed(name) in classes
+        ):  # it is one, unless the classes are in it, or the table of what it holds beside it
+            around = bool({*self.classes(inside, classes)} & {*classes}) and not self.images(inside)
+            return name if around or (holder(name) and self.tables(at)) else ""
+        kind = called(name)[0]
+        if whole and kind:
+            return name if self._parted(inside, kind) else ""
+        around = holder(name) or (bool(kind) and kind == called(os.path.basename(at))[0])
+        return name if around or (len(names) == 1 and self.folders(inside)) else ""
+
+    def _parted(self, at: str, kind: str) -> bool:
+        """Whether a training part lies in a folder of this kind, and nothing beside it but other parts.
+
+        In a training folder it is a class unless no image lies in it itself, it shares class names with a part, or a
+        part has a table.
+        """
+        kinds = {name: called(name)[0] for name in self.folders(at) if self.holds(below(at, name))}
+        inner = {name: {*self.classes(below(at, name))} for name in kinds}
+        deep = [name for name in kinds if kinds[name] == "training" and inner[name]]
+        others = {c for name in kinds if kinds[name] != "training" for c in inner[name]}
+        sure = kind != "training" or any(self.tables(below(at, n)) for n in kinds if kinds[n] != "training")
+        whole = any(sure or inner[n] & others or not self.images(below(at, n)) for n in deep)
+        return whole and all(kinds.values())
 
     def classes(self, at: str, classes: Collection[str] = ()) -> list[str]:
         """Names of the folders with images in what a part holds."""
@@ -184,7 +200,7 @@ def _walk(top: Path) -> Iterator[list[str]]:
     seen = set[str]()
     for at, inside, files in os.walk(top, followlinks=True):
         real = os.path.realpath(at)
-        if real in seen or is_store(Path(at)):
+        if real in seen or holds_runs(at):
             inside.clear()
             continue
         seen.add(real)

@@ -71,8 +71,8 @@ def predict(
         calibrated: confidences by the temperature that was fitted on the validation part.
         on_bad_image: an image that cannot be read has a row without a class, whose column `status` says why; or it is
             left out; or nothing is written. `unread`, or `skipped`, lists why.
-        keys: which columns or folders of data sets among `paths` are meant, as {"data.test": "val"}; the data set of the
-            run is read as the run did.
+        keys: which columns or folders of data sets among `paths` are meant, as {"data.test": "val"}; the run's own is
+            read as the run did.
 
     Raises:
         UserError: no such run, no image, none that can be read, `out` exists, data that has changed since the run.

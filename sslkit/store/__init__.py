@@ -164,11 +164,8 @@ def remove(files: Iterable[Path]) -> None:
         file.unlink(missing_ok=True)
 
 
-def is_store(folder: Path) -> bool:
-    """Whether a folder is the root of a store, by what lies in the folders that only a store has together.
-
-    A store may lie among the images that it is about.
-    """
+def is_store(folder: PathLike) -> bool:
+    """Whether a folder is the root of a store, by what lies in the folders that it has."""
     inside = [os.path.join(folder, name) for name in FOLDERS]
     there = [path for path in inside if os.path.isdir(path)]
     names = [name for path in there for name in os.listdir(path) if not name.startswith(".")]

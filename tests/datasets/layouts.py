@@ -16,8 +16,35 @@ WORDS = {
     "test": ("test", "Testing", "val", "valid", "Validation", "dev"),
     "heap": ("unlabeled", "Unlabelled", "unsupervised"),
 }
-SCHEMES = ("{}", "{}", "pets_{}", "seg-{}", "{}_v2", "{}2017", "{} set", "{}_images", "my_{}_data", "{}_final", "Pets {}")
-CLASSES = ("cat", "dog", "sea", "glacier", "été", "小猫", "test", "valid", "dev", "train", "images", "a,b", "12", "no label")
+SCHEMES = (
+    "{}",
+    "{}",
+    "pets_{}",
+    "seg-{}",
+    "{}_v2",
+    "{}2017",
+    "{} set",
+    "{}_images",
+    "my_{}_data",
+    "{}_final",
+    "Pets {}",
+)
+CLASSES = (
+    "cat",
+    "dog",
+    "sea",
+    "glacier",
+    "été",
+    "小猫",
+    "test",
+    "valid",
+    "dev",
+    "train",
+    "images",
+    "a,b",
+    "12",
+    "no label",
+)
 HOLDERS = ("images", "data", "imgs", "JPEGImages")
 
 
@@ -61,14 +88,14 @@ class Draw:
     def parts(self) -> Drawn:
         """A training part with class folders, a test part with all or some of them or with a table, a heap."""
         d, rng = self.drawn, self.rng
-        top = d.root.joinpath(*rng.choice(([], [], ["download"], ["archive", "pets"])))
+        top = d.root.joinpath(*rng.choice(([], [], ["download"], ["archive", "pets"], ["training data"], ["dev"])))
         scheme = rng.choice(SCHEMES)
         names = {part: scheme.format(rng.choice(words)) for part, words in WORDS.items()}
         classes = self.classes()
         train = top / self.around(names["train"], flat=False)
         for c in classes:
             d.train |= dict.fromkeys(self.files(train / c), c)
-        if rng.random() < 0.3:
+        if rng.random() < 0.3 and top.name != "training data":
             d.train |= dict.fromkeys(self.files(train), None)
         self.links(train, classes)
         how = rng.choice(("classes", "classes", "some", "table", "none"))
@@ -87,11 +114,11 @@ class Draw:
         return d
 
     def table(self, top: Path, name: str, classes: list[str]) -> None:
-        """Test images in one heap, with a table as people have them: comma, or tab with boxes behind as in tiny-imagenet."""
+        """Test images in one heap, with a table as people have them, that of tiny-imagenet among them."""
         d, rng = self.drawn, self.rng
         folder = self.around(name, flat=True)
         files = self.files(top / folder, 5)
-        d.test |= {file: rng.choice(classes) for file in files}
+        d.test |= {file: rng.choice([c for c in classes if "," not in c]) for file in files}
         rows = "".join(f"{file}\t{d.test[file]}\t0\t32\t44\t62\n" for file in files)
         where, rows = rng.choice(
             (
@@ -105,9 +132,10 @@ class Draw:
     def links(self, train: Path, classes: list[str]) -> None:
         """Some of: a class that lies elsewhere, two links to one folder, links that point at each other."""
         held, d = self.here / HELD, self.drawn
-        for kind in self.rng.sample(("moved", "twice", "mutual", "alias"), self.rng.randint(0, 2)):
+        kinds = self.rng.sample(("moved", "twice", "mutual", "alias"), self.rng.randint(0, 2))
+        for kind in sorted(kinds, reverse=True):
             c, other = self.rng.sample(classes, 2)
-            if kind == "moved" and not (train / c).is_symlink() and not any(p.is_symlink() for p in (train / c).iterdir()):
+            if kind == "moved" and not any(path.is_symlink() for path in (train / c).iterdir()):
                 held.mkdir(exist_ok=True)
                 (train / c).rename(held / c)
                 (train / c).symlink_to(held / c)
