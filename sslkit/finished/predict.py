@@ -95,7 +95,7 @@ def predict(
         own = read_toml(run / "config.toml")
 
         def given(name: str) -> Flat:
-            return (own if name == own.get("data.name") else {}) | keys
+            return {**(own if name == own.get("data.name") else {}), **keys}
 
         found = inputs([str(path) for path in paths], classes, given)
         p, bad = _of_images(predictor, found, on_bad_image)

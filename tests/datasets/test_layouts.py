@@ -145,8 +145,8 @@ def test_a_validation_part_beside_labels_from_a_file_and_without_a_test_part(her
     names, split = made.images.names, made.split
     assert {names[i].partition("/")[0] for i in split.test} == {"train"}, "set aside"
     assert sorted(made.images.label[split.val].tolist()) == [0] * 4 + [1] * 4
+    Path("i.csv").write_text("Index\n0\n9\n")
     with pytest.raises(UserError, match=r"images of the validation part val are listed"):
-        Path("i.csv").write_text("Index\n0\n9\n")
         prepare(BRIEF | {"data": "folder:pets", "data.labels": "index:i.csv", "data.val": "val", "data.test": "val"})
 
 
@@ -220,7 +220,7 @@ def test_data_sets_without_folders_have_no_use_for_them() -> None:
 def test_several_folders_of_a_part_are_one_by_option(here: Path) -> None:
     images(here, "d/train_a/cat", "d/train_b/dog", "d/train_b/cat", "d/test/cat", "d/test/dog")
     with pytest.raises(
-        UserError, match="several training folders: 'train_a', 'train_b'; name one, as --set data.train="
+        UserError, match=r"several training folders: 'train_a', 'train_b'; name one, as --set data.train="
     ):
         read("folder", dir="d")
     classes, train, _ = read("folder", dir="d", train="train_a,train_b")
