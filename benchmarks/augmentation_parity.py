@@ -37,7 +37,7 @@ def main() -> None:
         value = value.round() if name in WHOLE else value
         for kind in ("nearest", "bilinear", "bicubic") if name in MOVING else ("",):
             edge = Edge(kind or "bilinear", GREY)
-            made = apply(images, [name] * len(images), value, edge)
+            made = apply(images.float(), [name] * len(images), value, edge)
             pairs = zip(images, value.tolist(), strict=True)
             expected = torch.stack([tensor(reference(name, pillow(x), v, edge)) for x, v in pairs])
             report(name, kind, made, expected)
@@ -51,8 +51,8 @@ def report(name: str, kind: str, made: Tensor, expected: Tensor) -> None:
 
 def merged(images: Tensor) -> tuple[Tensor, Tensor]:
     """Two random affine operations by one matrix, and one after the other."""
-    n, (height, width) = len(images), images.shape[2:]
-    edge, fill = Edge("bicubic", GREY), torch.tensor(GREY, dtype=torch.uint8)
+    n, (height, width), images = len(images), images.shape[2:], images.float()
+    edge, fill = Edge("bicubic", GREY), torch.tensor(GREY).float()
     kinds, matrices, after = list(AFFINES), [], images
     for turn in range(2):
         names = [kinds[int(u * len(kinds))] for u in uniform(2 + turn, torch.arange(n)).tolist()]

@@ -21,6 +21,13 @@ class Boxes:
     height: Tensor
     width: Tensor
 
+    def of(self, rows: Tensor | slice) -> Boxes:
+        return Boxes(*(x[rows] for x in vars(self).values()))
+
+    def box(self, row: int) -> list[int]:
+        """Top, left, height and width of one."""
+        return [int(x[row]) for x in vars(self).values()]
+
     def describe(self, row: int) -> str:
         """Height, width and place of one box, in pixels."""
         return f"{self.height[row]}x{self.width[row]} at {self.top[row]},{self.left[row]}"

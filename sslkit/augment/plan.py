@@ -31,6 +31,19 @@ class Plan:
     cutout: Boxes | None = None
     erase: Boxes | None = None
 
+    def of(self, rows: slice) -> Plan:
+        """The same for some of the images."""
+        return Plan(
+            self.crop and self.crop.of(rows),
+            _rows(self.shift, rows),
+            _rows(self.flip, rows),
+            _rows(self.sway, rows),
+            [(names[rows], value[rows], edge) for names, value, edge in self.ops],
+            _rows(self.blur, rows),
+            self.cutout and self.cutout.of(rows),
+            self.erase and self.erase.of(rows),
+        )
+
     def describe(self, row: int) -> list[str]:
         """What was drawn for one image, in the order in which it is done."""
         said = []
@@ -50,6 +63,10 @@ class Plan:
             if boxes is not None and boxes.height[row]:
                 said.append(f"{name} {boxes.describe(row)}")
         return said
+
+
+def _rows(drawn: Tensor | None, rows: slice) -> Tensor | None:
+    return None if drawn is None else drawn[rows]
 
 
 def plan(policy: Policy, draw: Draw, height: int, width: int) -> Plan:

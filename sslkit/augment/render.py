@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from sslkit.augment.boxes import Boxes
-from sslkit.augment.frame import blurred, moved, reframe, resized
+from sslkit.augment.frame import blurred, cut, moved, reframe, resized
 from sslkit.augment.ops import apply
 from sslkit.augment.plan import Plan, plan
 from sslkit.augment.policy import Policy
-from sslkit.augment.warp import warp
+from sslkit.augment.warp import alone, warp
 from sslkit.randomness import Draw
 
 GREY = 127.5  # of cutout
@@ -24,17 +24,22 @@ def view(images: Tensor, policy: Policy, draw: Draw, mean: Tensor, std: Tensor) 
         draw: uniforms on the host; image i is changed by those of its own sample and visit alone.
         mean, std: (3,), of pixels / 255.
     """
-    made = []
-    for rows in _chunks(images):
-        some = draw.of(rows)
-        drawn = plan(policy, some, images.shape[2], images.shape[3])
-        made.append(render(images[rows], drawn, policy, some, mean, std))
-    return made[0] if len(made) == 1 else torch.cat(made)
+    drawn = plan(policy, draw, images.shape[2], images.shape[3])
+    parts = _chunks(images)
+    if len(parts) == 1:
+        return render(images, drawn, policy, draw, mean, std)
+    made = torch.empty(images.shape, device=images.device)
+    for rows in parts:
+        made[rows] = render(images[rows], drawn.of(rows), policy, draw.of(rows), mean, std)
+    return made
 
 
 def _chunks(images: Tensor) -> list[slice]:
     """On a CPU, as many images at a time as its cache holds: larger temporaries cost ten times their arithmetic."""
-    size = max(1, CHUNK // images[0].numel()) if images.device.type == "cpu" and len(images) else len(images)
+    size = len(images)
+    if images.device.type == "cpu" and size:
+        size = 1 if alone(images[:1]) else CHUNK // images[0].numel()
+    size = max(1, size)
     return [slice(first, first + size) for first in range(0, len(images), size)]
 
 
@@ -55,23 +60,28 @@ def render(images: Tensor, drawn: Plan, policy: Policy, draw: Draw, mean: Tensor
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) -> float32, (x / 255 - mean) / std per channel; mean, std are (3,)."""
-    return images.float().div_(255).sub_(mean[:, None, None]).div_(std[:, None, None])
+    """Grey levels (N, 3, H, W) -> float32, (x / 255 - mean) / std per channel; mean, std are (3,)."""
+    return images.div(255).sub_(mean[:, None, None]).div_(std[:, None, None])
 
 
 def _framed(images: Tensor, drawn: Plan, policy: Policy) -> Tensor:
+    """Levels of uint8 images: shifted, cut out, mirrored."""
     n, _, height, width = images.shape
-    still = torch.zeros(n, dtype=torch.bool, device=images.device)
-    flip = still if drawn.flip is None else drawn.flip.to(images.device, non_blocking=True)
+    flip = torch.zeros(n, dtype=torch.bool) if drawn.flip is None else drawn.flip
+    shift = torch.zeros(n, 2, dtype=torch.int64) if drawn.shift is None else drawn.shift
+    cubic = policy.interpolation == "bicubic"
+    if alone(images):
+        whole = [0, 0, height, width] if drawn.crop is None else drawn.crop.box(0)
+        return cut(images, shift[0].tolist(), whole, bool(flip[0]), cubic=cubic)
+    flip = flip.to(images.device, non_blocking=True)
+    still = torch.zeros_like(flip)
     if drawn.shift is not None or (drawn.crop is None and drawn.flip is not None):
-        shift = torch.zeros(n, 2, dtype=torch.int64) if drawn.shift is None else drawn.shift
-        images = moved(images, shift.to(images.device, non_blocking=True), flip)
-        flip = still
+        shift = shift.to(images.device, non_blocking=True)
+        images = moved(images, shift, flip if drawn.crop is None else still)
     if drawn.crop is None:
-        return images
+        return images.float()
     box = drawn.crop
     sides = torch.stack([box.top, box.height, box.left, box.width]).float().to(images.device, non_blocking=True)
-    cubic = policy.interpolation == "bicubic"
     rows = resized(sides[0], sides[1], height, still, cubic=cubic)
     return reframe(images, rows, resized(sides[2], sides[3], width, flip, cubic=cubic))
 
@@ -94,7 +104,7 @@ def _erased(made: Tensor, pixels: Tensor, boxes: Boxes, policy: Policy, draw: Dr
     rows = _where(boxes.height)
     if not len(rows):
         return made
-    some = Boxes(*(x[rows] for x in vars(boxes).values()))
+    some = boxes.of(rows)
     there = rows.to(made.device, non_blocking=True)
     _, channels, height, width = made.shape
     noise = torch.zeros((), device=made.device)

@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import platform
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,18 +16,20 @@ import torch
 from sslkit.config import Config
 from sslkit.errors import UserError
 from sslkit.machine import ranks
+from sslkit.machine.precision import faster
 from sslkit.store.version import __version__
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the requests `auto` came to. Stored with the run, and never measured again."""
+    """What the requests `auto` came to. Stored with the run, and never decided again."""
 
     device: str
     precision: str
     threads: int  # of each process
     processes: int = 1  # that share every step
     steps: Mapping[str, int] = field(default_factory=dict)  # of every stage, where they come from a time
+    reason: str = ""  # of the precision, where it was not asked for
 
     def use(self) -> None:
         """Set this process up for it: its threads, and of several processes each its GPU.
@@ -65,8 +66,9 @@ def resolve_machine(config: Config) -> Machine:
         )
     threads = config.threads or max(1, min((os.cpu_count() or 1) // _neighbours(), 8))
     torch.set_num_threads(threads)
-    precision = config.precision if config.precision != "auto" else _faster(device)
-    return Machine(device, precision, threads, ranks.count())
+    asked = config.precision != "auto"
+    precision, reason = (config.precision, "") if asked else faster(config, device)
+    return Machine(device, precision, threads, ranks.count(), reason=reason)
 
 
 def _neighbours() -> int:
@@ -140,21 +142,6 @@ def _driver() -> str:
         return "NVIDIA driver " + next(word for word in words if word[0].isdigit() and "." in word)
     except (OSError, StopIteration):
         return "no NVIDIA driver was found"
-
-
-def _faster(device: str) -> str:
-    """fp32 or bf16, whichever multiplies matrices faster here: on CPUs without bf16 units it is 10-40x slower."""
-    if device == "cuda":
-        # GPUs without bf16 units emulate it, slowly, and are said to support it: pytorch/pytorch#148322
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    x = torch.rand(192, 192, device=device)
-    seconds = {"fp32": math.inf, "bf16": math.inf}
-    for _ in range(6):  # the fastest of several: other work on the machine must not decide
-        for name, y in (("fp32", x), ("bf16", x.bfloat16())):
-            start = time.perf_counter()
-            (y @ y @ y).sum().item()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
-    return "bf16" if 1.3 * seconds["bf16"] < seconds["fp32"] else "fp32"
 
 
 def with_peak(device: str, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
     """
     config, s = prepared.config, prepared.split
     among = {"complement": "without the labelled ones", "all": "the labelled ones among them"}
+    precision = machine.precision + (f" ({machine.reason})" if machine.reason else "")
     labelled = f"{len(s.labeled)} labelled" + (f" and {len(s.val)} for validation" if len(s.val) else "")
     pool = f"{len(s.pool)} unlabelled ({among.get(config.data.pool, config.data.pool)})"
     lines = [
@@ -31,7 +32,7 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
         f"{len(prepared.images.classes)} classes; {labelled}, {pool}, {len(s.test)} test",
         _hidden(prepared),
         prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
-        f"{machine.device}, {machine.precision}, {count(machine.threads, 'thread')}",
+        f"{machine.device}, {precision}, {count(machine.threads, 'thread')}",
         f"steps are set for a run of about {duration(config.time)}" if config.time else "",
         f"{machine.processes} processes share every step; steps are not timed before" if machine.processes > 1 else "",
         unusable_gpu(),

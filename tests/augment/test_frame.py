@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as vision  # type: ignore[import-untyped]
 
-from sslkit.augment.frame import BLUR_REACH, blurred, moved, reframe, resized
+from sslkit.augment.frame import BLUR_REACH, blurred, cut, moved, reframe, resized
 from tests.augment.pictures import photos, pillow, tensor
 
 
@@ -35,11 +35,37 @@ def test_resized_crops_are_those_of_pillow(size: tuple[int, int], cubic: bool) -
         assert float(off.double().mean()) < 0.1, boxes[i]  # halves, which fixed-point weights round otherwise
 
 
+@pytest.mark.parametrize("cubic", [True, False])
+def test_cut_is_what_a_batch_gives(cubic: bool) -> None:
+    """Shift, box and mirror by torch's kernel, beside Pillow's pixels and `moved`'s."""
+    choose = np.random.default_rng(4)
+    images, kind = photos(12, 150, 170), Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
+    for i in range(12):
+        shift, flip = choose.integers(-20, 21, 2).tolist(), bool(i % 2)
+        high, wide = choose.integers(1, 151, 2).tolist()
+        top, left = int(choose.integers(0, 151 - high)), int(choose.integers(0, 171 - wide))
+        made = cut(images[i : i + 1], shift, [top, left, high, wide], flip, cubic=cubic)
+        window = moved(images[i : i + 1], torch.tensor([shift]), torch.tensor([False]))[0]
+        expected = pillow(window).crop((left, top, left + wide, top + high)).resize((170, 150), kind)
+        expected = expected.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else expected
+        off = (made[0] - tensor(expected)).abs()
+        assert made.dtype == torch.float32
+        assert int(off.max()) <= 2
+        assert float(off.mean()) < 0.1
+
+
+def test_a_shift_and_a_mirror_alone_move_pixels() -> None:
+    image = photos(1, 150, 170)
+    made = cut(image, [7, -11], [0, 0, 150, 170], True, cubic=True)
+    expected = moved(image, torch.tensor([[7, -11]]), torch.tensor([False])).flip(3)
+    assert torch.equal(made, expected.float())
+
+
 def test_the_whole_image_is_itself() -> None:
     images = photos(5, 12, 17)
     n, still = torch.zeros(5), torch.zeros(5, dtype=torch.bool)
     rows, columns = (resized(n, n + side, side, still, cubic=True) for side in (12, 17))
-    assert torch.equal(reframe(images, rows, columns), images)
+    assert torch.equal(reframe(images, rows, columns), images.float())
 
 
 @pytest.mark.parametrize("size", [(8, 8), (13, 30)], ids=str)
@@ -68,4 +94,4 @@ def test_blur_is_torchvisions(size: tuple[int, int]) -> None:
 def test_a_blur_keeps_the_mean_of_a_flat_image() -> None:
     images = torch.full((2, 3, 16, 16), 200, dtype=torch.uint8)
     taps = blurred(torch.tensor([0.5, 2.0]), 16)
-    assert torch.equal(reframe(images, taps, taps), images)
+    assert torch.equal(reframe(images, taps, taps), images.float())

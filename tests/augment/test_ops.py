@@ -24,7 +24,7 @@ def values(name: str, n: int) -> Tensor:
 
 def compare(name: str, images: Tensor, value: Tensor, edge: Edge) -> tuple[float, float]:
     """Mean absolute error in grey levels, and share of grey levels that are off by more than 2."""
-    made = apply(images, [name] * len(images), value, edge)
+    made = apply(images.float(), [name] * len(images), value, edge)
     expected = torch.stack(
         [tensor(reference(name, pillow(x), float(v), edge)) for x, v in zip(images, value, strict=True)]
     )
@@ -58,14 +58,14 @@ def test_moved_pixels_are_those_of_pillow(name: str, interpolation: Filter, size
 
 @pytest.mark.parametrize("name", MOVING)
 def test_no_movement_is_the_image(name: str) -> None:
-    images = photos(6, 12, 17)
+    images = photos(6, 12, 17).float()
     for kind in ("nearest", "bilinear", "bicubic"):
         assert torch.equal(apply(images, [name] * 6, torch.zeros(6).double(), Edge(kind, FILL)), images)
 
 
 def test_one_level_images() -> None:
     """Nothing to stretch, nothing to equalize, and a mean that is the image."""
-    images = torch.full((3, 3, 8, 8), 77, dtype=torch.uint8)
+    images = torch.full((3, 3, 8, 8), 77.0)
     for name in ("autocontrast", "equalize", "contrast", "sharpness", "color"):
         assert torch.equal(apply(images, [name] * 3, torch.full((3,), 0.3).double(), Edge()), images), name
 
@@ -73,7 +73,7 @@ def test_one_level_images() -> None:
 @pytest.mark.parametrize("n", [1, 50])
 def test_a_mixed_batch_is_each_operation_alone(n: int) -> None:
     names = [NAMES[i % len(NAMES)] for i in range(n)]
-    images = photos(n, 16, 20)
+    images = photos(n, 16, 20).float()
     value = torch.stack([values(name, n)[i] for i, name in enumerate(names)])
     edge = Edge("bicubic", FILL)
     before = images.clone()
@@ -83,16 +83,14 @@ def test_a_mixed_batch_is_each_operation_alone(n: int) -> None:
         assert torch.equal(made[i : i + 1], apply(images[i : i + 1], [name], value[i : i + 1], edge)), name
 
 
-def test_identity_is_a_copy() -> None:
-    images = photos(3, 8, 8)
-    made = apply(images, ["identity"] * 3, torch.zeros(3).double(), Edge())
-    assert torch.equal(made, images)
-    assert made.data_ptr() != images.data_ptr()
+def test_without_an_operation_they_are_the_images() -> None:
+    images = photos(3, 8, 8).float()
+    assert apply(images, ["identity"] * 3, torch.zeros(3).double(), Edge()) is images
 
 
 def test_luminance_and_histogram() -> None:
-    images = photos(5, 20, 30)
-    grey = torch.stack([torch.from_numpy(np.asarray(pillow(x).convert("L")).copy()) for x in images])
+    images = photos(5, 20, 30).float()
+    grey = torch.stack([torch.from_numpy(np.asarray(pillow(x.byte()).convert("L")).copy()) for x in images])
     assert torch.equal(luminance(images), grey.float())
     counts = torch.stack([torch.stack([torch.bincount(c.flatten().long(), minlength=256) for c in x]) for x in images])
     assert torch.equal(histogram(images), counts.int())
