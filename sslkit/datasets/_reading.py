@@ -38,7 +38,7 @@ class Reading:
         told += [f"not used: {first([*self.spare])}"] if self.spare else []
         held = [name for name in self.spare if called(name)[0] == "validation"][:1]
         told[-1] += f" ({option('val', held)} validates on {held[0]}/)" if held else ""
-        if not training.classes and self.test:
+        if not training.classes and self.test and self.train != (".",):
             told.append(f"were the folders classes, {option('train', ('.',))} would say so")
         return "; ".join(told)
 
@@ -98,9 +98,8 @@ class _Guess:
         if deep:
             return self._beside(deep)
         rest = {self.kinds[name][1] for name in named}
-        alike = any(self._sure(name) for name in named) or rest & {
-            self.kinds[n][1] for n in self._parts() if n in self.kinds
-        }
+        rests = {self.kinds[name][1] for name in self._parts() if name in self.kinds}
+        alike = any(map(self._sure, named)) or rest & rests
         tables = any(self.tree.tables(name) for name in named)
         if named and (tables or (alike and not self._others(named))):
             return self.with_train(self._alone("train", named))

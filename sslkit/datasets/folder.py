@@ -55,7 +55,7 @@ class Folder(Dataset):
         classes, train = self._training(tree, layout)
         test = self._part(tree, layout.test, classes) if layout.test else self._raw([], [])
         val = self._part(tree, layout.val, classes) if layout.val else self._raw([], [])
-        again = [*whole.again, *tree.again, *self._again]
+        again = [*dict.fromkeys([*whole.again, *tree.again, *self._again])]
         if again:
             self._say(f"links to folders that are read where they lie are not followed: {first(again)}")
         if self._left:

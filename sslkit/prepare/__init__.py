@@ -252,9 +252,9 @@ def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
     return parts.said(*about(parts, own=is_own(data.name)))
 
 
-def _is_folder(value: Any) -> bool:
+def _is_folder(key: str, flat: Mapping[str, Any]) -> bool:
     """Whether `data.test` or `data.val` names folders; else it is a share."""
-    return value is not None and isinstance(coerce("data.test", value, float | str), str)
+    return key in flat and isinstance(coerce(key, flat[key], float | str), str)
 
 
 def place_options(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def place_options(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, An
     given = {}
     of_labels = str(flat.get("data.labels", "")).startswith("file:")  # then its columns are named
     columns = ("split", "group") if of_labels else ("image", "label", "split", "group")
-    parts = ("train", "unlabeled", *(name for name in ("test", "val") if _is_folder(flat.get(f"data.{name}"))))
+    parts = ("train", "unlabeled", *(name for name in ("test", "val") if _is_folder(f"data.{name}", flat)))
     for option, kind in (("dir", str), ("download", bool), *((name, str) for name in (*columns, *parts))):
         value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
         if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
