@@ -36,6 +36,7 @@ from sslkit.training.stage import Job, build
 CASES = {"vit_micro": 8, "vit_tiny": 32, "wrn_28_2": 32, "vit_small": 224}  # backbone -> pixels
 BATCH, MU, THREADS = 16, 3, 2
 IMAGES = BATCH * (1 + MU)
+CPU = Machine("cpu", "fp32", THREADS)
 
 
 class Colour:
@@ -45,8 +46,8 @@ class Colour:
     mean = std = (0.5, 0.5, 0.5)
 
 
-def make_job(backbone: str, size: int) -> Job:
-    """A semi job on random pixels, all of whose strong views are kept."""
+def make_job(backbone: str, size: int, machine: Machine = CPU, **more: Any) -> Job:
+    """A semi job on random pixels, all of whose strong views are kept; `more` settings."""
     request = named(
         {
             "backbone.name": backbone,
@@ -58,6 +59,7 @@ def make_job(backbone: str, size: int) -> Job:
             "views.weak": "semi_vit_weak",
             "views.strong": "semi_vit_strong",
         }
+        | more
     )
     config: Config = resolve(request, Colour, lambda: backbone)
     draw = np.random.default_rng(0)
@@ -66,7 +68,6 @@ def make_job(backbone: str, size: int) -> Job:
     images = Images(pixels, label, 1100, [str(c) for c in range(10)], "noise", [""] * 1200)
     split = Split(np.arange(100), np.arange(100, 1100), np.arange(0), np.arange(1100, 1200))
     parts = {s: p for s in ("algo", *SLOTS) if (p := getattr(config, s))}
-    machine = Machine("cpu", "fp32", THREADS)
     return build(specify(config, "semi", parts, config.semi, "", images, split, machine), images, split, None)
 
 
