@@ -14,8 +14,8 @@ demo: $(READY)  ## train a vision transformer on real handwritten digits
 test: $(READY)  ## the tests of every day
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
-test-all: $(READY)  ## all tests: also those that start processes, kill them and build wheels
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m ""
+test-all: test  ## all tests: also those that start processes, kill them and build wheels
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(READY)  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -10,6 +10,10 @@ from sslkit.network import Classifier, Output, Shape
 class WideResNet(Classifier):
     """Pre-activation WRN (Zagoruyko and Komodakis 2016, arXiv:1605.07146), LeakyReLU 0.1, no dropout.
 
+    As in USB: BatchNorm's eps is 1e-5, the last one's 1e-3 (google-research/fixmatch: 1e-3 in all), only the first
+    convolution has a bias (there all), weights start with the gain of LeakyReLU 0.1 (there 0.5% wider), and zeros are
+    on all sides where the stride is 2 (there below and right).
+
     Options:
         bn_momentum: of BatchNorm's running statistics. FixMatch publishes 0.001, which needs several
             thousand steps; the default suits short runs.

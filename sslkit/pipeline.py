@@ -70,7 +70,8 @@ def run(
         if not save_every >= 0:
             raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
         store = Store(runs)
-        prepared = ranks.leader_first(lambda: prepare(asked, store.data))
+        with screen.watching():
+            prepared = ranks.leader_first(lambda: prepare(asked, store.data))
         place = ranks.led(lambda: place_of(store, prepared, name, again=again, keep=keep))
         if place.finished:
             screen.say(f"{place.folder} is finished; --again repeats it")

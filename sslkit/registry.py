@@ -28,6 +28,7 @@ KINDS = {
     "backbone": ("backbones", "network:Classifier"),
     "adapter": ("algorithms.adapters", "adapter:Adapter"),
     "dataset": ("datasets", "data:Dataset"),
+    "reader": ("readers", "reader:Reader"),
 }
 T = TypeVar("T", bound=type)
 
@@ -113,8 +114,7 @@ def load_entry(entry: Entry) -> type[Any]:
 def collecting(file: Path) -> Iterator[list[Entry]]:
     """While entered, parts that are registered are those of the plug-in `file`; without an error they stay known."""
     global _loading  # noqa: PLW0603
-    found: list[Entry] = []
-    _loading = found
+    _loading = found = list[Entry]()
     try:
         yield found
         plugins[file] = found
@@ -124,15 +124,16 @@ def collecting(file: Path) -> Iterator[list[Entry]]:
 
 def _describe(docstring: str | None) -> tuple[str, str]:
     lines = [line.strip() for line in (docstring or "").strip().splitlines()] or [""]
-    paper = next((line[6:].strip() for line in lines if line.startswith("Paper:")), "")
-    return lines[0], paper
+    return lines[0], next((line[6:].strip() for line in lines if line.startswith("Paper:")), "")
 
 
-def _built_in(kind: str) -> Iterator[Entry]:
-    package = KINDS[kind][0]
-    for file in sorted(Path(__file__).parent.joinpath(*package.split(".")).glob("[!_]*.py")):
-        load = partial(_from_module, f"sslkit.{package}.{file.stem}", (kind, file.stem))
-        yield Entry(kind, file.stem, *_describe(ast.get_docstring(ast.parse(file.read_bytes()))), "built in", load)
+@cache
+def _built_in(kind: str) -> list[Entry]:
+    package, found = KINDS[kind][0], []
+    for f in sorted(Path(__file__).parent.joinpath(*package.split(".")).glob("[!_]*.py")):
+        load = partial(_from_module, f"sslkit.{package}.{f.stem}", (kind, f.stem))
+        found.append(Entry(kind, f.stem, *_describe(ast.get_docstring(ast.parse(f.read_bytes()))), "built in", load))
+    return found
 
 
 def _from_module(module: str, key: tuple[str, str]) -> type:

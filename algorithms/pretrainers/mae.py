@@ -2,7 +2,8 @@
 
 Paper: He et al. 2022, Masked Autoencoders Are Scalable Vision Learners, arXiv:2111.06377
 
-No label enters, and the student's head is not touched.
+No label enters, and the student's head is not touched. The class token starts with timm's deviation of 1e-6 and is not
+decayed; in the official code it starts with 0.02 and is.
 """
 
 import torch

@@ -1,6 +1,7 @@
 """RandAugment as the SSL code bases have it: which operations are drawn, how often, and how strong.
 
-What an operation does to pixels is not here but in `ops`.
+What an operation does to pixels is not here but in `ops`. Places beyond the border are mid-grey at once in `FIXMATCH`;
+in google-research/fixmatch they are black and transparent, and mid-grey in the end if no operation made them opaque.
 
 Source: Cubuk et al. 2020 (1909.13719); tables of timm's increasing set, of google-research/fixmatch and of USB.
 """

@@ -145,13 +145,17 @@ def run_command(
 def show_configuration(
     request: dict[str, Any], recipe: str | None, config: str | None, files: tuple[str, ...], as_json: bool
 ) -> None:
-    from sslkit.config import flatten
     from sslkit.config.resolve import to_toml
-    from sslkit.prepare import prepare
+    from sslkit.prepare.shown import shown
     from sslkit.recipes import layers
 
-    prepared = prepare(layers(recipe, config, request, files, lambda sentence: click.echo(sentence, err=True)))
-    click.echo(json.dumps(flatten(prepared.config), indent=1) if as_json else to_toml(prepared.config), nl=as_json)
+    def say(sentence: str) -> None:
+        click.echo(sentence, err=True)
+
+    found, left_out = shown(layers(recipe, config, request, files, say))
+    if left_out:
+        say(left_out)
+    click.echo(json.dumps(found, indent=1) if as_json else to_toml(found), nl=as_json)
 
 
 def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
@@ -220,7 +224,8 @@ def show_views_command(
 @plugins
 @as_json
 def list_command(kind: str | None, check: bool, as_json: bool) -> None:
-    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets; or recipes, studies."""
+    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets, readers; or recipes,
+    studies."""
     from sslkit.cli.listing import list_parts, list_recipes, list_studies
 
     if kind in ("recipe", "recipes"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,10 +43,17 @@ class Data:
     split: str = ""  # column that says train, test or val
     group: str = ""  # column of groups: images of one are in one part only
     groups: str = ""  # regular expression that finds an image's group in its name; a group is in one part only
+    classes: str = (
+        ""  # regular expression that finds an image's class in its name; or "file", "folders" have the classes
+    )
     on_bad_image: Literal["stop", "skip"] = "stop"
     duplicates: Literal["keep", "drop"] = "keep"  # drop: training images that are byte for byte in the test part, too
     stats: str = "declared"  # mean and std for normalising: declared by the data set, measured, or R,G,B/R,G,B
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"  # how images are scaled
+    white: str | None = (
+        None  # level of white where images have more than 8 bits, or "measured"; auto: by depth, if used
+    )
+    bands: str = ""  # bands that are red, green and blue, as 3,2,1, or the one that is grey; "" is as the file says
 
     def __post_init__(self) -> None:
         within(self, size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024))
@@ -55,8 +64,20 @@ class Data:
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
         check(self.stats)
+        _check_white(self.white)
+        if self.bands and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*,[1-9]\d*)?", self.bands):
+            raise ValueError(f"bands must be three numbers of bands, from 1, as 3,2,1, or one, got {self.bands!r}")
 
     def named(self, part: str) -> str:
         """The folders that `val` or `test` names, "" where it is a share."""
         value = getattr(self, part)
         return value if isinstance(value, str) else ""
+
+
+def _check_white(text: str | None) -> None:
+    try:
+        right = text is None or text == "measured" or 0 < float(text) < math.inf
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"white must be a level above 0, or measured, got {text!r}")

@@ -62,10 +62,10 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> Flat:
     return flat
 
 
-def to_toml(config: Config) -> str:
+def to_toml(config: Config | Flat) -> str:
     """The configuration as the TOML text that repeats it."""
     nested: dict[str, Any] = {}
-    for key, value in flatten(config).items():
+    for key, value in (config if isinstance(config, dict) else flatten(config)).items():
         *path, name = key.split(".")
         at = nested
         for part in path:

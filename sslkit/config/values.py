@@ -32,8 +32,8 @@ def coerce(key: str, value: Any, hint: Any) -> Any:
             return value
         raise unknown(f"{key}", str(value), map(str, choices))
     wrong = UserError(f"{key} must be {NAMES.get(hint, hint)}, got {value!r}")
-    if hint is str and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # data.labels = 40
+    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)  # data.labels = 40, data.white = 1.02
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sslkit.data.image import Array
+from sslkit.data.image import PLAIN, Array, Tone
 from sslkit.data.on_demand import OnDemand, Pixels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,6 +31,7 @@ class Raw:
     names: Sequence[str] = ()  # where an image came from; default: its path, else its part and number
     root: str | Path = ""
     groups: Sequence[str] = ()  # what an image shows, a patient say; parts of a split share none of them
+    tone: Tone = PLAIN  # how their levels are read
     val: Sequence[bool] | Array = ()  # (N,) of a training part: which are its validation part, where it brings one
 
     @property
@@ -61,9 +62,8 @@ class Raw:
         named = len(self.names) or not all(isinstance(image, str | os.PathLike) for image in images)
         names = [self.name(i, part) for i in chosen] if named else ()
         groups = [self.groups[i] for i in chosen] if len(self.groups) else ()
-        return Raw(
-            images, self.label[index], names, self.root, groups, np.asarray(self.val)[index] if len(self.val) else ()
-        )
+        val = np.asarray(self.val)[index] if len(self.val) else ()
+        return Raw(images, self.label[index], names, self.root, groups, self.tone, val)
 
 
 class Dataset(ABC):
@@ -107,6 +107,7 @@ class Images:
     classes: list[str]
     fingerprint: str  # sha256 of pixels, labels and class names; on demand, of what tells files apart instead of pixels
     names: Sequence[str]  # (N,)
+    tone: Tone = PLAIN  # how their levels were read
 
     @property
     def size(self) -> int:

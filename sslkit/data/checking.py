@@ -1,4 +1,4 @@
-"""Which images cannot be read: found before anything is decoded for training, and remembered for the next run."""
+"""Which images cannot be read: found in one pass before training, and kept image by image for the next run."""
 
 from __future__ import annotations
 
@@ -11,38 +11,59 @@ from typing import Any
 
 import numpy as np
 
-from sslkit.data import Raw
-from sslkit.data.image import BadImageError, read_rgb
+from sslkit.data import Raw, formats
+from sslkit.data.image import PLAIN, BadImageError, read_rgb
+from sslkit.data.seen import Seen, marks
 from sslkit.data.stored import identity
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 from sslkit.store.files import write_text
 from sslkit.store.version import __version__
 
+MOST = 20  # images that cannot be read are named in one message
+
 
 def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]:
     """Number of each image that cannot be decoded -> the sentence that says why, with its name.
 
-    Every image is decoded once, by threads, and forgotten; with `cache`, the answer for the same files is found there.
+    Every image is decoded once, by threads, and forgotten; with `cache`, those that were read before are not opened.
 
     Args:
         part: "train" or "test", for the names.
     """
     if isinstance(raw.images, np.ndarray):
         return {}
-    found = remembered(cache, "bad", [raw], lambda: _bad(raw, part))
-    return {int(i): reason for i, reason in found.items()}
+    of, seen = marks(raw), Seen(cache, _how(raw))
+    new = np.flatnonzero(~seen.known(of))
 
-
-def _bad(raw: Raw, part: str) -> dict[str, str]:
     def reason(i: int) -> str:
         try:
-            read_rgb(raw.source(i), raw.name(i, part))
+            read_rgb(raw.source(i), raw.name(i, part), raw.tone)
         except BadImageError as error:
             return str(error)
         return ""
 
-    return {str(i): said for i, said in enumerate(in_threads(reason, range(len(raw.images)))) if said}
+    reasons = in_threads(reason, new.tolist(), f"{part} images are read, to find those that cannot be")
+    seen.add(of[new[[not said for said in reasons]]])
+    return {i: said for i, said in zip(new.tolist(), reasons, strict=True) if said}
+
+
+def _how(raw: Raw) -> str:
+    """What is not usual in how the images are read: readers of plug-ins, levels; "" for nothing."""
+    return " ".join([*formats.added(), *([str(raw.tone)] if raw.tone != PLAIN else [])])
+
+
+def refuse(reasons: Sequence[str], among: int) -> None:
+    """Stop where images cannot be read, of which the reasons are given; names the first `MOST`.
+
+    Raises:
+        BadImageError: there are such.
+    """
+    if len(reasons) == 1:
+        raise BadImageError(reasons[0])
+    if reasons:
+        rest = f"; and {len(reasons) - MOST} more" if len(reasons) > MOST else ""
+        raise BadImageError(f"{len(reasons)} of {among} images cannot be read: {'; '.join(reasons[:MOST])}{rest}")
 
 
 def remembered(cache: Path | None, kind: str, raws: Sequence[Raw], make: Callable[[], Any]) -> Any:
@@ -65,8 +86,9 @@ def remembered(cache: Path | None, kind: str, raws: Sequence[Raw], make: Callabl
 
 def _identity(raws: Sequence[Raw]) -> str:
     """16 hexadecimal digits of the names and contents of all images, of files by path, size and time of change."""
-    digest = hashlib.sha256(__version__.encode())
+    digest = hashlib.sha256(" ".join([__version__, *formats.added()]).encode())
     for number, raw in enumerate(raws):
+        digest.update(b"" if raw.tone == PLAIN else str(raw.tone).encode())
         for i in range(len(raw.images)):
             digest.update(f"{number} {raw.name(i, '')} ".encode(errors="surrogateescape"))
             with contextlib.suppress(UserError):  # a file that is gone is told by its name alone

@@ -20,6 +20,8 @@ GROUP = ("group", "patient", "subject")
 NO_LABEL = {*PATH, *SPLIT, *GROUP, "index", "unnamed: 0", "__index_level_0__"}
 USUAL = {"path": PATH, "label": LABEL, "split": SPLIT, "group": GROUP}  # of tables in text
 WORDS = {"training": "train", "unlabelled": "train", "validation": "val"}  # kinds of folders, as parts of a table
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}  # what a column of parts says
+PARTS |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
 WHOLE = re.compile(r"-?\d+\.0+")  # a whole number as pandas writes it where a label is missing
 
 
@@ -47,6 +49,8 @@ NOBODY = Columns()  # named any
 def _named(role: str, asked: str, names: Sequence[str], where: str) -> str:
     if not asked or asked in names:
         return asked
+    if role == "label" and "," in asked:  # columns of 0 and 1, one a class
+        return ",".join(_named(role, word.strip(), names, where) for word in asked.split(","))
     found = [name for name in names if name.lower() == asked.lower()]
     if len(found) != 1:
         raise UserError(f"data.{role}: {where}: {unknown('column', asked, names)}")
@@ -83,7 +87,8 @@ def said(where: str, label: str, classes: Sequence[str], names: Collection[str])
     """The column that was taken, with its classes, and others that are called as one of labels, too."""
     other = [name for name in names if name.lower() in LABEL and name != label]
     beside = f"; not {' or '.join(map(repr, other))} (data.label names another)" if other else ""
-    return f"{where}: labels are the column {label!r}, {len(classes)} classes: {listed(classes, 8)}{beside}"
+    column = f"the column {label!r}" if label in names else f"the columns {listed(label.split(','), 8)}, one a class"
+    return f"{where}: labels are {column}, {len(classes)} classes: {listed(classes, 8)}{beside}"
 
 
 def as_label(value: Any, where: str, column: str) -> Any:

@@ -17,20 +17,31 @@ from typing import Any
 import numpy as np
 
 from sslkit.data import Images, Raw
-from sslkit.data.image import Array, Square, open_image
+from sslkit.data.checking import bad_images, refuse
+from sslkit.data.image import Array, BadImageError, Square, size_of
 from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 
+RULES = 2  # raised when other pixels are made of some files: what was kept before is not taken
+
 
 def median_size(raw: Raw) -> int:
-    """Median of the shorter sides of (at most 500 of) the images."""
-    sides = []
+    """Median of the shorter sides of (at most 500 of) the images that can be opened.
+
+    Raises:
+        BadImageError: none can be.
+    """
+    sides, bad = list[int](), list[str]()
     for i in range(0, len(raw.images), max(1, len(raw.images) // 500)):
-        with open_image(raw.source(i), raw.name(i, "train")) as image:
-            sides.append(min(image.size))
-    return int(statistics.median_low(sides))
+        try:
+            sides.append(min(size_of(raw.source(i), raw.name(i, "train"))))
+        except BadImageError as error:
+            bad.append(str(error))
+    if not sides:
+        refuse(bad, len(raw.images))
+    return statistics.median_low(sides)
 
 
 def decode(
@@ -45,9 +56,10 @@ def decode(
     limit: float = math.inf,
     whole: bool = False,
     workers: int | None = None,
+    checked: bool = False,
 ) -> Images:
     """Decode every image once: RGB, the middle square, scaled to `size`. Where that takes too much
-    memory, they are decoded on demand instead, and come out the same.
+    memory, they are decoded on demand instead, and come out the same; all of them are read once before.
 
     Args:
         cache: folder where decoded images are kept, so that the next run finds them: of encoded images by their
@@ -57,19 +69,24 @@ def decode(
         limit: bytes; encoded images that take more when they are decoded are decoded on demand.
         whole: crops are cut out of whole images, which are decoded on demand.
         workers: threads that decode on demand; None is one a core.
+        checked: all images are known to be readable.
 
     Raises:
-        UserError: an image is missing or broken, or all of them need more memory than there is.
+        BadImageError: images are missing or broken; names them.
+        UserError: they need more memory than there is.
     """
     count = len(train.images)
 
     def source(i: int) -> Any:
         return train.source(i) if i < count else test.source(i - count)
 
-    stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], Square(size, crop, interpolation))
+    square = Square(size, crop, interpolation, train.tone)
+    stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], square)
     encoded = not isinstance(source(0), np.ndarray)
     pixels: Array | OnDemand
     if whole or (encoded and stored.nbytes > limit):
+        if not checked:
+            _refuse_bad(train, test, cache)
         pixels = OnDemand(stored, np.arange(len(stored)), whole, ThreadPoolExecutor(workers or os.cpu_count()))
         digest = stored.digest()
     else:
@@ -77,7 +94,14 @@ def decode(
         digest = hashlib.sha256(pixels.data)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest.update(label.tobytes() + "\0".join(classes).encode())
-    return Images(pixels, label, count, classes, digest.hexdigest(), stored.names)
+    return Images(pixels, label, count, classes, digest.hexdigest(), stored.names, train.tone)
+
+
+def _refuse_bad(train: Raw, test: Raw, cache: Path | None) -> None:
+    found = [
+        reason for raw, part in ((train, "train"), (test, "test")) for reason in bad_images(raw, part, cache).values()
+    ]
+    refuse(found, len(train.images) + len(test.images))
 
 
 def _decode(stored: Stored) -> Array:
@@ -88,15 +112,22 @@ def _decode(stored: Stored) -> Array:
         needed = f"{stored.nbytes / 1e9:.1f} GB of memory"
         raise UserError(f"{len(stored)} images of {size} px need {needed}, which is not there; lower --size") from None
 
-    def fill(i: int) -> None:
-        pixels[i] = stored.pixels(i)
+    def fill(i: int) -> str:
+        try:
+            pixels[i] = stored.pixels(i)
+        except BadImageError as error:
+            return str(error)
+        return ""
 
-    in_threads(fill, range(len(stored)))
+    refuse([*filter(None, in_threads(fill, range(len(stored)), "images are decoded"))], len(stored))
     return pixels
 
 
 def _cached(stored: Stored, cache: Path) -> Array:
-    path = cache / f"{stored.digest().hexdigest()[:16]}.npy"
+    try:
+        path = cache / f"{stored.digest().hexdigest()[:16]}-{RULES}.npy"
+    except UserError:  # a file is gone: it is named with all others that cannot be read
+        return _decode(stored)
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found: Array = np.load(path)
         return found

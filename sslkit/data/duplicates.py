@@ -1,4 +1,4 @@
-"""Images that are there twice: byte for byte, or nearly, by a perceptual hash.
+"""Images that are there twice, byte for byte or pixel for pixel.
 
 No label is looked at.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from sslkit.data import Raw
 from sslkit.data.checking import remembered
@@ -20,10 +19,6 @@ from sslkit.data.image import Array
 from sslkit.data.threads import in_threads
 
 TAIL = 1024  # bytes at the end of a file, which tell files of one size apart: its beginning is often the same
-WAVE = np.cos(np.pi / 32 * (np.arange(32) + 0.5) * np.arange(8)[:, None])  # (8, 32), the lowest frequencies
-COUNTS = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
-BANDS, RADIUS, ALIKE = 24, 14, 0.95
-PLAIN = 3.0  # levels; below this deviation a small picture shows nothing
 
 
 class Equal(NamedTuple):
@@ -137,73 +132,3 @@ def content(source: Any) -> bytes | None:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest()
     except OSError:
         return None
-
-
-def perceptual_hash(grey: Image.Image) -> int:
-    """64 bits that similar images share for the most part: the signs of the lowest frequencies of a small picture.
-
-    Source: the DCT hash of Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", with the
-    sign of each coefficient in the place of its side of the median. The bit of the constant is 0.
-    """
-    small = np.asarray(grey.resize((WAVE.shape[1],) * 2, Image.Resampling.BOX), np.float64)
-    signs = (WAVE @ small @ WAVE.T).ravel() > 0
-    signs[0] = False
-    return int.from_bytes(np.packbits(signs).tobytes(), "big")
-
-
-def near_duplicates(hashes: Array, thumbs: Array) -> list[list[int]]:
-    """Groups of images that look alike: equal ones, or scaled, compressed again, a little brighter, darker or cropped.
-
-    Two images belong together where their hashes agree in all bits but `RADIUS`, and their small pictures correlate
-    by `ALIKE` or more. Only images whose hashes agree in all bits of one of `BANDS` choices of bits are compared, so
-    the work grows little faster than the number of images. Pictures of one colour belong to nothing.
-
-    Args:
-        hashes: (N,) uint64, of `perceptual_hash`.
-        thumbs: (N, h, w) uint8.
-    """
-    flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
-    flat -= flat.mean(1, keepdims=True)
-    deviation = flat.std(1)
-    flat /= np.maximum(deviation, 1e-6)[:, None]
-    chosen = np.flatnonzero(deviation >= PLAIN)
-    _, of, where = np.unique(hashes[chosen], return_index=True, return_inverse=True)
-    pairs = [np.stack([chosen, chosen[of][where]], 1)]  # images of one hash, each with the first of them
-    pairs += [chosen[of][some] for some in _close(hashes[chosen][of])]
-    found = np.concatenate(pairs)
-    found = found[found[:, 0] != found[:, 1]]
-    alike = [
-        np.einsum("ij,ij->i", flat[a], flat[b]) >= ALIKE * flat.shape[1]
-        for a, b in (some.T for some in np.array_split(found, len(found) // 100_000 + 1))
-    ]
-    return _groups(found[np.concatenate(alike)], len(hashes))
-
-
-def _close(hashes: Array) -> Iterator[Array]:
-    """Pairs (P, 2) of different hashes within the radius, some more than once."""
-    bits = max(12, len(hashes).bit_length() - 4)
-    draw = np.random.default_rng(0)
-    for _ in range(BANDS):
-        mask = sum(1 << int(bit) for bit in draw.choice(63, min(bits, 40), replace=False))
-        key = hashes & np.uint64(mask)
-        order = np.argsort(key, kind="stable")
-        key, apart, at = key[order], 1, np.arange(len(key))
-        while len(at := at[at + apart < len(key)]) and len(at := at[key[at] == key[at + apart]]):
-            pairs = np.stack([order[at], order[at + apart]], 1)
-            different = hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]
-            yield pairs[COUNTS[different[:, None].view(np.uint16)].sum(1) <= RADIUS]
-            apart += 1
-
-
-def _groups(pairs: Array, count: int) -> list[list[int]]:
-    """The images that pairs connect, in groups by their first."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
-    _, label = connected_components(graph, directed=False)
-    several = np.flatnonzero(np.bincount(label, minlength=1)[label] > 1)
-    groups: dict[int, list[int]] = {}
-    for i, group in zip(several.tolist(), label[several].tolist(), strict=True):
-        groups.setdefault(group, []).append(i)
-    return list(groups.values())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sslkit.data.csv_files import composed
 from sslkit.data.image import Array
 from sslkit.errors import UserError
 
@@ -76,25 +77,23 @@ def numbered(groups: Sequence[str]) -> tuple[Array, list[str]]:
     return number, list(place)
 
 
-def groups_of(pattern: str, names: Sequence[str]) -> tuple[list[str], str]:
-    """The group of each image: what the pattern's first pair of brackets finds in its name, or all that it finds.
+def found_in(key: str, pattern: str, names: Sequence[str]) -> list[str]:
+    """(N,) what the pattern's first brackets find in each name, or all that it finds; "" where it finds nothing.
 
-    Returns:
-        Groups, where a name in which nothing is found is a group of its own; and a sentence about them.
+    Accents are composed in both.
+
+    Args:
+        key: whose value the pattern is, for the messages: `data.groups`, `data.classes`.
 
     Raises:
         UserError: the pattern is none, or finds nothing in any name.
     """
     try:
-        expression = re.compile(pattern)
+        expression = re.compile(composed(pattern))
     except re.error as error:
-        raise UserError(f"data.groups={pattern!r} is no regular expression: {error}") from None
-    found = [expression.search(name) for name in names]
-    groups = [
-        m.group(min(1, expression.groups)) or m.group(0) if m else name for m, name in zip(found, names, strict=True)
-    ]
-    matched = sum(m is not None for m in found)
-    if not matched:
-        raise UserError(f"data.groups={pattern!r} is found in no name; names are like {names[0]!r}")
-    rest = f"; {len(names) - matched} names without it stand alone" if matched < len(names) else ""
-    return groups, f"data.groups: {len({*groups})} groups among {len(names)} images, as {groups[0]!r}{rest}"
+        raise UserError(f"{key}={pattern!r} is no regular expression: {error}") from None
+    matches = [expression.search(composed(name)) for name in names]
+    found = [m.group(min(1, expression.groups)) or m.group(0) if m else "" for m in matches]
+    if not any(found):
+        raise UserError(f"{key}={pattern!r} is found in no name; names are like {names[0]!r}")
+    return found

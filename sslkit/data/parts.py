@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,15 +11,16 @@ import numpy as np
 
 from sslkit.config import Data
 from sslkit.config.data import SHARE
-from sslkit.data import Raw
-from sslkit.data.columns import NOBODY, Columns
+from sslkit.data import Raw, is_own
+from sslkit.data.columns import Columns
+from sslkit.data.csv_files import class_order
 from sslkit.data.duplicates import equal_images, several_labels
-from sslkit.data.held_out import by_name, groups_of, hold_out, numbered
+from sslkit.data.held_out import by_name, found_in, hold_out, numbered
 from sslkit.data.image import Array
 from sslkit.data.label_files import first, take_labels
-from sslkit.errors import UserError
+from sslkit.errors import UserError, listed
 
-FEW = 20  # classes whose counts are said one by one
+FILE, FOLDERS = "file", "folders"  # where classes are from, beside a regular expression
 
 
 @dataclass(frozen=True)
@@ -68,27 +67,82 @@ class Parts:
         return replace(self.without([*train], [*test]), unread=(*names,)).said(said, bad_images=reasons)
 
 
-def arrange(parts: Parts, data: Data) -> Parts:
+def arrange(parts: Parts, data: Data, *, bare: bool = False) -> Parts:
     """The parts with the labels of `data.labels`, with groups, and with a test part.
 
     A share of the training part is set aside as the test where there is none with labels: of the images that the data
     set has a label for; where it has none, of those that the file of labels names.
 
+    Args:
+        bare: nothing is learned of labels or measured by them; where they are not of two classes, all images are only
+            looked at.
+
     Raises:
         UserError: there are no labels, or too few for a test part; positions are listed of parts that have changed.
     """
     parts = _grouped(parts, data.groups) if data.groups else parts
+    parts = _classed(parts, data)
     labelled = _labelled(parts, data)
+    if bare and unlabelled(labelled.classes, labelled.train.learned):
+        labelled = replace(labelled, classes=labelled.classes or ["unlabelled"])  # a head of none cannot be built
+        return labelled.said("no labels of two classes, which pre-training does not need: nothing is measured")
     if not _measures(labelled):
-        known, share = (parts.train.label >= 0).any(), SHARE if isinstance(data.test, str) else data.test
+        known = (parts.train.label >= 0).any() and parts.classes == labelled.classes
+        share = SHARE if isinstance(data.test, str) else data.test
         labelled = _labelled(_set_aside(parts, share), data) if known else _set_aside(labelled, share)
     return _unlisted(labelled, data)
 
 
+def _classed(parts: Parts, data: Data) -> Parts:
+    """With the classes that `data.classes` finds in the images' names; or without any, where a file has them.
+
+    Raises:
+        UserError: no name has one, or the test part has one that the training part has not; a file says labels, too.
+    """
+    by_file = data.labels.startswith("file:")
+    if data.classes in ("", FOLDERS):
+        return parts
+    if (data.classes == FILE) != by_file:
+        what = (
+            f"{data.classes!r} and --labels {data.labels} both say them; drop one"
+            if by_file
+            else "needs --labels file:"
+        )
+        raise UserError(f"data.classes: {what}")
+    names, n = parts.names, len(parts.train.images)
+    found = [""] * len(names) if by_file else found_in("data.classes", data.classes, names)
+    held = [False] * n if not len(parts.train.val) else list(parts.train.val)
+    known = {name for name, val in zip(found[:n], held, strict=True) if not val} - {""}
+    strange = sorted({*found} - {"", *known})
+    if strange:
+        part = "test part" if {*found[n:]} & {*strange} else "validation part"
+        raise UserError(f"data.classes: classes of the {part} that no training image has: {listed(strange, 10)}")
+    classes = class_order(known)
+    place = {name: c for c, name in enumerate(classes)} | {"": -1}
+    label = np.array([place[name] for name in found], np.int64)
+    train, test = replace(parts.train, label=label[:n]), replace(parts.test, label=label[n:])
+    parts = replace(parts, classes=classes, train=train, test=test)
+    if by_file:
+        return parts
+    bare = found.count("")
+    rest = f"; {bare} names without it have no label, as {names[found.index('')]!r}" if bare else ""
+    return parts.said(
+        f"data.classes: {len(classes)} classes in the names of {len(names)} images, {listed(classes, 8)}{rest}"
+    )
+
+
 def _labelled(parts: Parts, data: Data) -> Parts:
-    asked = Columns(data.image, data.label) if data.labels.startswith("file:") else NOBODY
-    classes, train, test, said = take_labels(data.labels, parts.classes, parts.train, parts.test, parts.unread, asked)
+    kind, _, file = data.labels.partition(":")
+    if kind != "file":
+        return parts
+    asked, own = Columns(data.image, data.label), is_own(data.name) and data.classes != FOLDERS
+    classes, train, test, said = take_labels(file, parts.classes, parts.train, parts.test, parts.unread, asked, own=own)
     return replace(parts, classes=classes, train=train, test=test).said(*said)
+
+
+def unlabelled(classes: Sequence[str], label: Array) -> bool:
+    """Whether labels (N,) are of fewer than two of the classes, so that no classifier can be learned or judged."""
+    return len(classes) < 2 or len(np.unique(label[label >= 0])) < 2
 
 
 def _measures(parts: Parts) -> bool:
@@ -144,18 +198,16 @@ def contradicted(parts: Parts, cache: Path | None) -> Parts:
     return parts.said(f"the same image under several labels, {len(groups)} times: {some}", contradicted=told)
 
 
-def about(parts: Parts, own: bool) -> list[str]:
-    """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts,
-    and the classes that nothing is learned of or that are called nearly the same."""
-    mine = [_counts(parts), _never(parts), _alike(parts.classes)] if own else []
-    return list(filter(None, [*mine, _lacking(parts), _shared(parts)]))
-
-
 def _grouped(parts: Parts, pattern: str) -> Parts:
-    groups, said = groups_of(pattern, parts.names)
-    n = len(parts.train.images)
+    names = parts.names
+    found = found_in("data.groups", pattern, names)
+    groups = [group or name for group, name in zip(found, names, strict=True)]
+    n, bare = len(parts.train.images), found.count("")
+    rest = f"; {bare} names without it stand alone" if bare else ""
     train, test = replace(parts.train, groups=groups[:n]), replace(parts.test, groups=groups[n:])
-    return replace(parts, train=train, test=test).said(said)
+    return replace(parts, train=train, test=test).said(
+        f"data.groups: {len({*groups})} groups among {len(names)} images, as {groups[0]!r}{rest}"
+    )
 
 
 def _set_aside(parts: Parts, share: float) -> Parts:
@@ -178,58 +230,3 @@ def _set_aside(parts: Parts, share: float) -> Parts:
     left = f"{spare} test images without a label are not used; classify them with sslkit predict" if spare else ""
     parts = replace(parts, train=train.take(np.flatnonzero(~chosen), "train"), test=test, whole=False)
     return parts.said(left, said, set_aside=test.all_names("test"))
-
-
-def _counts(parts: Parts) -> str:
-    """How many images each class has in each part."""
-    train, test = (
-        np.bincount(label[label >= 0], minlength=len(parts.classes))
-        for label in (parts.train.learned, parts.test.label)
-    )
-    held = int(np.sum(parts.train.val))
-    bare = int((parts.train.learned < 0).sum()) - held
-    if len(parts.classes) <= FEW:
-        each = ", ".join(f"{name} {a} + {b}" for name, a, b in zip(parts.classes, train, test, strict=True))
-    else:
-        each = f"{_range(train)} + {_range(test)} images a class"
-    return f"images with a label, training + test: {each}; training images without a label: {bare}" + (
-        f"; validation images: {held}" if held else ""
-    )
-
-
-def _range(counts: Array) -> str:
-    return f"{counts.min()} to {counts.max()}"
-
-
-def _lacking(parts: Parts) -> str:
-    """The classes that the test part has no image of."""
-    return _missing(parts.classes, parts.test.label, "have no test image and enter no score")
-
-
-def _never(parts: Parts) -> str:
-    """The classes that the training part has no label of."""
-    what = "have no labelled image to learn from and will not be predicted"
-    return _missing(parts.classes, parts.train.learned, what)
-
-
-def _missing(classes: Sequence[str], label: Array, what: str) -> str:
-    """The classes that are not among the labels, and what follows from that; nothing where all are."""
-    there = {*label.tolist()}
-    missing = [name for c, name in enumerate(classes) if c not in there]
-    return f"{len(missing)} of {len(classes)} classes {what}: {first(missing)}" if missing else ""
-
-
-def _alike(classes: Sequence[str]) -> str:
-    """Classes whose names differ in case, spaces and the like alone: one of them is often a slip."""
-    called: dict[str, list[str]] = {}
-    for name in classes:
-        plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold()) or name
-        called.setdefault(plain, []).append(name)
-    pairs = [" and ".join(map(repr, names)) for names in called.values() if len(names) > 1]
-    return f"classes are called nearly the same, {', '.join(pairs[:3])}; are they one?" if pairs else ""
-
-
-def _shared(parts: Parts) -> str:
-    """Groups that a given test part has in common with the training part."""
-    both = sorted({*parts.train.groups} & {*parts.test.groups})
-    return f"groups with images in training and in test: {len(both)}, as {first(both)}" if both else ""

@@ -14,10 +14,10 @@ import numpy as np
 
 from sslkit.config import Data
 from sslkit.data import Images
-from sslkit.data.csv_files import read_columns
 from sslkit.data.held_out import hold_out
 from sslkit.data.image import Array
 from sslkit.data.label_files import first
+from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
 from sslkit.randomness import key, permutation
 
@@ -82,6 +82,12 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
         train = np.intersect1d(train, pooled)
     pool = np.setdiff1d(train, chosen if data.pool == "complement" else val)
     return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test)
+
+
+def all_in_pool(images: Images, seed: int, own: Sequence[int] | Array = ()) -> Split:
+    """The split for images without labels: the training part but for its validation part `own` is the pool."""
+    train, none = np.setdiff1d(np.arange(images.train), own), np.zeros(0, np.int64)
+    return Split(none, _shuffled(train, seed, "pool"), none, np.arange(images.train, len(images.label)))
 
 
 def _tuning(images: Images, among: Array, seed: int, groups: Array | None, listed: Array | None) -> Array:

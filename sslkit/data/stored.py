@@ -10,7 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from sslkit.data.image import Array, Square, read_rgb, to_pixels
+from sslkit.data import formats
+from sslkit.data.image import PLAIN, Array, Square, read_rgb, to_pixels
 from sslkit.errors import UserError
 from sslkit.store.version import __version__
 
@@ -33,21 +34,26 @@ class Stored:
 
     def rgb(self, i: int) -> Image.Image:
         """Image i, whole; as `read_rgb`."""
-        return read_rgb(self.source(i), self.names[i])
+        return read_rgb(self.source(i), self.names[i], self.square.tone)
 
     def pixels(self, i: int) -> Array:
         """The square of image i, (3, size, size) uint8; as `to_pixels`."""
         return to_pixels(self.source(i), self.square, self.names[i])
 
+    def reading(self) -> str:
+        """How levels are read, and by which readers that were added; "" where all is as ever."""
+        tone = [] if self.square.tone == PLAIN else [str(self.square.tone)]
+        return "".join(f" {one}" for one in [*tone, *formats.added()])
+
     def digest(self) -> hashlib._Hash:
-        """Of the square and of what tells every image apart, without decoding any.
+        """Of the square, of readers that were added, and of what tells every image apart, without decoding any.
 
         Raises:
             UserError: a file is gone.
         """
         square = self.square
         how = "" if square.interpolation == "bicubic" else f" {square.interpolation}"
-        digest = hashlib.sha256(f"{__version__} {square.size} {square.crop}{how}".encode())
+        digest = hashlib.sha256(f"{__version__} {square.size} {square.crop}{how}{self.reading()}".encode())
         for i in range(len(self)):
             digest.update(identity(self.source(i)))
         return digest

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.image import SUFFIXES
+from sslkit.data.formats import NO_SUFFIX, counted, is_image, kind, suffixes
 from sslkit.errors import UserError
 from sslkit.store import is_store
 
@@ -36,13 +36,11 @@ def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[
     strange = sorted(tested - {*classes})
     if strange:
         raise UserError(f"{root / test} has classes that {root / train} has not: {', '.join(strange[:3])}")
-    inside = [files_below(root, f"{train}/{name}") for name in classes]
-    for name, files in zip(classes, inside, strict=True):
-        if not files:
-            raise UserError(f"{root / train / name} holds no image ({', '.join(SUFFIXES)}); remove or fill it")
-    outside = [files_below(root, f"{test}/{name}") if name in tested else [] for name in classes]
+    inside = [filled(root, f"{train}/{name}") for name in classes]
+    left: Counter[str] = Counter()
+    outside = [files_below(root, f"{test}/{name}", left) if name in tested else [] for name in classes]
     if not any(outside):
-        raise UserError(f"{root / test} holds no image ({', '.join(SUFFIXES)}); expected {layout}")
+        raise UserError(f"{root / test} holds no image{none_but(left)}; expected {layout}")
     return classes, _raw(root, inside), _raw(root, outside)
 
 
@@ -83,7 +81,7 @@ def _listed(root: Path, folder: str, found: list[tuple[str, list[str]]], left: C
     names = []
     for at, files in sorted(found):
         below = Path(os.path.relpath(at, root)).as_posix()
-        names += images_among(files, f"{below}/" if below != "." else "", left)
+        names += images_among(at, files, f"{below}/" if below != "." else "", left)
     try:
         "".join(names).encode()
     except UnicodeEncodeError:
@@ -91,14 +89,45 @@ def _listed(root: Path, folder: str, found: list[tuple[str, list[str]]], left: C
     return names
 
 
-def images_among(files: Iterable[str], before: str, left: Counter[str] | None = None) -> list[str]:
-    """Those that are images by their suffix and not hidden, sorted, each with `before` in front; see `files_below`."""
-    seen = [name for name in sorted(files) if not name.startswith(".")]
-    images = [before + name for name in seen if name.lower().endswith(SUFFIXES)]
+def filled(root: Path, folder: str, left: Counter[str] | None = None) -> list[str]:
+    """The same of a class folder, which must hold an image."""
+    own: Counter[str] = Counter()
+    files = files_below(root, folder, own)
+    if not files:
+        raise UserError(f"{root / folder} holds no image{none_but(own)}; remove or fill it")
     if left is not None:
-        others = [name.lower() for name in seen if not name.lower().endswith(SUFFIXES)]
-        left.update(os.path.splitext(name)[1] or "without a suffix" for name in others)
-    return images
+        left.update(own)
+    return files
+
+
+def images_among(folder: str, files: Iterable[str], before: str, left: Counter[str] | None = None) -> list[str]:
+    """Those of the files in a folder that are images, by suffix or, without one, by content, and not hidden, sorted.
+
+    Args:
+        before: is put in front of each.
+        left: see `files_below`.
+    """
+    seen, known = [name for name in sorted(files) if not name.startswith(".")], suffixes()
+    images = [name for name in seen if name.lower().endswith(known) or is_image(os.path.join(folder, name))]
+    if left is not None:
+        left.update(kind(os.path.join(folder, name)) for name in {*seen} - {*images})
+    return [before + name for name in images]
+
+
+def has_image(folder: str, files: Iterable[str]) -> bool:
+    """Whether one of the files in a folder is such an image; those behind the first are not looked at."""
+    known = suffixes()
+    return any(
+        name.lower().endswith(known) or is_image(os.path.join(folder, name))
+        for name in files
+        if not name.startswith(".")
+    )
+
+
+def none_but(left: Mapping[str, int]) -> str:
+    """What there is where an image is missed, to be put behind that."""
+    bare = "; of the files without a suffix no reader knows the content" if NO_SUFFIX in left else ""
+    return f" but {counted(left)}{bare}" if left else ""
 
 
 def _raw(root: Path, files: list[list[str]]) -> Raw:
@@ -127,7 +156,7 @@ def class_names(folder: Path, lost: bool = False) -> list[str]:
 
 def holds_runs(folder: str) -> bool:
     """Whether a folder is a store, which may lie among the images, and no class: no image lies in it itself."""
-    return is_store(folder) and not images_among(os.listdir(folder), "")
+    return is_store(folder) and not has_image(folder, os.listdir(folder))
 
 
 def is_hidden(name: str) -> bool:

@@ -6,10 +6,13 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from sslkit.data.csv_files import composed
-from sslkit.datasets._folders import class_names, holds_runs, images_among, is_hidden
+from sslkit.data.names import Names
+from sslkit.datasets._folders import class_names, files_below, has_image, holds_runs, images_among, is_hidden
+from sslkit.datasets._labels_beside import PERHAPS, TABLES, is_table
 from sslkit.errors import UserError
 
 KINDS = {  # by name, in small letters without spaces, hyphens and underlines
@@ -20,7 +23,6 @@ KINDS = {  # by name, in small letters without spaces, hyphens and underlines
 }
 CONTAINER = r"(jpe?g|png)?(images?|imgs?|pictures?|photos?|frames?|files?)|jpe?gs?|pngs?|data(set)?s?|raw"
 GENERIC = rf"{CONTAINER}|\d+|v|set|split|part|new|old|final|full|mini|small"  # words that tell no two folders apart
-TABLES = (".csv", ".tsv", ".txt")
 # Configuration for images of one's own: FixMatch's threshold and weight. Semi-ViT's (0.6 and 5) are for networks that
 # are good before the semi stage; one that is not is sure of wrong labels.
 CAUTIOUS = {"labeler.tau": 0.95, "algo.lambda_u": 1.0}
@@ -88,6 +90,7 @@ class Tree:
     again: list[str] = field(default_factory=list)  # such links
     _folders: dict[str, list[str]] = field(default_factory=dict)
     _holds: dict[str, bool] = field(default_factory=dict)
+    _tables: dict[str, list[str]] = field(default_factory=dict)
 
     def folders(self, at: str) -> list[str]:
         """Names of the folders in a folder, sorted."""
@@ -103,12 +106,12 @@ class Tree:
     def images(self, at: str) -> list[str]:
         """Paths of the images that lie in a folder itself, links that lead nowhere among them."""
         files = (entry.name for entry in os.scandir(self.root / at) if not entry.is_dir())
-        return images_among(files, f"{at}/" if at else "")
+        return images_among(str(self.root / at), files, f"{at}/" if at else "")
 
     def holds(self, at: str) -> bool:
         """Whether there is an image in a folder or below it."""
         if at not in self._holds:
-            self._holds[at] = any(images_among(files, "") for files in _walk(self.root / at))
+            self._holds[at] = any(has_image(folder, files) for folder, files in _walk(self.root / at))
         return self._holds[at]
 
     def inner(self, at: str, classes: Collection[str] = ()) -> str:
@@ -169,34 +172,30 @@ class Tree:
     def tables(self, at: str) -> list[str]:
         """Paths of the tables that may be the labels of a part without class folders.
 
-        They lie in its folder or in one around its images, with the ending .csv; or beside it, under its name or that
-        with `_labels`. Other text is one if a row of it names an image of the part.
+        They lie in its folder or in one around its images; or beside it, under its name or that with `_labels`.
         """
-        if not at:
-            return []
+        if at not in self._tables:
+            self._tables[at] = self._look_for_tables(at)
+        return self._tables[at]
+
+    def _look_for_tables(self, at: str) -> list[str]:
         inner, folders = self.inner(at), [at]
         while folders[-1] != inner:
-            folders.append(below(folders[-1], inner[len(folders[-1]) + 1 :].partition("/")[0]))
+            folders.append(below(folders[-1], inner[len(folders[-1]) :].lstrip("/").partition("/")[0]))
         found = [
             below(folder, entry.name)
             for folder in folders
             for entry in sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
-            if entry.name.lower().endswith(TABLES) and not is_hidden(entry.name)
+            if entry.is_file() and not is_hidden(entry.name)
         ]
-        found += [f"{at}{end}{kind}" for kind in TABLES for end in ("", "_labels")]
-        images = {os.path.basename(image) for image in self.images(inner)}
-        return [path for path in found if (self.root / path).is_file() and self._fits(path, images)]
-
-    def _fits(self, path: str, images: Collection[str]) -> bool:
-        if path.lower().endswith(".csv"):
-            return True
-        with (self.root / path).open(encoding="utf-8", errors="replace") as lines:
-            first = [line.strip() for _, line in zip(range(2), lines, strict=False)]
-        return any(re.split(r"[\t,;]| +(?=\S+$)", line)[0].rpartition("/")[2] in images for line in first)
+        beside = [f"{at}{end}{suffix}" for suffix in (*TABLES, *PERHAPS) for end in ("", "_labels")] if at else []
+        found += [path for path in beside if (self.root / path).is_file()]
+        images = cache(lambda: Names(files_below(self.root, inner)))
+        return [path for path in found if is_table(self.root / path, images)]
 
 
-def _walk(top: Path) -> Iterator[list[str]]:
-    """The files of each folder, links followed, each folder once."""
+def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders and the files of each, links followed, each folder once."""
     seen = set[str]()
     for at, inside, files in os.walk(top, followlinks=True):
         real = os.path.realpath(at)
@@ -205,7 +204,7 @@ def _walk(top: Path) -> Iterator[list[str]]:
             continue
         seen.add(real)
         inside[:] = [name for name in inside if not is_hidden(name)]
-        yield files
+        yield at, files
 
 
 @dataclass(frozen=True)

@@ -57,12 +57,15 @@ class Reading:
         return ", ".join(told)
 
 
-def reading(tree: Tree, given: Mapping[str, Places]) -> Reading:
+def reading(tree: Tree, given: Mapping[str, Places], *, by_folders: bool = True) -> Reading:
     """The one reading of a folder.
 
     Names say what folders may be, what lies in them decides. Parts share class names, or a table is beside their
     images. Where the training folder is named or found, the others are guessed; `given["train"] == (".",)` takes all
     folders that are not named for classes.
+
+    Args:
+        by_folders: whether the folders may be the classes; else which of them are is no question.
 
     Raises:
         UserError: there is nothing to train on; or several readings fit, and the options of each are listed.
@@ -74,7 +77,7 @@ def reading(tree: Tree, given: Mapping[str, Places]) -> Reading:
         return Reading((".",), *(given.get(name, ()) for name in NAMES[1:]))
     if asked:
         return guess.with_train(asked)
-    return guess.deeper(guess.whole())
+    return guess.deeper(guess.whole(), by_folders)
 
 
 class _Guess:
@@ -169,7 +172,7 @@ class _Guess:
         test = self.given.get("test", of["test"] or of["validation"])
         return Reading(of["training"], test, self.given.get("val", ()), self.heaps)
 
-    def deeper(self, found: Reading) -> Reading:
+    def deeper(self, found: Reading, by_folders: bool) -> Reading:
         """As `found`, unless its classes all hold folders of the same names: then those may be the classes."""
         if len(found.train) > 1 or found.train[0].startswith("*/"):
             return found
@@ -188,6 +191,8 @@ class _Guess:
             return found
         if tested and tested <= names and not tested <= {*classes}:
             return other
+        if not by_folders:
+            return found
         every = all(any(kind_of(n) == "training" for n in self.tree.folders(folder)) for folder in folders)
         third = [self._parts_inside(names)] if every and found.train == (".",) else []
         raise self._question([found, other, *third])

@@ -1,15 +1,21 @@
-"""Images listed in a table, `csv:FILE`: columns path, label and split (train or test)."""
+"""Images listed in a table, `csv:FILE`: columns path, perhaps label, and split (train or test)."""
 
-from collections import Counter
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sslkit.data import Dataset, Raw
 from sslkit.data.columns import USUAL, Columns, by_split, said
-from sslkit.data.csv_files import UNLABELLED, class_order, read_columns, refuse_several
+from sslkit.data.csv_files import UNLABELLED, class_order
+from sslkit.data.names import SHOWN
+from sslkit.data.tables import Table, read_columns, refuse_several
 from sslkit.datasets._layout import CAUTIOUS, kind_of
-from sslkit.errors import UserError
+from sslkit.datasets._listed import Files, find_files
+from sslkit.errors import UserError, listed
 from sslkit.registry import register
 
 
@@ -17,9 +23,10 @@ from sslkit.registry import register
 class Csv(Dataset):
     """Paths are relative to the file. An empty label, or -1, is none. Where a row says test, rows of val are not used.
 
-    Classes are the labels of the training part, by number where all are numbers, else sorted. Without a column `split`
-    every row is of the training part. A column `group` says which images show the same. Other columns are named by
-    `data.image` (of the paths), `data.label`, `data.split` and `data.group`.
+    Classes are the labels of the training part, by number where all are numbers, else sorted; without a column of
+    labels there are none. Without a column `split` every row is of the training part. A column `group` says which
+    images show the same. Other columns are named by `data.image` (of the paths), `data.label`, `data.split` and
+    `data.group`.
     """
 
     argument = "file"
@@ -30,36 +37,61 @@ class Csv(Dataset):
         self.asked = Columns(image, label, split, group)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
-        table = read_columns(self.file, USUAL, optional=("split", "group"), asked=self.asked)
-        paths = [self._slashed(path) for path in table["path"]]
-        columns = table.columns | {"path": paths}
-        if len({*columns["path"]}) < len(columns["path"]):
-            twice = next(path for path, n in Counter(columns["path"]).items() if n > 1)
-            raise UserError(f"{self.file} lists {twice!r} more than once; an image has one class here")
-        refuse_several(self.file, columns["path"], columns["label"])
-        words = [kind_of(word) or word for word in columns.get("split", ["train"] * len(columns["path"]))]
-        train, test, told = by_split(words, table.names.get("split", "split"), str(self.file))
-        classes = self._classes(*({columns["label"][i] for i in rows} for rows in (train, test)))
-        about = [said(str(self.file), table.names["label"], classes, table.header)] if table.header else []
-        self.remarks = [told, *about]
+        files = Files(self.file.parent)
+        table = read_columns(self.file, USUAL, ("label", "split", "group"), self.asked, files.has)
+        paths, found = find_files(files, table)
+        columns = {"label": [""] * len(paths)} | table.columns | {"path": paths}
+        rows = _once(table, columns)
+        if "label" in table.columns:
+            refuse_several(table)
+        words = [kind_of(word) or word for word in columns.get("split", ["train"] * len(paths))]
+        train, test, told = by_split([words[i] for i in rows], table.names.get("split", "split"), str(self.file))
+        train, test = [rows[i] for i in train], [rows[i] for i in test]
+        classes = self._classes(table, columns["label"], train, test)
+        about = [said(str(self.file), table.names["label"], classes, table.header)] if classes and table.header else []
+        more = [f"{len(paths) - len(rows)} rows say of an image what another says"] if len(rows) < len(paths) else []
+        self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*found, *more))]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
         return classes, self._raw(columns, train, place), self._raw(columns, test, place)
 
-    def _slashed(self, path: str) -> str:
-        """With slashes for the backslashes of Windows, unless a file is called so."""
-        there = "\\" not in path or (self.file.parent / path).exists()
-        return path if there else path.replace("\\", "/")
-
-    def _classes(self, train: set[str], test: set[str]) -> list[str]:
-        known = train - {*UNLABELLED}
-        strange = sorted(test - known - {*UNLABELLED})
-        if not known:
+    def _classes(self, table: Table, labels: Sequence[str], train: list[int], test: list[int]) -> list[str]:
+        """Of the training part; none where no row of the whole table has a label."""
+        known = {labels[i] for i in train} - {*UNLABELLED}
+        strange = [i for i in test if labels[i] not in known and labels[i] not in UNLABELLED]
+        if strange and not known:
             raise UserError(f"{self.file}: no row of the training part has a label")
         if strange:
-            raise UserError(f"{self.file}: labels of the test part that are no class of the training: {strange[:3]}")
+            names = sorted({labels[i] for i in strange})
+            raise UserError(
+                f"{self.file}: labels of the test part that are no class of the training: {names[:SHOWN]}, "
+                f"{table.rows(strange)}"
+            )
         return class_order(known)
 
     def _raw(self, columns: dict[str, list[str]], rows: list[int], place: dict[str, int]) -> Raw:
         label = np.array([place[columns["label"][i]] for i in rows], np.int64)
         groups = [columns["group"][i] or columns["path"][i] for i in rows] if "group" in columns else ()
         return Raw([columns["path"][i] for i in rows], label, root=self.file.parent, groups=groups)
+
+
+def _once(table: Table, columns: dict[str, list[str]]) -> list[int]:
+    """Rows without those that say the same as one before.
+
+    Raises:
+        UserError: rows say different things of one image; all are named.
+    """
+    first: dict[str, int] = {}
+    kept, wrong = list[int](), dict[str, list[int]]()
+    for i, path in enumerate(columns["path"]):
+        before = first.setdefault(os.path.normpath(path), i)
+        if before == i:
+            kept.append(i)
+        elif any(columns[name][i] != columns[name][before] for name in columns if name != "path"):
+            wrong.setdefault(path, [before]).append(i)
+    if wrong:
+        told = [f"{path!r} ({table.rows(rows)})" for path, rows in wrong.items()]
+        raise UserError(
+            f"{table.file} lists {listed(told, SHOWN)} more than once, with other labels or parts; an image has one "
+            "class here"
+        )
+    return kept

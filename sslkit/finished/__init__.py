@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sslkit.config.resolve import read_toml
 from sslkit.contracts import Algorithm
-from sslkit.data.image import Square
+from sslkit.data.image import Square, Tone
 from sslkit.data.on_demand import Pixels
 from sslkit.errors import UserError, unknown
 from sslkit.network import Classifier
@@ -41,7 +41,8 @@ class Predictor:
     def square(self) -> Square:
         """What of an image it sees."""
         data = self.spec.data
-        return Square(int(data["size"]), float(data.get("crop", 1)), data.get("interpolation", "bicubic"))
+        tone = Tone(data.get("white"), tuple(data.get("bands", ())))
+        return Square(int(data["size"]), float(data.get("crop", 1)), data.get("interpolation", "bicubic"), tone)
 
     def probabilities(self, pixels: Pixels) -> Tensor:
         """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""

@@ -33,7 +33,8 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
     data, square = predictor.spec.data, predictor.square
     plain = merged(predictor, whole=True).network
     about = data["mean"], data["std"], square.size, square.crop, square.interpolation
-    weights.export(plain, out, data["classes"], *about)
+    tone = square.tone.about()
+    weights.export(plain, out, data["classes"], *about, more={"sslkit": tone} if tone else {})
 
 
 def _mae(run: Path, out: Path) -> None:

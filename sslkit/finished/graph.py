@@ -35,7 +35,8 @@ TOLERANCE = 1e-4  # largest difference of a probability
 LARGEST = 2e9  # bytes: an ONNX file is one protocol buffer, which cannot hold more
 PREPROCESSING = [
     "turn the picture as its EXIF orientation says",
-    "convert it to 8-bit RGB: transparency over white, deeper greys scaled by their depth",
+    "convert it to 8-bit RGB: transparency over white, levels of more than 8 bits scaled by their depth, or by `white` "
+    "where that is given, above which all is white; `bands`, from 1, are the ones to be taken where they are given",
     "crop a centred square whose side is `crop` times the short side and resize it to the size, by `interpolation` "
     "with anti-aliasing (Pillow's ImageOps.fit with bleed = (1 - crop) / 2)",
     "uint8, shape (batch, 3, size, size), channels in the order red, green, blue",
@@ -175,6 +176,7 @@ def _about(run: Path, predictor: Predictor, form: str, network: str) -> dict[str
         "input": {"name": "images", "dtype": "uint8", "shape": ["batch", 3, size, size]},
         "output": {"name": "probabilities", "dtype": "float32", "shape": ["batch", len(classes)]},
         "preprocessing": PREPROCESSING,
+        **predictor.square.tone.about(),
         "inside": {
             "normalisation": "(x / 255 - mean) / std",
             "mean": data["mean"],

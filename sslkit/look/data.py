@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sslkit.data import Images
-from sslkit.data.duplicates import near_duplicates
 from sslkit.data.image import Array
+from sslkit.data.near import near_duplicates
 from sslkit.data.parts import Parts
 from sslkit.data.splits import split
 from sslkit.errors import UserError
@@ -178,15 +178,22 @@ def tables(report: Mapping[str, Any]) -> Iterator[Table | Text]:
             across = sum(group["across_test"] for group in report[kind])
             yield _list(
                 f"{title}: {count(len(report[kind]), 'group')}, {across} across training and test",
-                [_sentence(group, sign) for group in sorted(report[kind], key=lambda group: not group["across_test"])],
+                [_sentence(group, sign) for group in sorted(report[kind], key=_first_told)],
             )
     if report["stop"]:
         yield Text(f"`sslkit run` would stop: {report['stop']}", style="bold")
 
 
+def _first_told(group: Mapping[str, Any]) -> tuple[bool, int]:
+    """Groups with test images come first, of these the largest."""
+    return not group["across_test"], -len(group["images"])
+
+
 def _sentence(group: Mapping[str, Any], sign: str) -> str:
     said = sign.join(f"{image['name']} ({image['part']})" for image in group["images"][:4])
-    more = f" and {len(group['images']) - 4} more" if len(group["images"]) > 4 else ""
+    each = Counter(image["part"] for image in group["images"])
+    parts = ", ".join(f"{number} {part}" for part, number in each.most_common())
+    more = f" and {len(group['images']) - 4} more (in all {parts})" if len(group["images"]) > 4 else ""
     return said + more + (f"; labels differ: {', '.join(group['labels'])}" if len(group["labels"]) > 1 else "")
 
 

@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image
 
 from sslkit.data import Raw
-from sslkit.data.duplicates import content, perceptual_hash
-from sslkit.data.image import Array, BadImageError, open_image, read_rgb
+from sslkit.data.duplicates import content
+from sslkit.data.image import PLAIN, Array, BadImageError, Tone, opened, to_rgb
+from sslkit.data.near import perceptual_hash
 from sslkit.data.threads import in_threads
+from sslkit.reader import Levels
 
 THUMB = 16  # pixels
 LEVELS = np.arange(256) / 255
@@ -33,15 +35,15 @@ class Look:
 
 def inspect(raw: Raw, part: str) -> list[Look]:
     """One look at every image of a part, by threads."""
-    return in_threads(lambda i: look(raw.source(i), raw.name(i, part)), range(len(raw.images)))
+    return in_threads(lambda i: look(raw.source(i), raw.name(i, part), raw.tone), range(len(raw.images)))
 
 
-def look(source: object, name: str) -> Look:
-    """One image; see `open_image` for what `source` may be."""
+def look(source: object, name: str, tone: Tone = PLAIN) -> Look:
+    """One image; see `opened` for what `source` may be."""
     try:
-        with open_image(source, name) as image:
-            mode, form = image.mode, image.format or ""
-        rgb = read_rgb(source, name)
+        with opened(source, name) as found:
+            mode, form = found.mode, (found.form if isinstance(found, Levels) else found.format) or ""
+            rgb = to_rgb(found, tone)
     except BadImageError as error:
         return Look(str(error))
     grey = rgb.convert("L")

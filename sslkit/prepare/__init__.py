@@ -14,20 +14,23 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sslkit import registry
-from sslkit.config import Config, Data
-from sslkit.config.resolve import argument, named, options, pretraining, resolve
+from sslkit.config import Config, Data, Flat
+from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
+from sslkit.data.depth import toned
 from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
-from sslkit.data.parts import Parts, about, arrange, contradicted, without_equal
-from sslkit.data.splits import Split, check_lists, split
+from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
+from sslkit.data.splits import Split, all_in_pool, check_lists, split
+from sslkit.data.summary import about
 from sslkit.errors import UserError, listed
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
+from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.weights.origin import Origin
@@ -123,11 +126,15 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
             limit=1e9 * data.cache_gb if data.cache_gb is not None else memory() / 2,
             whole=data.whole,
             workers=data.workers,
+            checked=data.on_bad_image == "skip",
         )
         images = _once("images", (data, cache), decode)
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
-    places = split(images, data, found.config.seed, found.groups, found.val)
+    if _bare(found.config) and unlabelled(images.classes, parts.train.learned):
+        places = all_in_pool(images, found.config.seed, found.val)
+    else:
+        places = split(images, data, found.config.seed, found.groups, found.val)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
@@ -196,44 +203,63 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     Raises:
         UserError: anything in the request that cannot be.
     """
-    flat = pretraining(named(request))
-    if flat.get("data.tune") and flat.setdefault("seed", TUNING_SEED) < TUNING_SEED:
-        raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
-    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
+    flat = asked(request)
     name = str(flat.get("data.name", "digits"))
-    cls = _dataset(name)
-    place = argument("dataset", name, cls) | place_options(flat, name, cls)
+    cls = dataset_of(flat)
+    place = argument("dataset", name, cls) | place_of(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
-    parts = _once("parts", (cls, place, rule, look, cache), lambda: look(_read(cls, place), rule, cache))
-    side = functools.partial(_once, "side", (cls, place, rule, look, cache), lambda: decoding.median_size(parts.train))
-    flat, start, chosen = choose_start(flat, side)
-    size = side_of(flat, side)
-
-    def backbone() -> str:
-        return network_for(size, chosen)
-
-    beneath = dict(LARGE) if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
-    if is_own(name) and (parts.train.label < 0).any():  # one's own images: those without a label are the pool
-        beneath["data.labels"] = "all"
-    config = resolve(flat, cls, backbone, beneath)
-    config = replace(config, data=replace(config.data, size=size))
-    if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
-        chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
-    read = parts.said(*chosen)
-    parts = _once("arranged", (config.data, cache, chosen, look), lambda: _arranged(read, config.data, cache))
+    white = coerce("data.white", flat.get("data.white"), str | None)
+    bands = coerce("data.bands", flat.get("data.bands", ""), str)
+    read = (cls, place, rule, look, cache, white, bands)
+    parts = _once("parts", read, lambda: look(_toned(_read(cls, place), white, bands, cache), rule, cache))
+    side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
+    # Of one's own images those without a label are the pool.
+    beneath = {"data.labels": "all"} if is_own(name) and (parts.train.label < 0).any() else {}
+    config, start, chosen = resolved(flat, cls, side, beneath)
+    said = parts.said(*chosen)
+    bare = _bare(config)
+    parts = _once(
+        "arranged", (config.data, cache, chosen, look, bare), lambda: _arranged(said, config.data, cache, bare)
+    )
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
     return Gathered(config, parts, groups, np.flatnonzero(parts.train.val), start)
 
 
-def _dataset(name: str) -> type[Any]:
-    """The class of a data set; where a path is named in its place, the error says how that is done."""
-    try:
-        return registry.load("dataset", name)
-    except UserError as error:
-        if Path(name).exists():
-            kind = "folder" if Path(name).is_dir() else "csv"
-            raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
-        raise
+def _bare(config: Config) -> bool:
+    """Whether no stage needs a label: masked pre-training alone."""
+    return config.stages == "pretrain" and config.pretrainer is not None
+
+
+def asked(request: Mapping[str, Any]) -> Flat:
+    """A request by key, with what `pretrain` stands for, the seed of `data.tune`, and its plug-ins checked."""
+    flat = pretraining(named(request))
+    if flat.get("data.tune") and flat.setdefault("seed", TUNING_SEED) < TUNING_SEED:
+        raise UserError(f"--tune is for seeds from {TUNING_SEED} upward, so that no reported seed is tuned on")
+    check_plugins({k.removeprefix("plugins."): flat.pop(k) for k in list(flat) if k.startswith("plugins.")})
+    return flat
+
+
+def resolved(
+    flat: Flat, cls: type[Any], side: Callable[[], int], beneath: Mapping[str, Any]
+) -> tuple[Config, Origin, list[str]]:
+    """The configuration, the origin of the weights that it starts from, and sentences on what was chosen.
+
+    Args:
+        flat: what `asked` gives; `cls` is of the data set.
+        side: gives the median of the shorter sides of its images, in pixels; asked where `data.size` is auto.
+        beneath: defaults before those of the algorithm, the backbone and the data set.
+
+    Raises:
+        UserError: anything in the request that cannot be.
+    """
+    flat, start, chosen = choose_start(flat, side)
+    size = side_of(flat, side)
+    views = LARGE if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
+    config = resolve(flat, cls, lambda: network_for(size, chosen), {**views, **beneath})
+    config = replace(config, data=replace(config.data, size=size))
+    if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
+        chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
+    return config, start, chosen
 
 
 def _read(cls: type, place: Mapping[str, Any]) -> Parts:
@@ -243,35 +269,20 @@ def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     return Parts(classes, train, test, list(dataset.remarks))
 
 
-def _arranged(parts: Parts, data: Data, cache: Path | None) -> Parts:
+def _toned(parts: Parts, white: str | None, bands: str, cache: Path | None) -> Parts:
+    """With how levels are read."""
+    try:
+        Data(white=white, bands=bands)  # else a wrong value would be met when it is used
+    except ValueError as error:
+        raise UserError(f"data.{error}") from None
+    tone, said = toned(parts.train, white, bands, cache)
+    return replace(parts, train=replace(parts.train, tone=tone), test=replace(parts.test, tone=tone)).said(said)
+
+
+def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts:
     """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
-    parts = arrange(parts, data)
+    parts = arrange(parts, data, bare=bare)
     check_lists(data, parts.train.label)
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
     return parts.said(*about(parts, own=is_own(data.name)))
-
-
-def _is_folder(key: str, flat: Mapping[str, Any]) -> bool:
-    """Whether `data.test` or `data.val` names folders; else it is a share."""
-    return key in flat and isinstance(coerce(key, flat[key], float | str), str)
-
-
-def place_options(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
-    """`data.dir`, `data.download`, the names of columns and of folders where given, for a data set that takes them.
-
-    Raises:
-        UserError: it has no use for one.
-    """
-    given = {}
-    of_labels = str(flat.get("data.labels", "")).startswith("file:")  # then its columns are named
-    columns = ("split", "group") if of_labels else ("image", "label", "split", "group")
-    parts = ("train", "unlabeled", *(name for name in ("test", "val") if _is_folder(f"data.{name}", flat)))
-    for option, kind in (("dir", str), ("download", bool), *((name, str) for name in (*columns, *parts))):
-        value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
-        if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
-            share = ", or give a share as 0.2" if option in ("test", "val") else ""
-            raise UserError(f"data set {name!r} has no use for data.{option}; drop it{share}")
-        if value:
-            given[option] = value
-    return given

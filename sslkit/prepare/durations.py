@@ -14,8 +14,9 @@ T = TypeVar("T", bound=Training)
 
 
 def in_steps(config: Config, split: Split) -> Config:
-    """The configuration with the steps that `epochs` or `images` come to; an epoch drops an unfilled last batch.
+    """The configuration with the steps that `epochs` or `images` come to; a stage drops an unfilled last batch.
 
+    It is dropped once, at the end: epochs follow each other within a batch (Semi-ViT's code drops one an epoch).
     Of `finetune` they count labelled images, of `semi` those of the pool, of `pretrain` both.
     """
     labeled, pool = len(split.labeled), len(split.pool)

@@ -45,6 +45,8 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
             f"pretrain learns the {classes} classes of {config.pretrain.data} from {labels} labelled images; "
             "the next stage starts from its trunk, with a new head"
         )
+    elif specs[0].stage == "pretrain" and "weights" in prepared.stored:
+        lines.append("pretrain starts from the encoder of the weights, without its head; the decoder is new")
     if config.data.tune:
         lines.append("--tune: a quarter of the training images stands in for the test images, which stay hidden")
     return [*filter(None, lines), *before(specs, config.data.workers, os.cpu_count() or 1)]
@@ -54,7 +56,7 @@ def _hidden(prepared: Prepared) -> str:
     """That labels of one's own data are not used."""
     data, s, images = prepared.config.data, prepared.split, prepared.images
     used, known = len(s.labeled) + len(s.val), int((images.label[: images.train] >= 0).sum())
-    if not is_own(data.name) or data.tune or used == known:
+    if not is_own(data.name) or data.tune or used in (0, known):
         return ""
     rest = "the other images count as unlabelled; --labels all uses all labels"
     return f"{used} of {known} labels are used ({data.labels}), {rest}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +22,35 @@ from sslkit.record.advice import Watch
 from sslkit.terminal import say
 from sslkit.training.log import PROGRESS, QUALITY
 from sslkit.training.spec import Spec
+
+LONG = 10  # seconds of work whose rate is said when it is done
+
+
+@contextmanager
+def counting(what: str, total: int, console: Console) -> Iterator[Callable[[int], None]]:
+    """A bar of images with their number a second and the time left; after more than `LONG`, a line of the rate.
+
+    Args:
+        what: is done with them.
+    """
+    columns = (BarColumn(bar_width=10), MofNCompleteColumn(), TimeRemainingColumn(compact=True), TextColumn("left"))
+    rate = TextColumn("{task.fields[rate]:,.0f} images/s")
+    start, done = time.perf_counter(), 0
+
+    def now() -> float:
+        return done / (time.perf_counter() - start)
+
+    with Progress(TextColumn("{task.description}"), *columns, rate, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total, rate=0.0)
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            progress.update(task, advance=more, rate=now())
+
+        yield advance
+    if time.perf_counter() - start > LONG:
+        say(console, f"{what}: {done:,}, {now():,.0f} a second")
 
 
 class Bar:

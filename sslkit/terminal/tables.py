@@ -37,9 +37,9 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
         labeled, pool = sum(spec.data["counts"]), spec.data.get("pool", [0])[0]
         more = batch * spec.training.get("mu", 0)
         drawn = {
-            "labeled": (steps * batch / labeled, None),
+            "labeled": (steps * batch / labeled if labeled else None, None),
             "unlabeled": (None, steps * more / pool if pool else None),
-            "all": (steps * batch / (labeled + pool),) * 2,
+            "all": tuple(steps * batch / (labeled + pool) if part else None for part in (labeled, pool)),
         }
         both = zip(*(drawn[stream] for stream in spec.views), strict=True)
         passes = [next((f"{p:.1f}" for p in column if p is not None), "") for column in both]

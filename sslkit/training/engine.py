@@ -199,12 +199,13 @@ class Engine:
 
     def _finish(self) -> dict[str, Any]:
         """Evaluate at the last step, write weights and predictions; the result."""
-        pixels, label = self.job.evaluation["test"]
         result: dict[str, Any] = {"seconds": self.seconds, "steps": self.done, "networks": {}}
-        predictions = {"label": label}
-        for name, network in self.networks().items() if self.algorithm.classifies else ():
-            predictions[name] = logits(self.algorithm, network, pixels, self.spec)
-            result["networks"][name] = scores(predictions[name], label)
+        predictions = {"label": torch.zeros(0, dtype=torch.int64)}
+        if "test" in self.job.evaluation:  # there is none where images without labels are pre-trained on
+            pixels, predictions["label"] = self.job.evaluation["test"]
+            for name, network in self.networks().items() if self.algorithm.classifies else ():
+                predictions[name] = logits(self.algorithm, network, pixels, self.spec)
+                result["networks"][name] = scores(predictions[name], predictions["label"])
         result["best"] = self.best or None
         if self.best:
             found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)

@@ -102,7 +102,7 @@ class Features:
         """(n,) of bytes, the name of each image's row: of its pixels, on demand of what it is stored as."""
         pixels = self.images.pixels
         if isinstance(pixels, OnDemand):
-            square, source = str(pixels.stored.square).encode(), pixels.stored.source
+            square, source = f"{pixels.stored.square}{pixels.stored.reading()}".encode(), pixels.stored.source
             contents = (square + identity(source(int(pixels.index[i]))) for i in index)
         else:
             contents = (pixels[i].tobytes() for i in index)

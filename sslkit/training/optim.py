@@ -24,7 +24,8 @@ def optimizer(module: nn.Module, student: Classifier, training: Mapping[str, Any
     Norms, biases and other parameters of one dimension are not decayed, nor are those that the student names. `scale`
     is layer_decay to the power of the layers above, for the student's parameters; others have 1 (BEiT 2106.08254).
     """
-    undecayed = {id(p) for n, p in student.named_parameters() if n in student.no_weight_decay()}
+    names = student.no_weight_decay()
+    undecayed = {id(p) for n, p in student.named_parameters() if n in names}
     layers = student.layers()
     height = {id(p): len(layers) - 1 - i for i, layer in enumerate(layers) for p in layer}
     groups: dict[tuple[float, bool], list[Tensor]] = {}
@@ -72,7 +73,11 @@ def restore_optimizers(optimizers: Mapping[str, Optimizer], tensors: Mapping[str
 
 
 def learning_rate(index: int, steps: int, training: Mapping[str, Any]) -> float:
-    """Linear warm-up over a share of the steps, then half a cosine from `lr` to `min_lr`, or FixMatch's cosine."""
+    """Linear warm-up over a share of the steps, then half a cosine from `lr` to `min_lr`, or FixMatch's cosine.
+
+    Step `index` of the warm-up's n has (index + 1) / n of `lr`, so that the first one moves; Semi-ViT's code has
+    index / n, one step later.
+    """
     rise: int = round(training["warmup"] * steps)
     lr, end = float(training["lr"]), float(training["min_lr"])
     if index < rise:

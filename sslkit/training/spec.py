@@ -112,6 +112,7 @@ def specify(
     data |= {"crop": config.data.crop} if config.data.crop < 1 else {}
     how = config.data.interpolation
     data |= {"interpolation": how} if how != "bicubic" else {}
+    data |= images.tone.about()
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:
         described["backbone"]["weights"] = weights

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -225,11 +226,15 @@ def export(
     size: int,
     crop: float = 1.0,
     interpolation: str = "bicubic",
+    more: Mapping[str, Any] = {},
 ) -> None:
     """Write `model.safetensors` with timm's names and `config.json` as timm has it on the Hugging Face hub.
 
     `timm.create_model("local-dir:FOLDER", pretrained=True)` then gives the same network, and so does its
     `architecture` with `model_args`, `num_classes` and `checkpoint_path`.
+
+    Args:
+        more: is added to `config.json`.
 
     Raises:
         UserError: the network is not one that timm can make, or the folder is not empty or cannot be written.
@@ -238,7 +243,7 @@ def export(
     new_folder(folder)
     if describe is None:
         raise UserError(f"timm has no {type(network).__name__}, so that it cannot read its weights")
-    config = describe(list(classes), mean, std, size, crop, interpolation)
+    config = describe(list(classes), mean, std, size, crop, interpolation) | more
     with filling(folder) as temporary:
         checkpoint.save(temporary / "model.safetensors", network.get_submodule("model").state_dict(), config)
         write_text(temporary / "config.json", json.dumps(config, indent=2) + "\n")

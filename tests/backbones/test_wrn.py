@@ -92,3 +92,18 @@ def test_weights_start_as_published():
             assert module.weight.std().item() == pytest.approx((2 / 1.01 / fan_out) ** 0.5, rel=0.05)
     assert network.head.weight.std().item() == pytest.approx((2 / (128 + 10)) ** 0.5, rel=0.1)
     assert not network.head.bias.any()
+
+
+def test_a_bias_of_any_convolution_changes_nothing_where_batch_statistics_are_used():
+    """So that google-research/fixmatch, which has them all, trains the same network in this respect."""
+    torch.manual_seed(0)
+    network = registry.load("backbone", "wrn_10_1")(Shape(16, 5)).double().train()
+    x = torch.randn(6, 3, 16, 16, dtype=torch.float64)
+    with torch.no_grad():
+        before = network(x).logits
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.bias = nn.Parameter(torch.randn(module.out_channels, dtype=torch.float64))
+        assert (network(x).logits - before).abs().max() < 1e-5
+        network.norm.bias += 1.0  # of what no BatchNorm follows
+        assert (network(x).logits - before).abs().max() > 0.1

@@ -1,14 +1,25 @@
-"""A fresh registry and folder for every test, and one tiny run that all share."""
+"""A small network, a folder for every test, and one tiny run that all share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from sslkit.backbones._timm import Width
+from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.terminal import screen
 from tests.cli.call import Call, folder_of, run
+
+
+@pytest.fixture(scope="package", autouse=True)
+def narrow() -> Iterator[None]:
+    """A run of vit_micro as it is takes seconds for what no command shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ViTMicro, "width", Width(dim=32, depth=2, heads=2))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from sslkit.augment.render import normalise
+from sslkit.backbones._timm import Width
+from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.prepare import prepare
 from sslkit.terminal import screen
 from tests.cli.call import Call, assert_refused, folder_of, run, sslkit
@@ -24,6 +26,7 @@ LEARNED = ("--set", "finetune.lr=0.03", "--set", "semi.lr=0.03")  # so that a fe
 @pytest.fixture(scope="module", autouse=True)
 def untimed() -> Iterator[None]:  # as the fixture of this room, for the store that all share, too
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ViTMicro, "width", Width(dim=128, depth=4, heads=4))  # of which an adapter is a small part
         patch.setattr(screen, "step_seconds", lambda *_: {})
         yield
 

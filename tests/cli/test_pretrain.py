@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 from tests.cli.call import Call, assert_refused, folder_of, run, sslkit
+from tests.datasets.make import pictures
 
 STEPS = ("--set", "pretrain.steps=3", "--set", "pretrain.batch=6")
 MASKED = ("--set", "pretrainer.decoder_dim=32", "--set", "pretrainer.decoder_depth=1")
@@ -121,3 +124,41 @@ def test_masked_is_the_other_value() -> None:
 def test_what_cannot_be(arguments: list[str], words: str) -> None:
     assert_refused(run(*arguments), words)
     assert not list(Path().glob("runs/*-*"))
+
+
+BARE = ["folder:d", "folder:one", "csv:d/paths.csv", "parquet:p"]
+
+
+@pytest.mark.usefixtures("untimed")
+def test_images_without_labels_are_enough_to_pretrain() -> None:
+    files = [f"{i:02}.png" for i in range(12)]
+    pictures(Path("d"), files)
+    pictures(Path("one/cat"), files)
+    Path("d/paths.csv").write_text("photo\n" + "".join(f"{file}\n" for file in files))
+    Path("p").mkdir()
+    pq.write_table(pa.table({"image": [Path("d", file).read_bytes() for file in files]}), "p/train.parquet")
+    still = (*STEPS, *MASKED, "--size", "16", "--backbone", "vit_micro", "--stages", "pretrain")
+    left = []
+    for data in BARE:
+        made = run("--data", data, *still, "--json")
+        assert made.code == 0, made.err
+        assert "nothing is measured" in made.err
+        assert "0 labelled, 12 unlabelled" in made.err
+        left.append(weights(made, "pretrain"))
+    assert all(torch.equal(tensor, other[name]) for other in left[1:] for name, tensor in left[0].items())
+    again = run("--data", "folder:d", *still, "--weights", str(folder_of(made, Path("runs"))), "--json")
+    assert again.code == 0, again.err
+    assert "the decoder is new" in again.err
+    tuned = run(
+        "--stages",
+        "finetune",
+        "--backbone",
+        "vit_micro",
+        "--size",
+        "16",
+        "--weights",
+        str(folder_of(made, Path("runs"))),
+        "--json",
+    )
+    assert tuned.code == 0, tuned.err
+    assert_refused(run("--data", "folder:d", "--size", "16", "--stages", "pretrain,finetune"), "no image has a label")

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from sslkit.data import Raw, checking
 from sslkit.data.checking import bad_images
-from sslkit.data.image import Square, read_rgb, to_pixels
+from sslkit.data.image import Square, Tone, read_rgb, to_pixels
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import read_json
 from tests.cli.call import assert_refused, folder_of, run
-from tests.datasets.make import own, read
+from tests.datasets.make import own, picture, read
 from tests.kernel.make import TINY
 
 BAD = {
@@ -47,9 +49,12 @@ def asked(root: Path, cache: Path | None = None, **keys: Any) -> Prepared:
     return prepare(TINY | request, cache)
 
 
-def test_by_default_a_run_stops_and_names_the_file_and_what_can_be_done(pets: Path) -> None:
-    call = run("--data", "folder:pets", "--labels", "2/class")
-    assert_refused(call, "train/cat/cat3.png is not an image that Pillow knows", "--on-bad-image skip goes on without")
+@pytest.mark.parametrize("how", [["--cache-gb", "1"], ["--cache-gb", "0"], ["--set", "data.whole=true"]])
+def test_by_default_a_run_stops_and_names_all_files_and_what_can_be_done(pets: Path, how: list[str]) -> None:
+    """In memory, and decoded for every batch, where a file would else be met late."""
+    call = run("--data", "folder:pets", "--labels", "2/class", *how)
+    assert_refused(call, *(f"{name} {reason}" for name, reason in BAD.items() if "no image file" not in reason))
+    assert_refused(call, "4 of 22 images cannot be read: ", "test/dog/gone.png; --on-bad-image skip goes on without")
 
 
 def test_skipped_images_are_counted_listed_and_in_no_part(pets: Path) -> None:
@@ -89,21 +94,72 @@ def test_lists_of_positions_are_refused_where_images_are_skipped(pets: Path) -> 
 def test_the_answer_is_remembered_until_a_file_changes(pets: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def counted(item: Any, name: str) -> Any:
+    def counted(item: Any, name: str, tone: Tone) -> Any:
         opened.append(name)
-        return read_rgb(item, name)
+        return read_rgb(item, name, tone)
 
     monkeypatch.setattr(checking, "read_rgb", counted)
     first = asked(pets, here / "cache", on_bad_image="skip")
     assert len(opened) == 22
     again = asked(pets, here / "cache", on_bad_image="skip")
-    assert len(opened) == 22
+    assert len(opened) == 22 + len(BAD)
     assert again.stored == first.stored
     (pets / "train/cat/cat0.png").write_text("torn")
     assert len(asked(pets, here / "cache", on_bad_image="skip").stored["bad_images"]) == 5
-    for file in (here / "cache").glob("bad-*"):
-        file.write_text("{torn")
+    assert len(opened) == 22 + 2 * len(BAD) + 1
+    for file in (here / "cache").glob("readable-*"):
+        file.write_text("torn")
     assert len(asked(pets, here / "cache", on_bad_image="skip").stored["bad_images"]) == 5
+    assert len(opened) == 2 * 22 + 2 * len(BAD) + 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "parquet"])
+def test_the_second_time_nothing_is_opened_and_a_new_image_alone_is(
+    kind: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def counted(item: Any, name: str) -> Any:
+        opened.append(name)
+        return read_rgb(item, name)
+
+    own(here / "pets")
+
+    def images() -> str:
+        if kind == "folder":
+            return f"folder:{here / 'pets'}"
+        (here / "p").mkdir(exist_ok=True)
+        for part in ("train", "test"):
+            files = sorted((here / "pets" / part).rglob("*.png"))
+            rows = {
+                "image": [f.read_bytes() + bytes(i) for i, f in enumerate(files)],
+                "label": [f.parent.name for f in files],
+            }
+            pq.write_table(pa.table(rows), here / f"p/{part}.parquet")
+        return f"parquet:{here / 'p'}"
+
+    def ask() -> int:
+        opened.clear()
+        request = {"data": images(), "data.labels": "2/class", "data.cache_gb": 0.0}
+        prepare(TINY | request, here / "cache")
+        return len(opened)
+
+    monkeypatch.setattr(checking, "read_rgb", counted)
+    count = ask()
+    assert count > 10
+    assert ask() == 0
+    picture(here / "pets/train/cat/zz.png", 99)
+    assert ask() == (1 if kind == "folder" else 1 + 6)  # later rows have other bytes here
+
+
+def test_many_are_named_up_to_a_number(here: Path) -> None:
+    own(here / "pets")
+    for i in range(30):
+        (here / f"pets/train/cat/bad{i:02}.png").write_text("torn")
+    with pytest.raises(
+        UserError, match=r"^30 of \d+ images cannot be read: .*bad00.*bad19[^;]*; and 10 more; --on-bad"
+    ):
+        asked(here / "pets", cache_gb=0.0)
 
 
 def test_images_that_are_decoded_on_demand_are_checked_before(pets: Path) -> None:

@@ -69,7 +69,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--set", "data.download=3"], "data.download must be true or false"),
     (["--set", "data.dir=[1]"], "data.dir must be text"),
     (["--data", "folder:pets", "--labels", "file:gone.csv"], "cannot read gone.csv"),
-    (["--data", "folder:pets", "--labels", "file:l.csv"], "1 of 1 rows match no image, or several: 'x.png'"),
+    (["--data", "folder:pets", "--labels", "file:l.csv"], "1 of 1 rows match no image: 'x.png' (line"),
     (["--labels", "index:"], "Is a directory"),
     (["--labels", "index:l.csv"], "Index must hold positions from 0 to 999, it lists 'path', 'x.png'"),
     (["--labels", "index:[/red].csv"], "cannot read [/red].csv"),

@@ -90,6 +90,11 @@ def test_labels_with_spaces_and_commas_are_labels(here: Path) -> None:
     assert train.label.tolist() == [1, 2, 3, 0]
 
 
+def test_paths_alone_have_no_labels(here: Path) -> None:
+    classes, train, _ = table(here, "path\na.png\nb.png\n")
+    assert (classes, train.images, train.label.tolist()) == ([], ["a.png", "b.png"], [-1, -1])
+
+
 def test_test_beats_validation(here: Path) -> None:
     _, train, test = table(here, "path,label,split\na,x,train\nb,x,val\nc,x,test\n")
     assert (train.images, test.images) == (["a"], ["c"])
@@ -117,12 +122,14 @@ REFUSED = {
     "no part": ("path,label,split\na,x,\nc,x,test\n", "it says ''"),
     "a class of the test alone": ("path,label,split\na,x,train\nb,y,test\n", "no class of the training: ['y']"),
     "no label": ("path,label,split\na,,train\nb,x,test\n", "no row of the training part has a label"),
-    "one twice": ("path,label,split\na,x,train\na,x,test\n", "lists 'a' more than once"),
-    "a column for each class": ("path,cat,dog\na,1,0\nb,1,1\n", "which of the columns ['cat', 'dog'] has the labels?"),
-    "several labels": ("path,label\na,x\nb,y\nc,x|y\n", "row 3 ('c'): 'x|y' is several labels"),
-    "several numbers": ("path,label\na,1\nb,2\nc,2 1\n", "row 3 ('c'): '2 1' is several labels"),
+    "one twice": ("path,label,split\na,x,train\na,x,test\n", "lists 'a' (lines 2, 3) more than once"),
+    "a column for each class": (
+        "path,cat,dog\na,1,0\nb,1,1\n",
+        "not exactly one 1 among the columns cat, dog in line 3",
+    ),
+    "several labels": ("path,label\na,x\nb,y\nc,x|y\n", "several labels in 1 of 3 rows: 'x|y' (line 4, 'c')"),
+    "several numbers": ("path,label\na,1\nb,2\nc,2 1\n", "several labels in 1 of 3 rows: '2 1' (line 4, 'c')"),
     "a short row": ("path,label,split\na,x,train\nb,x\n", "line 3: too few columns, 2 of 3"),
-    "one column": ("path\na\n", "needs the columns path, label;"),
     "names alone": ("path,label,split\n", "holds no row"),
     "nothing": ("", "needs the columns"),
     "blank": ("\n\n  \n", "needs the columns"),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sslkit import reader
 from sslkit.data import image as rules
 from sslkit.data.image import BadImageError, Square, read_rgb, to_pixels
 
@@ -246,7 +247,7 @@ def test_an_image_beyond_the_limit_is_named_with_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_limit_is_pillows() -> None:
-    assert Image.MAX_IMAGE_PIXELS == rules.LIMIT
+    assert Image.MAX_IMAGE_PIXELS == reader.LIMIT
 
 
 # Damage.

@@ -158,7 +158,7 @@ def test_a_file_name_alone_where_no_other_has_it_and_an_absolute_path(here: Path
 def test_a_file_name_that_two_images_have_is_refused(here: Path) -> None:
     own(here)
     picture(here / "unlabeled/more/cat1.png", 0)
-    with pytest.raises(UserError, match=r"1 of 2 rows match no image, or several: 'cat1.png'; names"):
+    with pytest.raises(UserError, match=r"1 of 2 rows match several images: 'cat1.png' \(line 1\); names"):
         asked(here, labels=named("cat1.png,cat\ndog1.png,dog\n"))
     assert 1 in asked(here, labels=named("train/cat/cat1.png,cat\ndog1.png,dog\n")).split.labeled
 
@@ -194,14 +194,20 @@ def test_rows_may_name_images_of_the_test_part(here: Path) -> None:
 
 LOST = {
     "no image": ("a.png,cat\nb.png,cat\nc.png,cat\nd.png,cat\ncat1.png,cat\n", "4 of 5 rows match no image"),
-    "the first three": ("a.png,cat\nb.png,cat\nc.png,cat\nd.png,cat\n", "'a.png', 'b.png', 'c.png', …; names are like"),
+    "all of them": (
+        "a.png,cat\nb.png,cat\nc.png,cat\nd.png,cat\n",
+        "(line 2), 'c.png' (line 3), 'd.png' (line 4); names are",
+    ),
     "no class": (
         "cat1.png,cat\ndog1.png,cow\ndog2.png,Dog\n",
-        "no class is called 'Dog', 'cow'; classes are 'cat",
+        "no class is called 'Dog' (line 3), 'cow' (line 2); classes are 'cat",
     ),
     "numbers from 1": ("cat1.png,1\ndog1.png,2\n", "no class is called '2'"),
     "names and numbers": ("cat1.png,cat\ndog1.png,1\n", "no class is called '1'"),
-    "an image twice": ("cat1.png,cat\ntrain/cat/cat1.png,cat\n", "names 'train/cat/cat1.png' more than once"),
+    "an image twice": (
+        "cat1.png,cat\ndog1.png,dog\ntrain/cat/cat1.png,dog\ndog1.png,cat\n",
+        "2 images several labels: 'train/cat/cat1.png' ('cat' in line 1, 'dog' in line 3), 'train/dog/dog1.png' (",
+    ),
     "the test alone": ("t_cat0.png,cat\n", "names no image of the training part"),
     "no label": ("path\ncat1.png\n", "needs the columns path, label"),
 }

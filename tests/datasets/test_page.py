@@ -5,7 +5,6 @@ import re
 from sslkit import registry
 from sslkit.config.resolve import options
 from sslkit.data import TEST
-from sslkit.data.image import SUFFIXES
 from tests.docs.page import text
 
 PAGE = "docs/data.md"
@@ -23,5 +22,8 @@ def test_the_table_lists_the_built_in_data_sets_and_what_can_be_fetched() -> Non
 
 def test_suffixes_and_names_of_the_test_part() -> None:
     page = " ".join(text(PAGE).split())
-    assert f"Suffixes are `{' '.join(SUFFIXES)}`" in page
+    found = [registry.load("reader", name) for name in ("pillow", "tiff", "heic", "dicom")]
+    assert f"Suffixes are `{' '.join((*found[0].suffixes, *found[1].suffixes))}`" in page
+    for cls in found[2:]:
+        assert f"with `pip install 'sslkit[{cls.extra}]'` also `{' '.join(cls.suffixes)}`" in page
     assert "The test part is " + ", else ".join(f"`{name}`" for name in TEST) in page

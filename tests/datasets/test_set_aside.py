@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sslkit.config import Data
-from sslkit.data.held_out import by_name, groups_of, hold_out, numbered
+from sslkit.data.held_out import by_name, found_in, hold_out, numbered
 from sslkit.data.splits import split
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
@@ -209,8 +209,8 @@ def test_the_order_of_a_name_is_its_own() -> None:
 
 
 def test_a_pattern_finds_its_first_brackets_or_all() -> None:
-    assert groups_of(r"(\d+)-\w", ["a/12-x", "a/12-y", "b/3-x", "odd"])[0] == ["12", "12", "3", "odd"]
-    assert groups_of(r"\d+", ["a/12-x", "b/12-y"])[0] == ["12", "12"]
+    assert found_in("data.groups", r"(\d+)-\w", ["a/12-x", "a/12-y", "b/3-x", "odd"]) == ["12", "12", "3", ""]
+    assert found_in("data.groups", r"\d+", ["a/12-x", "b/12-y"]) == ["12", "12"]
     assert numbered(["b", "a", "b"])[0].tolist() == [0, 1, 0]
 
 

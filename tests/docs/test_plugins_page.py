@@ -6,9 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sslkit import adapter, contracts, data, network, registry
+from sslkit import adapter, contracts, data, network, reader, registry
 from sslkit.cli import main
 from tests.conftest import real
 
@@ -25,6 +26,7 @@ BASES = {
     "backbone": network.Classifier,
     "adapter": adapter.Adapter,
     "dataset": data.Dataset,
+    "reader": reader.Reader,
 }
 
 
@@ -37,14 +39,24 @@ def test_every_file_has_a_command() -> None:
 def test_a_part_of_the_page_runs(command: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = command[command.index("--plugin") + 1]
     (here / file).write_text(SOURCES[file], "utf-8")
+    plates(here)
     assert main([*brief(command), "--no-control", "--json"]) == 0
     results = json.loads(capsys.readouterr().out)
-    assert Path(file).stem in [value for key, value in results["config"].items() if key.endswith(".name")]
+    named = [value for key, value in results["config"].items() if key.endswith(".name")]
+    assert Path(file).stem in named or "folder:plates" in named
     assert [row["stage"] for row in results["stages"]] == ["finetune", "semi"]
     (entries,) = registry.plugins.values()
     (entry,) = entries
     assert issubclass(entry.load(), BASES[entry.kind])
     assert entry.description
+
+
+def plates(here: Path) -> None:
+    """The files that the reader of the page reads."""
+    for i in range(12):
+        file = here / f"plates/{'even' if i % 2 else 'odd'}/{i}.raw12"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"RAW12" + np.random.default_rng(i).integers(0, 4096, (8, 8)).astype("<u2").tobytes())
 
 
 def test_the_table_names_kinds_base_classes_and_what_they_have() -> None:

@@ -18,13 +18,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store: a comparison of two arms on two seeds, a run by hand that shares its first stage with another, and
     one that was interrupted."""
     root = tmp_path_factory.mktemp("store") / "runs"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
-        compared = sslkit("compare", *SMALL, "--algo", "fixmatch,flexmatch", "--seeds", 2, "--runs", root)
-        assert compared.code == 0, compared.err
-        for algorithm in ("fixmatch", "mean_teacher", "supervised"):
-            by_hand = run("--algo", algorithm, "--runs", root, "--labels", "4/class", "--name", f"hand-{algorithm}")
-            assert by_hand.code == 0, by_hand.err
+    compared = sslkit("compare", *SMALL, "--algo", "fixmatch,flexmatch", "--seeds", 2, "--runs", root)
+    assert compared.code == 0, compared.err
+    for algorithm in ("fixmatch", "mean_teacher", "supervised"):
+        by_hand = run("--algo", algorithm, "--runs", root, "--labels", "4/class", "--name", f"hand-{algorithm}")
+        assert by_hand.code == 0, by_hand.err
     last = next(root.glob("hand-supervised-*"))
     (last / "results.json").unlink()
     key = list(read_json(last / "run.json")["stages"].values())[-1]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from sslkit.data.duplicates import near_duplicates, perceptual_hash
 from sslkit.look import data as data_report
 from tests.cli.call import assert_refused, sslkit
 from tests.own_images.photos import PHOTOGRAPHS, photos, pieces, save
@@ -188,49 +187,17 @@ def test_what_cannot_be_is_one_line(arguments: list[str], words: str, here: Path
     assert_refused(sslkit("data", *arguments), words)
 
 
-# The perceptual hash itself.
-
-
-def hashed(images: list[Image.Image]) -> tuple[Any, Any]:
-    greys = [image.convert("L") for image in images]
-    hashes = np.array([perceptual_hash(grey) for grey in greys], np.uint64)
-    return hashes, np.stack([np.asarray(grey.resize((16, 16), Image.Resampling.BOX)) for grey in greys])
-
-
-def test_the_hash_is_that_of_the_transform_written_out() -> None:
-    from scipy.fft import dctn
-
-    for image in pieces("china.jpg", 5):
-        grey = image.convert("L")
-        small = np.asarray(grey.resize((32, 32), Image.Resampling.BOX), float)
-        signs = dctn(small)[:8, :8].ravel() > 0
-        assert perceptual_hash(grey) == int("0" + "".join(str(int(sign)) for sign in signs[1:]), 2)
-
-
-def test_pieces_of_a_photograph_are_not_alike_and_changed_ones_are() -> None:
-    both = pieces("flower.jpg", 40) + pieces("china.jpg", 40)
-    some = [image for image in both if np.asarray(image.convert("L")).std() > 5]  # no sky
-    assert len(some) > 50
-    assert not near_duplicates(*hashed(some))
-    changed = [image.resize((50, 50)) for image in some[:40:4]]
-    found = near_duplicates(*hashed(some + changed))
-    assert found == [[4 * k, len(some) + k] for k in range(10)]
-
-
-def test_many_images_of_one_colour_or_of_one_content_are_no_trouble() -> None:
-    blank = [Image.new("L", (20, 20), shade) for shade in (0, 0, 90, 255)] * 500
-    assert not near_duplicates(*hashed(blank))
-    one = pieces("china.jpg", 1) * 3000
-    assert near_duplicates(*hashed(one)) == [list(range(3000))]
-
-
-def test_against_every_pair_of_close_hashes() -> None:
-    """Pairs within 4 bits are found with high probability: here all of 300."""
-    draw = np.random.default_rng(0)
-    first = draw.integers(0, 1 << 62, 300, dtype=np.uint64)
-    flips = np.array([sum(1 << int(b) for b in draw.choice(62, 4, replace=False)) for _ in first], np.uint64)
-    thumbs = np.tile(draw.integers(0, 255, (300, 16, 16), dtype=np.uint8), (2, 1, 1))
-    assert near_duplicates(np.concatenate([first, first ^ flips]), thumbs) == [[i, 300 + i] for i in range(300)]
+def test_frames_of_a_camera_are_one_group_with_counts(here: Path) -> None:
+    draw, scene = np.random.default_rng(0), np.asarray(pieces("china.jpg", 1)[0].convert("RGB")).astype(int)
+    for i in range(30):
+        part = "test" if i % 3 == 2 else "train"
+        frame = Image.fromarray(np.clip(scene + draw.integers(-9, 10, scene.shape), 0, 255).astype(np.uint8))
+        save(frame, here / f"d/{part}/{'ab'[i % 2]}/{i:02}.png")
+    (group,) = report("d", "--labels", "1/class")["near"]
+    assert len(group["images"]) == 30
+    said = " ".join(sslkit("data", "d", "--labels", "1/class").out.split())
+    assert "~ d/" not in said
+    assert "and 26 more (in all 20 training, 10 test); labels differ: a, b" in said
 
 
 def test_json_is_all_of_it(planted: Any) -> None:

@@ -87,7 +87,7 @@ def test_a_file_of_labels_may_name_images_that_are_skipped(here: Path) -> None:
         for said in made.remarks
     )
     Path("l.csv").write_text("path,label\nno.png,1\n0.png,0\n")
-    with pytest.raises(UserError, match=r"1 of 2 rows match no image, or several: 'no\.png'"):
+    with pytest.raises(UserError, match=r"1 of 2 rows match no image: 'no\.png'"):
         asked(here / "d", labels="file:l.csv", on_bad_image="skip")
 
 

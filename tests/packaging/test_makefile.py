@@ -90,6 +90,13 @@ def test_an_installation_that_was_cut_off_is_made_anew(checkout: Path) -> None:
     assert calls(checkout, "-m pytest") == 1
 
 
+def test_all_tests_are_those_of_every_day_and_then_the_slow_ones(checkout: Path) -> None:
+    assert make(checkout, "test-all").returncode == 0
+    assert calls(checkout, "-m pytest -n 2 --dist loadfile\n") == 1
+    assert calls(checkout, "-m pytest -n 2 --dist loadfile -m slow\n") == 1
+    assert calls(checkout, "-m pytest") == 2
+
+
 def test_an_environment_made_by_hand_is_kept(checkout: Path) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     (checkout / ".venv" / "mine").touch()

@@ -78,7 +78,7 @@ def test_the_wheel_runs_where_there_is_no_checkout(installed: Path, tmp_path: Pa
     python, sslkit = installed / "bin" / "python", installed / "bin" / "sslkit"
     where = run(python, "-c", "import sslkit, torch; print(sslkit.__file__)", cwd=tmp_path).strip()
     assert Path(where).is_relative_to(installed.resolve()) or Path(where).is_relative_to(installed), where
-    few = [word for key in ("finetune", "semi") for word in ("--set", f"{key}.steps=2")]
+    few = [word for key in ("finetune.steps=2", "semi.steps=2", "threads=1") for word in ("--set", key)]
     printed = run(sslkit, "run", "--backbone", "vit_micro", *few, "--json", cwd=tmp_path, OMP_NUM_THREADS="1")
     results = json.loads(printed)
     assert [row["stage"] for row in results["stages"]] == ["finetune", "finetune+", "semi"]
@@ -119,6 +119,6 @@ def test_a_plug_in_installed_by_pip_is_found(installed: Path, tmp_path: Path) ->
     run(*pip, package, cwd=tmp_path, PYTHONPATH=sysconfig.get_path("purelib"))
     rows = {row["name"]: row for row in json.loads(run(sslkit, "list", "mixers", "--json", cwd=tmp_path))}
     assert rows["reverse"]["origin"] == "sslkit-reverse 2.0"
-    few = [word for key in ("finetune", "semi") for word in ("--set", f"{key}.steps=2")]
+    few = [word for key in ("finetune.steps=2", "semi.steps=2", "threads=1") for word in ("--set", key)]
     printed = run(sslkit, "run", "--mixer", "reverse", "--backbone", "vit_micro", *few, "--json", cwd=tmp_path)
     assert json.loads(printed)["config"]["mixer.name"] == "reverse"

@@ -8,14 +8,25 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.reliability.small import small
+from sslkit.backbones.vit_micro import ViTMicro
+from tests.reliability.small import SHIPPED, WIDTH, small
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _no_timing() -> Iterator[None]:
-    """The three timed steps before training cost as much as these runs and leave nothing behind."""
+def _quick() -> Iterator[None]:
+    """A small network; and none of the three timed steps before training, which cost as much as these runs and leave
+    nothing behind."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ViTMicro, "width", WIDTH)
         patch.setattr("sslkit.terminal.screen.step_seconds", lambda specs, images, split: {})
+        yield
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Iterator[None]:
+    """The network in the box, for what is compared with that of processes which have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ViTMicro, "width", SHIPPED)
         yield
 
 

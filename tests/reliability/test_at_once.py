@@ -18,8 +18,8 @@ from tests.reliability.small import SMALL, assert_equal, leftovers, small, stage
 
 
 def start(root: Path, *more: str) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "sslkit", *SMALL, "--json", "--runs", str(root), *more]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "tests.reliability.small", *SMALL, "--json", "--runs", str(root), *more]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -17,6 +17,7 @@ from sslkit.training.stage import build
 from tests.reliability.small import SMALL, checkpoints, leftovers, one_line, small, stages
 from tests.reliability.test_torchrun import FLEXMATCH, accumulate, alone, furthest, torchrun
 
+pytestmark = pytest.mark.usefixtures("shipped")
 EMA = ("--algo", "ema_teacher", "--set", "finetune.clip=0.5", "--set", "semi.clip=0.5")
 MAE: tuple[str, ...] = ("--stages", "pretrain,finetune,semi", "--set", "pretrain.steps=4", "--set", "pretrain.batch=8")
 MAE += ("--set", "pretrainer.decoder_dim=32", "--set", "pretrainer.decoder_depth=1")

@@ -14,7 +14,8 @@ from sslkit.store import checkpoint
 from sslkit.training.engine import Engine
 from tests.reliability.small import assert_equal, checkpoints, leftovers, one_line, small
 
-SIZE = 96 << 20  # bytes; a checkpoint has 13 MB
+SIZE = 16 << 20  # bytes; a checkpoint has 0.4 MB
+ROOM = 1 << 16  # for logs, and for no checkpoint
 PAGE = 4096
 
 
@@ -73,10 +74,10 @@ def log_page_up(engine: Engine, disk: Disk) -> None:
 
 # name -> (method of the engine, step, what happens before it, checkpoints left)
 POINTS: dict[str, tuple[str, int, Callable[[Engine, Disk], None], int]] = {
-    "the first checkpoint": ("step", 5, lambda engine, disk: disk.fill(1 << 20), 0),
-    "a later checkpoint": ("step", 15, lambda engine, disk: disk.fill(1 << 20), 1),
+    "the first checkpoint": ("step", 5, lambda engine, disk: disk.fill(ROOM), 0),
+    "a later checkpoint": ("step", 15, lambda engine, disk: disk.fill(ROOM), 1),
     "predictions": ("_finish", 0, lambda engine, disk: disk.fill(PAGE), 2),
-    "the last weights": ("_finish", 0, lambda engine, disk: disk.fill(1 << 20), 2),
+    "the last weights": ("_finish", 0, lambda engine, disk: disk.fill(ROOM), 2),
     "TensorBoard's first event": ("_resume", 0, lambda engine, disk: disk.fill(), 0),
     "the first line of metrics": ("step", 5, lambda engine, disk: disk.fill(), 0),
     "TensorBoard's later events": ("step", 15, log_page_up, 1),

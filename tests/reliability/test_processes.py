@@ -16,7 +16,7 @@ from sslkit.store import checkpoint
 from tests.reliability.jobs import ALGORITHMS, STEPS, job, train
 from tests.reliability.two_processes import CASES, label
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shipped")]
 # One micro-batch of everything: sums in another order, so equal to a tolerance.
 WHOLE: list[tuple[str, dict[str, Any]]] = [
     ("supervised", {"semi__optimizer": "sgd"}),

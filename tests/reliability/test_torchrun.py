@@ -21,6 +21,7 @@ from tests.reliability.rank import SHARE
 from tests.reliability.small import SMALL, checkpoints, leftovers, one_line, small, stages
 from tests.reliability.test_processes import apart
 
+pytestmark = pytest.mark.usefixtures("shipped")
 ROOT = Path(__file__).parents[2]
 SGD = ("--set", "finetune.optimizer=sgd", "--set", "semi.optimizer=sgd")
 FLEXMATCH = (*SMALL, *SGD, "--precision", "fp32", "--val", "0.2")

@@ -111,6 +111,7 @@ def test_a_network_without_blocks_is_one_line() -> None:
 
 
 NO_PRETRAINER = {key.replace(".", "__"): None for key in SMALL if key.startswith("pretrainer.")}
+ONE_BLOCK = Width(16, 1, 2)  # of a ViT that is compiled, which takes long
 compiles = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 
 
@@ -120,8 +121,7 @@ compiles = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++"
 def test_compiled_networks_learn_the_same(
     stage: str, grad_checkpoint: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ViT of one narrow block: compiling takes long."""
-    monkeypatch.setattr(registry.load("backbone", "vit_micro"), "width", Width(16, 1, 2))
+    monkeypatch.setattr(registry.load("backbone", "vit_micro"), "width", ONE_BLOCK)
     plain, fast = (job(stage, compile=on, grad_checkpoint=grad_checkpoint and on) for on in (False, True))
     assert plain.spec.key != fast.spec.key
     one, other = trained(plain, tmp_path / "plain"), trained(fast, tmp_path / "fast")

@@ -16,12 +16,19 @@ from sslkit.training.engine import Engine
 from tests.cli.call import assert_refused, run
 from tests.kernel.make import CPU, TINY, job
 
-NOISY = {"data__val": 0.3, "finetune__steps": 200, "finetune__lr": 0.02}  # the validation goes up and down
+NOISY = {"data__val": 0.3, "finetune__steps": 100, "finetune__lr": 0.02}  # the validation goes up and down
 
 
 def engine(folder: Path, **more: Any) -> Engine:
     folder.mkdir(exist_ok=True)
     return Engine(job("finetune", **NOISY, **more), folder, save_every=0)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """A stage without patience, and its folder."""
+    folder = tmp_path_factory.mktemp("patience") / "whole"
+    return engine(folder).train(), folder
 
 
 def validations(folder: Path) -> list[tuple[int, float]]:
@@ -40,16 +47,16 @@ def ends(seen: list[tuple[int, float]], patience: int) -> int:
 
 
 @pytest.mark.parametrize("patience", [1, 2, 4])
-def test_a_stage_ends_when_patience_does(patience: int, tmp_path: Path) -> None:
-    whole = engine(tmp_path / "whole").train()
-    seen = validations(tmp_path / "whole")
-    assert (whole["steps"], len(seen)) == (200, 10)
+def test_a_stage_ends_when_patience_does(patience: int, whole: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    ended, folder = whole
+    seen = validations(folder)
+    assert (ended["steps"], len(seen)) == (100, 10)
     expected = ends(seen, patience)
     found = engine(tmp_path / "early", eval__patience=patience).train()
     assert found["steps"] == expected
     assert validations(tmp_path / "early") == [one for one in seen if one[0] <= expected], "nothing else has changed"
     if patience < 4:
-        assert expected < 200
+        assert expected < 100
 
 
 def test_going_on_after_the_last_step_trains_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +85,7 @@ def test_a_run_says_that_a_stage_ended_early(tmp_path: Path, monkeypatch: pytest
     made = run(*(word for k, v in keys.items() for word in ("--set", f"{k}={v}")), "--json")
     assert made.code == 0, made.err
     (row,) = made.json["stages"]
-    said = f"stage finetune ended at step {row['steps']} of 200: its validation was best at step {row['best']['step']}"
+    said = f"stage finetune ended at step {row['steps']} of 100: its validation was best at step {row['best']['step']}"
     assert said in made.json["remarks"]
 
 

@@ -140,6 +140,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.workers": (3, NONE),
     "data.test": (0.3, NONE),  # digits has a test part, no groups, no bad images, and none twice
     "data.groups": (r"image \d*(\d)", NONE),
+    "data.classes": ("folders", NONE),  # digits has none
     "data.on_bad_image": ("skip", NONE),
     "data.duplicates": ("drop", NONE),
     "data.stats": ("measured", ALL),
@@ -181,6 +182,7 @@ ELSEWHERE |= {"pretrain.data", "pretrain.dir"}  # tests/cli/test_pretrain.py
 ELSEWHERE |= {"eval.patience"}  # tests/training/test_patience.py
 ELSEWHERE |= {f"data.{column}" for column in ("image", "label", "split", "group")}  # tests/datasets/test_columns.py
 ELSEWHERE |= {"data.train", "data.unlabeled"}  # tests/datasets/test_layouts.py
+ELSEWHERE |= {"data.white", "data.bands"}  # tests/datasets/test_depth.py
 ELSEWHERE |= {"weights_container", "weights_partial"}  # tests/weights/test_heads.py, tests/weights/test_starting.py
 FREE = {"threads", "data.cache_gb", "data.workers", "grad_checkpoint"}  # not in the name of the run either
 ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "strong", "pretrain")}

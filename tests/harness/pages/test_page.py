@@ -57,12 +57,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here = tmp_path_factory.mktemp("page")
     write(here / "data", CLASSES)
     (here / "study.toml").write_text(STUDY, "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
-        made = sslkit(
-            "compare", *TINY, "--study", here / "study.toml", "--data", f"parquet:{here / 'data'}", "--runs",
-            here / "runs", "--format", "html", "--out", here / "page.html", "--set", "semi.mu=2",
-        )  # fmt: skip
+    made = sslkit(
+        "compare", *TINY, "--study", here / "study.toml", "--data", f"parquet:{here / 'data'}", "--runs",
+        here / "runs", "--format", "html", "--out", here / "page.html", "--set", "semi.mu=2",
+    )  # fmt: skip
     assert made.code == 0, made.err
     assert made.out == f"{here / 'page.html'}\n"
     return here / "runs"

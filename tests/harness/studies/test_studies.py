@@ -39,7 +39,6 @@ labels = ["4/class"]
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
 
 
 def scales(name: str) -> list[str]:

@@ -16,7 +16,7 @@ from sslkit.harness.work.cluster import Cluster, parse
 from sslkit.harness.work.execute import Task, free, gpu_of
 from sslkit.store import Store
 from tests.cli.call import assert_refused
-from tests.harness.work.test_compare import SMALL, compare, elsewhere  # noqa: F401
+from tests.harness.work.test_compare import SMALL, TINY, compare, elsewhere  # noqa: F401
 
 submitit = pytest.importorskip("submitit")
 
@@ -77,9 +77,10 @@ def test_runs_that_share_a_stage_in_training_wait(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_jobs_give_what_one_process_gives() -> None:
-    for more in (["--runs", "here"], ["--runs", "jobs", "--cluster", "local,timeout_min=10"]):
-        line = ["-m", "sslkit", "compare", *SMALL, "--algo", "fixmatch", "--seeds", "2", *more]
-        subprocess.run([sys.executable, *map(str, line)], check=True, capture_output=True)
+    arguments = [*TINY, "--algo", "fixmatch", "--seeds", "2", "--runs"]
+    assert compare(*arguments, "here").code == 0
+    line = ["-m", "sslkit", "compare", *SMALL, *arguments, "jobs", "--cluster", "local,timeout_min=10"]
+    subprocess.run([sys.executable, *line], check=True, capture_output=True)
     folders = [next(Path(runs).glob("compare-*")) for runs in ("here", "jobs")]
     pd.testing.assert_frame_equal(*(load(folder).drop(columns=["seconds", "memory"]) for folder in folders))
     assert list(Path("jobs/cluster").glob("*_submitted.pkl"))

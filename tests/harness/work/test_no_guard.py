@@ -11,7 +11,7 @@ import pytest
 SCRIPT = """
 import sys
 from sslkit.cli import main
-keys = ["finetune.steps=1", "semi.steps=1", "precision=fp32", "device=cpu"]
+keys = ["finetune.steps=1", "semi.steps=1", "precision=fp32", "device=cpu", "threads=1"]
 words = ["compare", "--algo", "fixmatch,flexmatch", "--backbone", "vit_micro", "--seeds", "1", "--jobs", "2"]
 sys.exit(main([*words, *[word for key in keys for word in ("--set", key)]]))
 """

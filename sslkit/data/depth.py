@@ -1,0 +1,125 @@
+"""Which level is white in images of more than 8 bits, and how much of their range is used.
+
+The test part is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sslkit.data import Raw
+from sslkit.data.checking import remembered
+from sslkit.data.image import PLAIN, BadImageError, Tone, as_bands, chosen, opened, white_of_floats
+from sslkit.data.threads import in_threads
+from sslkit.errors import UserError
+from sslkit.reader import Levels
+
+SAMPLE, MOST = 500, 5000  # images that are opened to see whether there are deep ones, and deep ones that are measured
+ABOVE = 0.001  # share of an image's levels that may be above a white that is measured
+
+
+@dataclass(frozen=True)
+class Range:
+    """What levels deep images hold, over all that were measured."""
+
+    images: int
+    of: int  # images that were opened
+    low: float
+    high: float
+    measured: float  # the highest level that no image has more than `ABOVE` of its levels above
+    depths: Sequence[float]  # levels of white by the files' depths; 0 stands for floats, which have none
+
+
+def toned(train: Raw, white: str | None, bands: str, cache: Path | None) -> tuple[Tone, str]:
+    """How the levels of a data set are read, and a sentence about it, or "".
+
+    Args:
+        train: the training part as it is read; a test that is set aside from it later is looked at, too.
+        white: `data.white`: a level, "measured", or None: by depth; but measured where no training image uses more than
+            half of that.
+        bands: `data.bands`.
+        cache: folder where what was measured is kept for the next time.
+
+    Raises:
+        UserError: `white` or `bands` is asked for where no image has it.
+    """
+    tone = Tone(bands=tuple(map(int, bands.split(","))) if bands else ())
+    if isinstance(train.images, np.ndarray):
+        for key, asked in (("white", white), ("bands", bands)):
+            if asked:
+                raise UserError(f"data.{key} is for files of images, and this data set has arrays of 8 bits; drop it")
+        return PLAIN, ""
+    if not any(_is_deep(train, i) for i in _spread(len(train.images), SAMPLE)):
+        if white:
+            raise UserError(
+                f"data.white={white} is for images of more than 8 bits, and there is none in training; drop it"
+            )
+        return tone, ""
+    known = replace(train, tone=tone)
+    found = Range(**remembered(cache, "levels", [known], lambda: vars(_measured(known))))
+    level, why = _white(white, found)
+    return replace(tone, white=level), _said(found, level, why)
+
+
+def _spread(count: int, most: int) -> Sequence[int]:
+    return range(0, count, max(1, -(-count // most)))
+
+
+def _is_deep(raw: Raw, i: int) -> bool:
+    """Whether an image is deeper than 8 bits; False where it cannot be read, which is found later."""
+    try:
+        with opened(raw.source(i), raw.name(i, "train")) as found:
+            return isinstance(found, Levels) and found.bands.dtype != np.uint8
+    except BadImageError:
+        return False
+
+
+def _measured(raw: Raw) -> Range:
+    def levels(i: int) -> tuple[float, float, float, float] | None:
+        try:
+            with opened(raw.source(i), raw.name(i, "train")) as found:
+                if not isinstance(found, Levels) or found.bands.dtype == np.uint8:
+                    return None
+                shown = chosen(as_bands(found) if raw.tone.bands else found, raw.tone)
+                some = np.sort(shown, axis=None)
+        except BadImageError:
+            return None
+        if not np.isfinite(some[[0, -1]]).all():
+            return None  # it is refused when it is read
+        most = some[int(np.ceil((1 - ABOVE) * (len(some) - 1)))]
+        return float(some[0]), float(some[-1]), float(most), float(found.white or 0)
+
+    numbers = _spread(len(raw.images), MOST)
+    seen: Any = np.array([one for one in in_threads(levels, numbers) if one] or [(0, 0, 0, 0)])
+    low, high, most, depths = seen[:, 0].min(), seen[:, 1].max(), seen[:, 2].max(), np.unique(seen[:, 3])
+    return Range(len(seen), len(numbers), float(low), float(high), float(most), depths.tolist())
+
+
+def _white(asked: str | None, found: Range) -> tuple[float | None, str]:
+    """The level of white, None where it is that of each file's depth, and why it is that."""
+    if asked == "measured":
+        return found.measured or 1, "as measured on the training images"
+    if asked:
+        return float(asked), "as data.white says"
+    if len(found.depths) > 1:
+        return None, "by the depth of each file"
+    depth = found.depths[0] or white_of_floats(found.high)
+    if depth and found.high > depth / 2:
+        return (None if found.depths[0] else depth), "by depth"
+    return found.measured or 1, "as measured on the training images, for they use no more than half of their depth"
+
+
+def _said(found: Range, level: float | None, why: str) -> str:
+    white = level or found.depths[-1]
+    share = (min(found.high, white) - min(found.low, white)) / white
+    greys = round(255 * min(1, found.high / white)) - round(255 * min(1, found.low / white)) + 1
+    return (
+        f"images of more than 8 bits, {found.images} of {found.of} training images: their levels go from {found.low:g} "
+        f"to {found.high:g}, and white is {white:g}, {why}; so {share:.1%} of the range is used, {greys} of 256 levels "
+        f"(data.white=LEVEL, or measured, {found.measured:g}, sets white)"
+    )

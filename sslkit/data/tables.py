@@ -1,0 +1,151 @@
+"""Tables of images in text: paths, labels, parts and groups by name, whatever the file's form and header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sslkit.data.columns import NOBODY, Columns, whole_numbers
+from sslkit.data.csv_files import UNLABELLED, composed
+from sslkit.data.roles import ONES, Body, IsImage, is_header, measures, roles
+from sslkit.data.table_files import numbered, read_rows
+from sslkit.errors import UserError, listed
+
+SHOWN = 10  # rows that a message names
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns by what they are, and what the file calls them."""
+
+    file: str
+    columns: dict[str, list[str]]
+    names: dict[str, str]  # "" where the file has no names of columns; of one column a class all, between commas
+    header: list[str]  # names of all columns, where the file has such
+    at: Sequence[int]
+    unit: str  # what `at` counts, "line" or "record"
+
+    def __getitem__(self, column: str) -> list[str]:
+        return self.columns[column]
+
+    def where(self, row: int) -> str:
+        """Where a row stands in the file, as "line 7"."""
+        return f"{self.unit} {self.at[row]}"
+
+    def rows(self, some: Iterable[int]) -> str:
+        """Where several stand, as "lines 7, 9"."""
+        numbers = [str(self.at[row]) for row in some]
+        return f"{self.unit}{'s' if len(numbers) > 1 else ''} {listed(numbers, SHOWN)}"
+
+
+def read_columns(
+    file: Path,
+    known: Mapping[str, Sequence[str]],
+    optional: Sequence[str] = (),
+    asked: Columns = NOBODY,
+    is_image: IsImage | None = None,
+) -> Table:
+    """The columns of a table, without spaces around the cells.
+
+    Accents in the column `label` are composed; paths stay as the disk may have them. Labels that are whole numbers as
+    pandas writes them, 1.0, are 1. Of columns of 0 and 1, one a class, the label is the name of the one that has the 1;
+    where they have no names, their number, from 0.
+
+    Args:
+        known: column -> usual names, in lower case.
+        optional: columns that need not be there.
+        asked: names that columns do have.
+        is_image: whether a cell without the suffix of an image names one; None for tables without images.
+
+    Raises:
+        UserError: the file cannot be read as a table, has no row or one that is too short, no column that is asked
+            for, or several that may be it.
+    """
+    read = read_rows(file)
+    first = read.header or (read.cells[0] if read.cells else [])
+    words = [word for names in known.values() for word in names]
+    words += [name.lower() for name in (asked.image, asked.label, asked.split, asked.group) if name]
+    named = read.header is not None or is_header(first, read.cells[1:], words, is_image)
+    above = int(named and read.header is None)  # the row of names
+    cells, at = read.cells[above:], read.at[above:]
+    names = [name or number for name, number in zip(first, numbered(len(first)), strict=True)] if named else None
+    widest = numbered(max(map(len, cells), default=len(first)))
+    body = Body(str(file), names or widest, cells, named, is_image or (lambda _: False))
+    place = roles(body, known, optional, asked.check(body.names, str(file)))
+    for row, number in zip(cells, at, strict=True):
+        if len(row) <= max(i for some in place.values() for i in some):
+            raise UserError(f"{file}, {read.unit} {number}: too few columns, {len(row)} of {len(body.names)}")
+    if not cells:
+        raise UserError(f"{file} holds no row")
+    columns = {role: [row[some[0]] for row in cells] for role, some in place.items()}
+    called = {role: ",".join(body.names[i] for i in some) if named else "" for role, some in place.items()}
+    table = Table(str(file), columns, called, list(body.names) if named else [], at, read.unit)
+    if "label" in columns:
+        columns["label"] = _labels(table, body, place["label"])
+    return table
+
+
+def _labels(table: Table, body: Body, place: Sequence[int]) -> list[str]:
+    if len(place) > 1:
+        return _the_ones(table, body, place)
+    labels = [composed(label) for label in table["label"]]
+    nested = [i for i, label in enumerate(labels) if re.match(r'[\[{]["\d\[{]', label)]
+    name = body.names[place[0]]
+    if nested:
+        raise UserError(
+            f"{table.file}: column {name!r} holds lists or objects in {table.rows(nested)}; an image has one class here"
+        )
+    if measures({*labels} - {*UNLABELLED}):
+        seen = next(label for label in labels if label not in UNLABELLED and measures({label}))
+        raise UserError(f"{table.file}: column {name!r} holds {seen}, a measure and no class; data.label names another")
+    return whole_numbers(labels, UNLABELLED)
+
+
+def _the_ones(table: Table, body: Body, place: Sequence[int]) -> list[str]:
+    """Of each row the name of the column that has the 1; "" where all cells are empty.
+
+    Raises:
+        UserError: rows have none or several; names them.
+    """
+    classes = [composed(body.names[i]) if body.named else str(number) for number, i in enumerate(place)]
+    found, wrong = list[str](), list[int]()
+    for number, row in enumerate(body.rows):
+        ones = [name for name, i in zip(classes, place, strict=True) if row[i].lower() in ONES]
+        empty = all(row[i] in UNLABELLED for i in place)
+        if len(ones) != 1 and not empty:
+            wrong.append(number)
+        found.append(ones[0] if ones else "")
+    if wrong:
+        raise UserError(
+            f"{table.file}: not exactly one 1 among the columns {listed(classes, SHOWN)} in {table.rows(wrong)} "
+            f"({len(wrong)} of {len(body.rows)} rows); an image has one class here (data.label names the columns)"
+        )
+    return found
+
+
+def refuse_several(table: Table, classes: Sequence[str] = ()) -> None:
+    """Refuse rows that hold several labels.
+
+    It is a cell whose parts, between commas, semicolons or bars, are all labels themselves; between spaces, too, where
+    the classes are known or are numbers.
+
+    Raises:
+        UserError: there are such rows; names them.
+    """
+    labels = table["label"]
+    known = {*classes, *map(str, range(len(classes)))} if classes else {*labels}
+    wrong = []
+    for row, label in enumerate(labels):
+        if label in classes:
+            continue
+        between = r"[|;,\s]+" if classes or re.fullmatch(r"[\d\s]*", label) else r"\s*[|;,]\s*"
+        parts = [part for part in re.split(between, label) if part]
+        if len(parts) > 1 and known >= {*parts}:
+            wrong.append(f"{label!r} ({table.where(row)}, {table['path'][row]!r})")
+    if wrong:
+        raise UserError(
+            f"{table.file}: several labels in {len(wrong)} of {len(labels)} rows: {listed(wrong, SHOWN)}; an image has "
+            "one class here"
+        )
