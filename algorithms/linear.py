@@ -17,17 +17,19 @@ from sslkit.registry import register
 
 @register("algorithm")
 class Linear(LinearHead):
-    """min ½‖W‖² + C Σ_i H(y_i, softmax(W z_i + b)); z as `sslkit.logistic.probe` makes it.
+    """min ½‖W‖² + C Σ_i w_i H(y_i, softmax(W z_i + b)); z as `sslkit.logistic.probe` makes it, w_i is 1 or the class's.
 
     Options:
         C: weight of the labels against the penalty, above 0.
     """
+
+    weighs = True
 
     def __init__(self, setup: Setup, *, C: float = logistic.C) -> None:
         super().__init__(setup)
         self.classes, self.C = setup.classes, logistic.check("algo.C", C)
 
     def fit(self, labeled: Tensor, label: Tensor, unlabeled: Tensor) -> None:
-        weight, bias = logistic.probe(labeled, label, self.classes, self.C)
+        weight, bias = logistic.probe(labeled, self.targets(label), self.classes, self.C)
         self.weight.copy_(weight)
         self.bias.copy_(bias)

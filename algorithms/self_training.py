@@ -13,6 +13,7 @@ from sslkit import logistic
 from sslkit.contracts import Setup
 from sslkit.errors import UserError
 from sslkit.frozen import LinearHead
+from sslkit.losses import one_hot
 from sslkit.registry import register
 
 
@@ -28,6 +29,7 @@ class SelfTraining(LinearHead):
     """
 
     views = {"labeled": (), "unlabeled": ()}
+    weighs = True  # labels that were given; those that it gives itself count 1
 
     def __init__(self, setup: Setup, *, k_best: int = 10, rounds: int = 10, C: float = logistic.C) -> None:
         super().__init__(setup)
@@ -38,7 +40,7 @@ class SelfTraining(LinearHead):
         self.k_best, self.rounds, self.C = k_best, rounds, logistic.check("algo.C", C)
 
     def fit(self, labeled: Tensor, label: Tensor, unlabeled: Tensor) -> None:
-        features, y, rest = labeled, label, torch.arange(len(unlabeled))
+        features, y, rest = labeled, self.targets(label), torch.arange(len(unlabeled))  # y (n, C)
         self._learn(features, y)
         for _ in range(self.rounds):
             if not len(rest):
@@ -46,7 +48,7 @@ class SelfTraining(LinearHead):
             confidence, predicted = self.classify(unlabeled[rest]).softmax(1).max(1)  # (N,), (N,) int64
             taken = best_of_each(confidence, predicted, self.k_best)
             features = torch.cat([features, unlabeled[rest[taken]]])
-            y = torch.cat([y, predicted[taken]])
+            y = torch.cat([y, one_hot(predicted[taken], len(self.bias))])
             rest = rest[~torch.isin(torch.arange(len(rest)), taken)]
             self._learn(features, y)
 

@@ -25,7 +25,7 @@ class Stream:
     views: Mapping[str, Tensor]  # name -> (N, 3, H, W) float32, normalised
     index: Tensor  # (N,) int64, place in the pool, which was shuffled by the split's seed
     label: Tensor | None = None  # (N,) int64; "labeled" alone has it
-    target: Tensor | None = None  # (N, C), where labels are smoothed or labelled images are mixed
+    target: Tensor | None = None  # (N, C), where labels are smoothed, labelled images mixed or classes weighed
 
     def __getitem__(self, view: str) -> Tensor:
         return self.views[view]

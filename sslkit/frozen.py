@@ -6,12 +6,14 @@ The network stays as its weights are. Nothing is augmented, and no image is seen
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from sslkit.contracts import Algorithm, Batch, Losses, Setup
 from sslkit.errors import UserError
+from sslkit.losses import one_hot
 from sslkit.network import Classifier
 from sslkit.randomness import Step
 
@@ -21,6 +23,8 @@ class OnFeatures(Algorithm):
 
     views = {"labeled": ()}  # with "unlabeled": () the features of the pool, too
     defaults = {"stages": "semi"}
+    weighs: ClassVar[bool] = False  # `fit` heeds `class_weights`
+    class_weights: Tensor | None = None  # (C,) of the loss of labelled images, set before `fit`; None: all count alike
 
     @abstractmethod
     def fit(self, labeled: Tensor, label: Tensor, unlabeled: Tensor) -> None:
@@ -56,6 +60,11 @@ class LinearHead(OnFeatures):
             raise UserError(f"a linear classifier needs labels of two classes, there is one with {labels}: label more")
         self.register_buffer("weight", torch.zeros(setup.classes, setup.student.feature_dim))
         self.register_buffer("bias", torch.zeros(setup.classes))
+
+    def targets(self, label: Tensor) -> Tensor:
+        """(n, C) float32 rows of labels (n,) int64, one-hot times the weight of the class."""
+        rows = one_hot(label, len(self.bias))
+        return rows if self.class_weights is None else rows * self.class_weights[label, None]
 
     def classify(self, features: Tensor) -> Tensor:
         return features @ self.weight.T + self.bias

@@ -31,7 +31,7 @@ def probe(features: Tensor, target: Tensor, classes: int, C: float = C) -> tuple
 
 
 def logistic_regression(features: Tensor, target: Tensor, classes: int, C: float) -> tuple[Tensor, Tensor]:
-    """The minimum of ½‖W‖² + C Σ_i H(target_i, softmax(W z_i + b)), with weight and bias for the features as they come.
+    """The minimum of ½‖W‖² + C Σ_i H(target_i, softmax(W z_i + b)); weight and bias are for the features as they come.
 
     z is (feature - mean) / s, with s the root of the mean squared norm of what is left once the mean is taken: one
     number, so that C means the same at any scale of the features, and no dimension is stretched. The bias is not
@@ -42,7 +42,7 @@ def logistic_regression(features: Tensor, target: Tensor, classes: int, C: float
 
     Args:
         features: (n, D).
-        target: (n,) int64 labels, or (n, C) rows that sum to 1.
+        target: (n,) int64 labels, or (n, C) rows; what a row sums to is the weight of the image.
         C: weight of the labels against the penalty, above 0.
 
     Returns:
@@ -63,6 +63,7 @@ def logistic_regression(features: Tensor, target: Tensor, classes: int, C: float
         labels = f"{len(y)} label" + "s" * (len(y) != 1)
         raise UserError(f"a linear classifier needs labels of two classes, got {labels} of {len(shown)}: label more")
     y = y[:, shown]  # (n, K)
+    share = y.sum(1)
     x = features.double().numpy()
     mean = x.mean(0)
     scale = float(np.sqrt(np.square(x - mean).sum(1).mean())) or 1.0
@@ -76,8 +77,8 @@ def logistic_regression(features: Tensor, target: Tensor, classes: int, C: float
         logits -= logits.max(1, keepdims=True)
         p = np.exp(logits)
         total = p.sum(1, keepdims=True)
-        loss = (np.log(total[:, 0]) - (y * logits).sum(1)).mean()
-        wrong = (p / total - y) / n
+        loss = (share * np.log(total[:, 0]) - (y * logits).sum(1)).mean()
+        wrong = (share[:, None] * p / total - y) / n
         slope = np.concatenate([wrong.T @ z + v[:, :r] / (C * n), wrong.sum(0)[:, None]], 1)
         return loss + 0.5 * np.square(v[:, :r]).sum() / (C * n), slope.ravel()
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from sslkit.cli.group import Commands
 from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store
 from sslkit.errors import Stopped, UserError, one_line
+from sslkit.store import drives
 from sslkit.store.version import __version__
 from sslkit.terminal import say, show
 
@@ -252,6 +253,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except OSError as error:
         return fail(f"{error.filename or 'a file'} cannot be used: {one_line(error)}")
+    finally:
+        for sentence in drives.said():
+            click.echo(sentence, err=True)
 
 
 def shortened(message: str) -> str:

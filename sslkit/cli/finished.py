@@ -117,12 +117,18 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["timm", "mae", "onnx", "torch"]),
+    type=click.Choice(["timm", "mae", "onnx", "torch", "run"]),
     default="timm",
     show_default=True,
-    help="timm: a folder of weights; mae: the stage pretrain; onnx, torch: a program that takes pixels.",
+    help="timm: a folder of weights; mae: the stage pretrain; onnx, torch: a program that takes pixels; run: all that "
+    "the run needs, to be used on another machine.",
 )
-@click.option("--out", required=True, metavar="PATH", help="Folder (timm) or file to make; never overwritten.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="PATH",
+    help="Folder (timm, run) or file to make (run: NAME.zip); never overwritten.",
+)
 @click.option(
     "--check-on", multiple=True, metavar="PATH", help="Images to compare with torch on.  [default: the test images]"
 )
@@ -132,8 +138,16 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
 def export_command(run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...]) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError
-    from sslkit.finished import export, graph
+    from sslkit.finished import export, graph, packing
 
+    if form == "run":
+        options = {"--check-on": check_on, "--calibrated": calibrated, "--network": network != "averaged"}
+        for option in (name for name, given in options.items() if given):
+            raise UserError(f"format run holds all networks of the run and executes none; drop {option}")
+        plugins = packing.pack(Path(run), Path(out))
+        needed = f" (its commands need {' '.join(f'--plugin FOLDER/{name}' for name in plugins)})" if plugins else ""
+        click.echo(f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}")
+        return
     if form in ("timm", "mae"):
         if check_on:
             raise UserError(f"format {form} holds weights, which are not executed; drop --check-on")

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sslkit.config.class_weights import by_name
 from sslkit.config.statistics import check
 
 
@@ -54,6 +55,8 @@ class Data:
         None  # level of white where images have more than 8 bits, or "measured"; auto: by depth, if used
     )
     bands: str = ""  # bands that are red, green and blue, as 3,2,1, or the one that is grey; "" is as the file says
+    class_weights: str = "none"  # of the supervised loss: none, auto (inverse frequency), or cat=2,dog=0.5
+    sampling: Literal["images", "classes"] = "images"  # labelled ones: each image equally often, or each class
 
     def __post_init__(self) -> None:
         within(self, size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024))
@@ -67,6 +70,9 @@ class Data:
         _check_white(self.white)
         if self.bands and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*,[1-9]\d*)?", self.bands):
             raise ValueError(f"bands must be three numbers of bands, from 1, as 3,2,1, or one, got {self.bands!r}")
+        by_name(self.class_weights)
+        if self.class_weights == "auto" and self.sampling == "classes":
+            raise ValueError("class_weights=auto and sampling=classes both even out the classes: leave one")
 
     def named(self, part: str) -> str:
         """The folders that `val` or `test` names, "" where it is a share."""

@@ -20,6 +20,7 @@ import tomli_w
 from sslkit import registry
 from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
+from sslkit.config.class_weights import joined
 from sslkit.config.starting import MIXER, NOTHING, from_weights, starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.errors import UserError, unknown
@@ -77,6 +78,7 @@ def to_toml(config: Config | Flat) -> str:
 def named(request: Mapping[str, Any]) -> Flat:
     """A part or data set given by its section alone means its name: `algo="fixmatch"`; a view's policy likewise."""
     sections = {*PARTS, "data"}
+    request = joined(request)
     request = _policies(request) | {k: v for k, v in request.items() if k not in VIEWS}
     flat = {f"{k}.name" if k in sections else k: v for k, v in request.items() if v is not None}
     for key in (f"{section}.name" for section in sections):

@@ -14,7 +14,7 @@ import numpy as np
 
 from sslkit.data import Raw
 from sslkit.data.checking import remembered
-from sslkit.data.image import PLAIN, BadImageError, Tone, as_bands, chosen, opened, white_of_floats
+from sslkit.data.image import PLAIN, BadImageError, Tone, as_bands, chosen, seen, white_of_floats
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 from sslkit.reader import Levels
@@ -73,31 +73,35 @@ def _spread(count: int, most: int) -> Sequence[int]:
 def _is_deep(raw: Raw, i: int) -> bool:
     """Whether an image is deeper than 8 bits; False where it cannot be read, which is found later."""
     try:
-        with opened(raw.source(i), raw.name(i, "train")) as found:
-            return isinstance(found, Levels) and found.bands.dtype != np.uint8
+        return seen(raw.source(i), raw.name(i, "train"), _deep)
     except BadImageError:
         return False
 
 
+def _deep(found: Any) -> bool:
+    return isinstance(found, Levels) and found.bands.dtype != np.uint8
+
+
 def _measured(raw: Raw) -> Range:
-    def levels(i: int) -> tuple[float, float, float, float] | None:
-        try:
-            with opened(raw.source(i), raw.name(i, "train")) as found:
-                if not isinstance(found, Levels) or found.bands.dtype == np.uint8:
-                    return None
-                shown = chosen(as_bands(found) if raw.tone.bands else found, raw.tone)
-                some = np.sort(shown, axis=None)
-        except BadImageError:
+    def of(found: Any) -> tuple[float, float, float, float] | None:
+        if not _deep(found):
             return None
+        some = np.sort(chosen(as_bands(found) if raw.tone.bands else found, raw.tone), axis=None)
         if not np.isfinite(some[[0, -1]]).all():
             return None  # it is refused when it is read
         most = some[int(np.ceil((1 - ABOVE) * (len(some) - 1)))]
         return float(some[0]), float(some[-1]), float(most), float(found.white or 0)
 
+    def levels(i: int) -> tuple[float, float, float, float] | None:
+        try:
+            return seen(raw.source(i), raw.name(i, "train"), of)
+        except BadImageError:
+            return None
+
     numbers = _spread(len(raw.images), MOST)
-    seen: Any = np.array([one for one in in_threads(levels, numbers) if one] or [(0, 0, 0, 0)])
-    low, high, most, depths = seen[:, 0].min(), seen[:, 1].max(), seen[:, 2].max(), np.unique(seen[:, 3])
-    return Range(len(seen), len(numbers), float(low), float(high), float(most), depths.tolist())
+    found: Any = np.array([one for one in in_threads(levels, numbers) if one] or [(0, 0, 0, 0)])
+    low, high, most, depths = found[:, 0].min(), found[:, 1].max(), found[:, 2].max(), np.unique(found[:, 3])
+    return Range(len(found), len(numbers), float(low), float(high), float(most), depths.tolist())
 
 
 def _white(asked: str | None, found: Range) -> tuple[float | None, str]:

@@ -17,6 +17,7 @@ from sslkit.data import Raw
 from sslkit.data.checking import remembered
 from sslkit.data.image import Array
 from sslkit.data.threads import in_threads
+from sslkit.store.drives import tried_again
 
 TAIL = 1024  # bytes at the end of a file, which tell files of one size apart: its beginning is often the same
 
@@ -103,7 +104,7 @@ def _size(source: Any) -> Any:
     if isinstance(source, bytes):
         return len(source) or None
     try:
-        return os.stat(source).st_size
+        return tried_again(os.stat)(source).st_size
     except OSError:
         return None
 
@@ -114,11 +115,16 @@ def _tail(source: Any) -> bytes | None:
     if isinstance(source, bytes):
         return source[-TAIL:]
     try:
-        with open(source, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            return file.read()
+        return _end(source)
     except OSError:
         return None
+
+
+@tried_again
+def _end(path: Any) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+        return file.read()
 
 
 def content(source: Any) -> bytes | None:
@@ -128,7 +134,12 @@ def content(source: Any) -> bytes | None:
     if isinstance(source, bytes):
         return hashlib.blake2b(source, digest_size=32).digest()
     try:
-        with open(source, "rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest()
+        return _digest(source)
     except OSError:
         return None
+
+
+@tried_again
+def _digest(path: Any) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest()

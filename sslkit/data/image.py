@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -16,8 +16,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sslkit.data.formats import HEAD, reader_of
 from sslkit.errors import UserError, one_line
 from sslkit.reader import LIMIT, Levels, Reader, TooLargeError
+from sslkit.store.drives import tried_again
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
 PAPER = (255, 255, 255, 255)  # what transparent images are laid on
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -80,6 +82,7 @@ def planes(image: Image.Image) -> Array:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
+@tried_again
 def read_rgb(item: Any, name: str, tone: Tone = PLAIN) -> Image.Image:
     """A whole image, upright, in RGB; docs/data.md lists what becomes of each mode.
 
@@ -196,6 +199,14 @@ def opened(item: Any, name: str) -> Iterator[Image.Image | Levels]:
         yield found
 
 
+@tried_again
+def seen(item: Any, name: str, use: Callable[[Image.Image | Levels], T]) -> T:
+    """What `use` makes of an image as a reader gives it; errors as of `opened`."""
+    with opened(item, name) as found:
+        return use(found)
+
+
+@tried_again
 def size_of(item: Any, name: str) -> tuple[int, int]:
     """Width and height of an image as stored; as `opened`."""
     if isinstance(item, np.ndarray):

@@ -103,7 +103,7 @@ def label_by(
         UserError: as for `take_labels`.
     """
     images = Names(names)
-    table = read_columns(Path(file), USUAL, UNUSED, asked, lambda cell: images.place(cell) != NONE)
+    table = read_columns(Path(file), USUAL, UNUSED, asked, lambda cell: images.place(cell) != NONE, classes)
     place = images.match(file, table["path"], table.where)
     refuse_several(table, classes)
     _contradictions(table, place, names)

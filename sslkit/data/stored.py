@@ -13,6 +13,7 @@ from PIL import Image
 from sslkit.data import formats
 from sslkit.data.image import PLAIN, Array, Square, read_rgb, to_pixels
 from sslkit.errors import UserError
+from sslkit.store.drives import tried_again
 from sslkit.store.version import __version__
 
 
@@ -59,6 +60,7 @@ class Stored:
         return digest
 
 
+@tried_again
 def identity(source: Any) -> bytes:
     """32 bytes that tell an image from another: of its content, of a file by path, size and time of change.
 

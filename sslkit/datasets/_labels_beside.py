@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.columns import LABEL, USUAL
-from sslkit.data.label_files import UNUSED, Labelled, label_by
+from sslkit.data.columns import LABEL, PATH
+from sslkit.data.label_files import Labelled, label_by
 from sslkit.data.names import NONE, Names
 from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
@@ -30,7 +30,7 @@ def is_table(file: Path, names: Callable[[], Names]) -> bool:
 
 def _names_images(file: Path, names: Names) -> bool:
     try:
-        table = read_columns(file, USUAL, UNUSED, is_image=lambda cell: names.place(cell) != NONE)
+        table = read_columns(file, {"path": PATH}, is_image=lambda cell: names.place(cell) != NONE)
     except UserError:
         return False
     return any(names.place(row) != NONE for row in table["path"])

@@ -20,7 +20,7 @@ from sslkit.errors import UserError, unknown
 from sslkit.network import Classifier
 from sslkit.plugins import check_plugins
 from sslkit.prepare import Prepared, prepare
-from sslkit.store import bases, is_done, read_json, weights_of, without_weights
+from sslkit.store import bases, is_done, read_json, store_of, weights_of, without_weights
 from sslkit.training.evaluation import logits
 from sslkit.training.spec import Spec, stamp
 from sslkit.training.stage import build_algorithm, restore
@@ -110,13 +110,17 @@ def stage_folders(run: Path) -> dict[str, Path]:
         UserError: no such run, one that was moved without its stages, or a plug-in that it used is not loaded.
     """
     if not is_done(run):
-        raise UserError(f"{run} is not a finished run")
+        packed = "; if it is one in a zip file, unpack it and name its folder" if run.suffix.lower() == ".zip" else ""
+        raise UserError(f"{run} is not a finished run{packed}")
     about = read_json(run / "run.json")
-    check_plugins(about["plugins"])
-    folders = {label: run.absolute().parent / "stages" / folder for label, folder in about["stages"].items()}
+    check_plugins({str(run / file): digest for file, digest in about["plugins"].items()})  # relative where packed
+    folders = {label: store_of(run) / "stages" / folder for label, folder in about["stages"].items()}
     lost = [folder for folder in folders.values() if not folder.is_dir()]
     if lost:
-        raise UserError(f"no folder {lost[0]}: a run needs the folder stages beside it; move or copy all of --runs")
+        raise UserError(
+            f"no folder {lost[0]}: a run needs the folder stages beside it; move or copy all of --runs, or what "
+            "`sslkit export RUN --format run` writes where it was trained"
+        )
     return folders
 
 
@@ -142,7 +146,7 @@ def prepared_data(run: Path, spec: Spec) -> Prepared:
         UserError: it cannot be read, or is not what the run was trained on.
     """
     try:
-        prepared = prepare(read_toml(run / "config.toml"), run.absolute().parent / "data")
+        prepared = prepare(read_toml(run / "config.toml"), store_of(run) / "data")
     except UserError as error:
         where = "paths are seen from the folder that it was trained in"
         raise UserError(f"the data of {run.name} are needed and cannot be read, {error}; {where}") from None

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sslkit.data import Raw
 from sslkit.data.duplicates import content
-from sslkit.data.image import PLAIN, Array, BadImageError, Tone, opened, to_rgb
+from sslkit.data.image import PLAIN, Array, BadImageError, Tone, seen, to_rgb
 from sslkit.data.near import perceptual_hash
 from sslkit.data.threads import in_threads
 from sslkit.reader import Levels
@@ -40,10 +40,12 @@ def inspect(raw: Raw, part: str) -> list[Look]:
 
 def look(source: object, name: str, tone: Tone = PLAIN) -> Look:
     """One image; see `opened` for what `source` may be."""
+
+    def kind(found: Image.Image | Levels) -> tuple[str, str, Image.Image]:
+        return found.mode, (found.form if isinstance(found, Levels) else found.format) or "", to_rgb(found, tone)
+
     try:
-        with opened(source, name) as found:
-            mode, form = found.mode, (found.form if isinstance(found, Levels) else found.format) or ""
-            rgb = to_rgb(found, tone)
+        mode, form, rgb = seen(source, name, kind)
     except BadImageError as error:
         return Look(str(error))
     grey = rgb.convert("L")

@@ -18,7 +18,7 @@ from sslkit.config import Config, Data, Flat
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
-from sslkit.data import Dataset, Images, decoding, is_own, normalizing
+from sslkit.data import Dataset, Images, decoding, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
 from sslkit.data.depth import toned
 from sslkit.data.duplicates import equal_pixels
@@ -33,6 +33,7 @@ from sslkit.plugins import check_plugins
 from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
+from sslkit.store import drives
 from sslkit.weights.origin import Origin
 
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
@@ -138,7 +139,9 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
-    remarks = [*remarks, *_unlabeled_classes(images, places), *twice]
+    counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
+    weighed = weighing.said(data, counts, images.classes)
+    remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made

@@ -23,7 +23,8 @@ from sslkit.store.files import write_text
 PathLike = str | os.PathLike[str]
 WEIGHTS = "weights.safetensors"
 FOLDERS = ("stages", "data", "features", "frozen")  # of a store, beside its runs and comparisons
-OWN = re.compile(r"[0-9a-f]{16,}(-\d+)?|.*[0-9a-f]{16}\.(npy|json|safetensors)")  # names of what lies in them
+# Names of what lies in them: stages; images, features, and what was found out about files.
+OWN = re.compile(r"[0-9a-f]{16,}(-\d+)?|.*[0-9a-f]{16}(-\d+)?\.(npy|json|safetensors)|readable-.*\.npy")
 LONGEST, TAIL = 80, 8  # letters of a name as a part of a path, and of its end that is kept
 
 
@@ -171,6 +172,12 @@ def is_store(folder: PathLike) -> bool:
     names = [name for path in there for name in os.listdir(path) if not name.startswith(".")]
     known = bool(names) or os.path.isfile(os.path.join(folder, ".lock"))
     return bool(there) and known and all(map(OWN.fullmatch, names))
+
+
+def store_of(run: Path) -> Path:
+    """The folder that holds `stages` and what else a run needs: the store it is in, or itself where it was packed."""
+    run = run.absolute()
+    return run if (run / "stages").is_dir() else run.parent
 
 
 def is_done(run: Path) -> bool:

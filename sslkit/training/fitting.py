@@ -61,6 +61,8 @@ def fit(
     found = dict(zip(index, torch.split(find(np.concatenate([*index.values()])), sizes), strict=True))
     say(str(find.done))
     label = {name: torch.from_numpy(images.label[some]) for name, some in index.items()}
+    if known := spec.data.get("class_weights"):
+        algorithm.class_weights = torch.tensor(known)
     algorithm.fit(found["labeled"], label["labeled"], found["unlabeled"])
     if isinstance(algorithm, LinearHead):
         _give_head(algorithm, average)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +17,7 @@ from sslkit.contracts import Batch, Stream
 from sslkit.data.on_demand import Crop, OnDemand, Pixels, Reading
 from sslkit.losses import one_hot
 from sslkit.randomness import Draw, Step, key, permutation
+from sslkit.training.even import Even
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,32 @@ class Source:
     sample: Tensor  # (n,) int64 on the host, the image's number in the data set: what its draws are named after
     label: Tensor | None  # (n,) int64 on the training device; None where they are hidden
     batch: int  # images a step, over all devices
+    evenly: Sequence[Tensor] = ()  # (n_c,) int64 each, places of a class, where every class is drawn equally often
 
 
 @dataclass(frozen=True)
 class Targets:
     """What becomes of the labels of a labelled batch, and with mixup or CutMix of its images.
 
-    As timm's Mixup in batch mode: one ratio and one kind a micro-batch, the partner is the image at the mirrored place.
+    With weights the rows of targets sum to the weight of the label's class, so that cross-entropy, which is linear in
+    them, is multiplied by it; mixed ones have the same share of both weights. Mixing is as timm's
+    Mixup in batch mode: one ratio and one kind a micro-batch, the partner is the image at the mirrored place.
     """
 
     classes: int
     smoothing: float = 0.0
     mixup: float = 0.0  # Beta(a, a); 0 is none
     cutmix: float = 0.0
+    weights: Tensor | None = None  # (C,) of the classes: what the loss of each labelled image is multiplied by
 
     def __call__(self, stream: Stream, step: Step) -> Stream:
         """The stream with `target`, and with mixed views."""
         mixes = self.mixup > 0 or self.cutmix > 0
-        if stream.label is None or not (mixes or self.smoothing):
+        if stream.label is None or not (mixes or self.smoothing or self.weights is not None):
             return stream
         target, views = one_hot(stream.label, self.classes, self.smoothing), dict(stream.views)
+        if self.weights is not None:
+            target *= self.weights[stream.label, None]
         if mixes:
             both = self.mixup > 0 and self.cutmix > 0
             ratio = BetaRatio(self.mixup or 1.0, self.cutmix or 1.0, 0.5 if both else float(self.cutmix > 0))
@@ -59,7 +66,7 @@ class Targets:
 
 
 class Loader:
-    """Every stream is walked in epochs, each a new permutation, and wraps round within a step.
+    """Every stream is walked in epochs, each a new permutation, and wraps round within a step; or class by class.
 
     What is drawn, is drawn on the host, so that it is known without asking the device.
 
@@ -83,6 +90,7 @@ class Loader:
         self.sources, self.views, self.seed, self.parts = sources, views, seed, parts
         self.mean, self.std, self.targets = mean, std, targets
         self._orders: dict[tuple[str, int], Tensor] = {}
+        self._even = {n: Even(key(seed, "even", n), s.evenly) for n, s in sources.items() if s.evenly}
         self._ahead: dict[tuple[str, int, int], Reading] = {}
 
     def batch(self, step: int, micro: int) -> Batch:
@@ -151,6 +159,8 @@ class Loader:
         n, batch = len(self.sources[name].pixels), self.sources[name].batch
         size = batch // self.parts
         start = step * batch + micro * size
+        if name in self._even:
+            return self._even[name](start, size)
         index, visit = [], []
         while size:
             epoch, first = divmod(start, n)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from sslkit.data import Images
 from sslkit.data.image import Array
 from sslkit.data.normalizing import normalization
 from sslkit.data.splits import Split
+from sslkit.data.weighing import class_weights
 from sslkit.errors import UserError, unknown
 from sslkit.machine import Machine
 from sslkit.randomness import key
@@ -97,12 +98,8 @@ def specify(
     settings |= {name: True for name in ("grad_checkpoint", "compile", "fsdp") if getattr(config, name)}
     settings |= {"patience": config.eval.patience} if config.eval.patience and stage != "pretrain" else {}
     settings |= {"processes": machine.processes} if machine.processes > 1 else {}  # they decide what a micro-batch is
-    data = {
-        "fingerprint": images.fingerprint,
-        "size": images.size,
-        "classes": images.classes,
-        "counts": torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist(),
-    }
+    counts = torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist()
+    data = {"fingerprint": images.fingerprint, "size": images.size, "classes": images.classes, "counts": counts}
     data |= {name: list(x) for name, x in zip(("mean", "std"), normalization(config, images), strict=True)}
     used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
     if not views.keys() & {"unlabeled", "all"}:
@@ -113,6 +110,7 @@ def specify(
     how = config.data.interpolation
     data |= {"interpolation": how} if how != "bicubic" else {}
     data |= images.tone.about()
+    data |= _weighed(config, algorithm[main], counts, images.classes, views) if "labeled" in views else {}
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:
         described["backbone"]["weights"] = weights
@@ -155,6 +153,23 @@ def _views(config: Config, algorithm: type[Algorithm], training: Training) -> di
                 raise unknown(f"view of {algorithm.__name__}", name, known)
             views[stream][name] = asdict(policy)
     return views
+
+
+def _weighed(
+    config: Config, algorithm: Part, counts: Sequence[int], classes: Sequence[str], views: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How labelled images are weighed and drawn, where not all count alike.
+
+    Raises:
+        UserError: a method on frozen features has no loss whose terms could be weighed.
+    """
+    fitted = not any(views.values())
+    weights = class_weights(config.data, counts, classes, fitted=fitted)
+    if fitted and weights and not getattr(registry.load("algorithm", algorithm.name), "weighs", False):
+        asked = "class_weights" if config.data.class_weights != "none" else "sampling"
+        raise UserError(f"algorithm {algorithm.name!r} has no loss that classes weigh in; drop data.{asked}")
+    drawn = {"sampling": "classes"} if config.data.sampling == "classes" and not fitted else {}
+    return drawn | ({"class_weights": weights} if weights else {})
 
 
 def _backbone(config: Config, training: Training) -> Part:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,10 @@ def build(
     }
     parts = spec.training["accumulate"] * world
     mean, std = (torch.tensor(spec.data[name], device=device) for name in ("mean", "std"))
-    targets = Targets(len(images.classes), *(spec.training[name] for name in ("smoothing", "mixup", "cutmix")))
+    class_weights = spec.data.get("class_weights")
+    weighed = torch.tensor(class_weights, device=device) if class_weights else None
+    smoothing, mixup, cutmix = (spec.training[name] for name in ("smoothing", "mixup", "cutmix"))
+    targets = Targets(len(images.classes), smoothing, mixup, cutmix, weighed)
     pooled = "unlabeled" in spec.views
     return Job(
         spec=spec,
@@ -174,8 +177,13 @@ def _sources(spec: Spec, images: Images, split: Split, world: int) -> dict[str, 
             )
         if not len(index):
             raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
-        known = torch.from_numpy(images.label[index]).to(device) if stream == "labeled" else None
-        sources[stream] = Source(_placed(images.subset(index), device), torch.from_numpy(index), known, batch)
+        pixels, label = _placed(images.subset(index), device), torch.from_numpy(images.label[index])
+        sources[stream] = Source(pixels, torch.from_numpy(index), None, batch)
+        if stream == "labeled":
+            even = spec.data.get("sampling") == "classes"
+            shown = sorted(set(label.tolist())) if even else ()
+            evenly = [(label == c).nonzero().flatten() for c in shown]
+            sources[stream] = replace(sources[stream], label=label.to(device), evenly=evenly)
     return sources
 
 

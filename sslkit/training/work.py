@@ -10,7 +10,7 @@ from typing import Any
 from sslkit.data import Images
 from sslkit.data.splits import Split
 from sslkit.machine import ranks, versions, with_peak
-from sslkit.store import write_json
+from sslkit.store import drives, write_json
 from sslkit.training.engine import Engine, Report
 from sslkit.training.fitting import fit
 from sslkit.training.log import last_values
@@ -56,6 +56,8 @@ def train(
         job = build(spec, images, split, parent, ranks.count(), weights)
         engine = Engine(job, folder, save_every=save_every, report=report, stop=stop, say=say)
         result = with_peak(spec.device, engine.train)
+    for sentence in drives.said():
+        say(sentence)
     _write(folder, result)
 
 

@@ -25,7 +25,7 @@ from sslkit.errors import UserError, listed
 from sslkit.network import HEADS, Classifier
 from sslkit.store import checkpoint
 from sslkit.store.files import filling, new_folder, write_text
-from sslkit.weights.fitting import reshaped, rows_of_no_patch
+from sslkit.weights.fitting import Places, places_of, reshaped
 from sslkit.weights.heads import by_name, classes_of, sentence
 from sslkit.weights.reading import read, select, shown
 
@@ -104,8 +104,8 @@ def load_weights(
     if not partial:
         _check_whole(found, own, path)
     heads = {name: found.pop(name) for name in [*found] if _is_head(name, found[name], own[name])}
-    rows = rows_of_no_patch(network)
-    fitted = {name: _fit(name, tensor, own[name], rows, path) for name, tensor in found.items()}
+    places = places_of(network, found, path)
+    fitted = {name: _fit(name, tensor, own[name], places, path) for name, tensor in found.items()}
     given, said = _fit_heads(heads, own, classes_of(path), classes, path)
     fitted, remarks = fitted | given, remarks + said
     network.load_state_dict(fitted, strict=False)
@@ -114,10 +114,15 @@ def load_weights(
         loaded=list(fitted),
         missing=[name for name in own if name not in fitted],
         unexpected=unexpected,
-        resampled=[name for name in found if found[name].shape != own[name].shape],
+        resampled=[name for name in found if found[name].shape != own[name].shape or _moved(name, found, fitted)],
         ignored=[*ignored, *skipped],
         remarks=remarks,
     )
+
+
+def _moved(name: str, found: Mapping[str, Tensor], fitted: Mapping[str, Tensor]) -> bool:
+    """Whether positions were resampled to as many: from a grid of another shape."""
+    return name.endswith("pos_embed") and not found[name].to(fitted[name].dtype).equal(fitted[name])
 
 
 def _match(
@@ -203,13 +208,15 @@ def _check_share(found: Mapping[str, Tensor], unexpected: list[str], own: Mappin
         raise UserError(f"{path} has {share:.0%} of the network's values: it is of another architecture{near}")
 
 
-def _fit(name: str, tensor: Tensor, like: Tensor, rows: int | None, path: Path) -> Tensor:
+def _fit(name: str, tensor: Tensor, like: Tensor, places: Places | None, path: Path) -> Tensor:
     """The tensor in the network's shape and type, on the CPU."""
     fits = tensor.is_floating_point() == like.is_floating_point()
-    made = reshaped(name, tensor, like, rows) if fits else None
+    made = reshaped(name, tensor, like, places) if fits else None
     if made is None:
         theirs, ours = (f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (tensor, like))
         hint = "; stems follow --size" if like.ndim == 4 else ""
+        if bare(name) == "pos_embed" and tensor.ndim == like.ndim:
+            hint = "; positions are resampled from a square grid of patches, or one that config.json names beside it"
         raise UserError(f"{bare(name)} of {path} is {theirs}, the network's {ours}{hint}")
     made = made.to(like.dtype)
     if not bool(made.isfinite().all()):

@@ -19,7 +19,7 @@ from sslkit.config.starting import NOTHING
 from sslkit.config.statistics import written
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
-from sslkit.store import read_json
+from sslkit.store import read_json, store_of
 from sslkit.weights.packages import packaged
 
 LARGEST, USUAL = 384, 224  # pixels; nobody wants larger images unasked: DINOv2's, for 518, get the usual ones
@@ -136,7 +136,7 @@ def _of_config(name: str, about: Mapping[str, Any]) -> Origin:
 
 def _of_run(run: Path) -> Origin:
     last = list(read_json(run / "run.json")["stages"].values())[-1]
-    data = read_json(run.absolute().parent / "stages" / last / "spec.json")["data"]
+    data = read_json(store_of(run) / "stages" / last / "spec.json")["data"]
     return _of_config(f"the run {run.name}", data | {"input_size": [data["size"]]})
 
 

@@ -19,7 +19,7 @@ from sslkit.config.resolve import argument
 from sslkit.config.starting import NOTHING
 from sslkit.errors import UserError, one_line
 from sslkit.network import HEADS, Classifier
-from sslkit.store import bases, read_json, weights_of
+from sslkit.store import bases, read_json, store_of, weights_of
 from sslkit.store.checkpoint import under
 from sslkit.weights import HEAD, bare
 from sslkit.weights.origin import timm_about, timm_name
@@ -48,7 +48,7 @@ def first_weights(config: Config) -> Path | None:
     path = Path(config.weights).expanduser()
     if (path / "run.json").is_file():
         last = list(read_json(path / "run.json")["stages"].values())[-1]
-        stage = path.parent / "stages" / last
+        stage = store_of(path) / "stages" / last
         if adapted(stage):
             raise UserError(
                 f"--weights {path}: its network has an adapter; start from what `sslkit export {path}` writes"

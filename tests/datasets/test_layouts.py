@@ -154,7 +154,7 @@ def test_a_test_part_without_labels_beside_a_validation_part_with_them(here: Pat
     """As of tiny-imagenet."""
     pictures(here, [f"tiny/train/n{c}/images/n{c}_{i}.JPEG" for c in (1, 2) for i in range(3)])
     pictures(here, [f"tiny/{part}/images/{part}_{i}.JPEG" for part in ("val", "test") for i in range(4)])
-    rows = "".join(f"val_{i}.JPEG\tn{1 + i % 2}\t0\t32\t44\t62\n" for i in range(4))
+    rows = "".join(f"val_{i}.JPEG\tn{1 + i % 2}\t{i // 2}\t32\t44\t62\n" for i in range(4))
     (here / "tiny/val/val_annotations.txt").write_text(rows)
     (here / "tiny/words.txt").write_text("n1\tcat\nn2\tdog\n")
     for c in (1, 2):

@@ -261,7 +261,9 @@ def test_fixmatch_has_the_flags_of_the_official_program() -> None:
         "views.labeled": "weak",
         "stages": "semi",
     }
-    strongly = {"rac": {"randaugment": "fixmatch-n2", "cutout": 16 / 32}}  # after what a strong view begins with, "d"
+    strongly: dict[str, dict[str, Any]] = {
+        "rac": {"randaugment": "fixmatch-n2", "cutout": 16 / 32}
+    }  # after what a strong view begins with, "d"
     expected |= flatten(Policy(pad=pad[weak], flip=True), "views.weak.")
     expected |= flatten(Policy(pad=pad["d"], flip=True, **strongly[strong]), "views.strong.")
     assert {key: (found[key], value) for key, value in expected.items() if found[key] != pytest.approx(value)} == {}

@@ -27,6 +27,7 @@ from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
 from sslkit.frozen import OnFeatures
 from sslkit.prepare import Prepared
+from sslkit.store import store_of
 from sslkit.store.files import filling, new_folder, write_text
 from sslkit.training.evaluation import BATCH, autocast
 from sslkit.training.features import Features
@@ -77,7 +78,7 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     prepared = prepared_data(run, predictor.spec)
     if stamp(prepared.split.labeled) != predictor.spec.data["labeled"]:
         raise changed(run)
-    see = partial(_seen, predictor, prepared.images, run.absolute().parent / "features")
+    see = partial(_seen, predictor, prepared.images, store_of(run) / "features")
     labeled = see(prepared.split.labeled)
     doubtful = _suspects(see, prepared, labeled)
     rows, wanted = doubtful[:n], _wanted(see, prepared, labeled, n)
