@@ -38,6 +38,7 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
     show_default=True,
     help="What an image does that cannot be read: a row with the reason, none, or an end.",
 )
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Of a data set, as --set data.test=val.")
 @network
 @calibrated
 @plugins
@@ -49,6 +50,7 @@ def predict_command(
     all_classes: bool,
     top: int,
     unknown_below: float,
+    sets: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -58,10 +60,11 @@ def predict_command(
     labels are known, by folders that are called as the classes or by the data set, it also says the accuracy and the
     worst errors.
     """
+    from sslkit.config.resolve import parse_set
     from sslkit.finished.predict import Form, predict
 
     form = Form(all_classes, top, unknown_below)
-    found = predict(Path(run), paths, out=Path(out), form=form, **options)
+    found = predict(Path(run), paths, out=Path(out), form=form, keys=dict(map(parse_set, sets)), **options)
     for word in ("skipped", "unread"):
         for reason in found.get(word, ()):
             click.echo(f"{word}: {reason}", err=True)

@@ -11,6 +11,21 @@ from sslkit.plugins import load_plugin
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class ShareOrFolder(click.ParamType):  # type: ignore[type-arg]
+    """A number as such, and other text as it is."""
+
+    name = "text"
+
+    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> int | float | str:
+        for kind in (int, float):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+        return str(value)
+
+
 store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
 
@@ -52,7 +67,12 @@ DATA_OPTIONS = (
         metavar="complement|all",
         help="Unlabelled images without or with the labelled.  [default: complement]",
     ),
-    click.option("--val", type=float, metavar="SHARE", help="Share of the labelled images held out for validation."),
+    click.option(
+        "--val",
+        type=ShareOrFolder(),
+        metavar="SHARE|FOLDER",
+        help="Share of the labelled images held out for validation, or the folder of validation images.",
+    ),
     click.option(
         "--tune",
         is_flag=True,

@@ -19,6 +19,9 @@ def within(section: Any, **ranges: tuple[float | None, float | None]) -> None:
             raise ValueError(f"{name} must be {limits}, got {value}")
 
 
+SHARE = 0.2  # of each class for the test that is set aside
+
+
 @dataclass(frozen=True)
 class Data:
     name: str = "digits"  # NAME or NAME:ARGUMENT
@@ -26,14 +29,16 @@ class Data:
     download: bool = False  # fetch what is missing, for those that can
     labels: str = "10/class"  # N/class, N in all, N%, all, index:FILE.csv or file:FILE.csv
     pool: str = "complement"  # or "all", which also holds the labelled images, or index:FILE.csv
-    val: float = 0.0  # share of the labelled images held out; only then is there a "best" checkpoint
+    val: float | str = 0.0  # share of the labelled images held out, or folders; only then is there a "best" checkpoint
     tune: bool = False  # hide the real test: a quarter of the training part stands in for it
     size: int | None = None  # side of the images; auto: their median, at most 224
     crop: float = 1.0  # side of the middle square that is read, as a share of the short side: 0.875 is 224 of 256
     whole: bool = False  # crops are cut out of whole images, decoded for every batch, not of their middle square
     cache_gb: float | None = None  # decoded images above are decoded for every batch; auto: half of the memory
     workers: int | None = None  # threads that decode for every batch; auto: one a core
-    test: float = 0.2  # share of each class that is set aside as the test, where there is no test part
+    test: float | str = SHARE  # share of each class set aside as the test, where there is no test part; or its folders
+    train: str = ""  # folders of the training part, "." for DIR itself; "" is what names and contents say
+    unlabeled: str = ""  # folders of images without a label
     image: str = ""  # column of the images, in data sets that are tables; "" is the one that there is
     label: str = ""  # column of the labels; "" is that of a usual name, or the only one that can be
     split: str = ""  # column that says train, test or val
@@ -54,9 +59,11 @@ class Data:
     sampling: Literal["images", "classes"] = "images"  # labelled ones: each image equally often, or each class
 
     def __post_init__(self) -> None:
-        within(
-            self, val=(0, 0.9), size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024), test=(0.01, 0.9)
-        )
+        within(self, size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024))
+        shares = {
+            name: limits for name, limits in {"val": (0, 0.9), "test": (0.01, 0.9)}.items() if not self.named(name)
+        }
+        within(self, **shares)
         if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
             raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
         check(self.stats)
@@ -66,6 +73,11 @@ class Data:
         by_name(self.class_weights)
         if self.class_weights == "auto" and self.sampling == "classes":
             raise ValueError("class_weights=auto and sampling=classes both even out the classes: leave one")
+
+    def named(self, part: str) -> str:
+        """The folders that `val` or `test` names, "" where it is a share."""
+        value = getattr(self, part)
+        return value if isinstance(value, str) else ""
 
 
 def _check_white(text: str | None) -> None:

@@ -13,8 +13,15 @@ NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 
 def coerce(key: str, value: Any, hint: Any) -> Any:
-    """`value` as the type of `hint`: bool, int, float, str, a Literal, or one of these or None."""
+    """`value` as the type of `hint`: bool, int, float, str, a Literal, one of these or None, or a share or text.
+
+    Of a share or text, a whole number from 2 on is text: a folder that is called so.
+    """
     choices = typing.get_args(hint)
+    if hint == float | str:
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 2
+        hint = str if isinstance(value, str) or whole else float
+        choices = ()
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         if value is None or value == "auto":
             return None

@@ -32,6 +32,12 @@ class Raw:
     root: str | Path = ""
     groups: Sequence[str] = ()  # what an image shows, a patient say; parts of a split share none of them
     tone: Tone = PLAIN  # how their levels are read
+    val: Sequence[bool] | Array = ()  # (N,) of a training part: which are its validation part, where it brings one
+
+    @property
+    def learned(self) -> Array:
+        """(N,) int64 labels but for those of the validation part, which are -1."""
+        return np.where(self.val, -1, self.label) if len(self.val) else self.label
 
     def source(self, i: int) -> Any:
         """What image i is opened from: an array, bytes, or the path of a file."""
@@ -56,14 +62,16 @@ class Raw:
         named = len(self.names) or not all(isinstance(image, str | os.PathLike) for image in images)
         names = [self.name(i, part) for i in chosen] if named else ()
         groups = [self.groups[i] for i in chosen] if len(self.groups) else ()
-        return Raw(images, self.label[index], names, self.root, groups, self.tone)
+        val = np.asarray(self.val)[index] if len(self.val) else ()
+        return Raw(images, self.label[index], names, self.root, groups, self.tone, val)
 
 
 class Dataset(ABC):
     """A part of kind "dataset", made as `Data(**options)`; `argument` names the option that follows the colon.
 
     Options called `dir` and `download` are the keys `data.dir` (a text) and `data.download` (true or false); `image`,
-    `label`, `split` and `group` are the names of a table's columns, and keys likewise.
+    `label`, `split` and `group` are the names of a table's columns, `train`, `test`, `val` and `unlabeled` those of
+    folders, and keys likewise.
     What may be done to the images is declared here, and no view does otherwise.
     """
 

@@ -45,8 +45,9 @@ def take_labels(
 ) -> tuple[list[str], Raw, Raw, list[str]]:
     """Classes and both parts with the labels of a table, and a remark.
 
-    Rows name an image as `Names` has it. Images of the training part that no row names have no label; in the test part
-    they keep theirs, unless the classes are new. Where there are no classes yet, they are those of the file.
+    Rows name an image as `Names` has it. Images of the training part that no row names have no label; in the validation
+    and test part they keep theirs, unless the classes are new. Where there are no classes yet, they are those of the
+    file.
 
     Args:
         gone: names of images that are in no part, because they cannot be read; rows may name them.
@@ -57,20 +58,22 @@ def take_labels(
         UserError: the file cannot be read, rows match no image, an image has several labels, or a class is unknown.
     """
     names = [*train.all_names("train"), *test.all_names("test")]
-    before = np.concatenate([np.full(len(train.images), -1), test.label, np.full(len(gone), -1)])
+    held = np.where(train.val, train.label, -1) if len(train.val) else np.full(len(train.images), -1)
+    before = np.concatenate([held, test.label, np.full(len(gone), -1)])
     folders = np.concatenate([train.label, before[len(train.images) :]])
     hint = "; --set data.classes=file takes those of the file instead"
-    known = folders if own and classes and not (test.label >= 0).any() else None
+    known = folders if own and classes and not (before >= 0).any() else None
     found = label_by(file, classes, before, [*names, *gone], asked, folders=known, hint=hint)
     parts = np.split(found.label, [len(train.images), len(names)])
     lost = int((parts[2] >= 0).sum())
     said = found.said + (f", {lost} of them for images that cannot be read" if lost else "")
-    named = int((parts[0] >= 0).sum())
+    train = replace(train, label=parts[0])
+    named = int((train.learned >= 0).sum())
     if not named:
         raise UserError(f"{file} names no image of the training part")
     return (
         found.classes,
-        replace(train, label=parts[0]),
+        train,
         replace(test, label=parts[1]),
         [f"{said}, {named} labelled in training"],
     )
@@ -100,7 +103,7 @@ def label_by(
         UserError: as for `take_labels`.
     """
     images = Names(names)
-    table = read_columns(Path(file), USUAL, UNUSED, asked, lambda cell: images.place(cell) != NONE)
+    table = read_columns(Path(file), USUAL, UNUSED, asked, lambda cell: images.place(cell) != NONE, classes)
     place = images.match(file, table["path"], table.where)
     refuse_several(table, classes)
     _contradictions(table, place, names)

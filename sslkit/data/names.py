@@ -79,9 +79,14 @@ class _Ends:
                 self.ends[end] = SEVERAL if end in self.ends else i
 
     def place(self, row: str) -> int:
-        ends = [*_ends(plain_path(row))]
-        found = next((self.whole[end] for end in ends if end in self.whole), NONE)
-        return self.ends.get(ends[0], NONE) if found == NONE and ends else found
+        """As in `Names`; a backslash is a letter, as Linux has it, where an image is called so, else Windows' slash."""
+        for path in dict.fromkeys((row, row.replace("\\", "/"))):
+            ends = [*_ends(plain_path(path))]
+            found = next((self.whole[end] for end in ends if end in self.whole), NONE)
+            found = self.ends.get(ends[0], NONE) if found == NONE else found
+            if found != NONE:
+                return found
+        return NONE
 
 
 def _ends(path: str) -> Iterator[str]:
@@ -91,8 +96,8 @@ def _ends(path: str) -> Iterator[str]:
 
 
 def plain_path(text: str) -> str:
-    """A path as names are written: forward slashes, accents composed, no empty parts and no `.`."""
-    parts = composed(text.replace("\\", "/")).split("/")
+    """A path as names are written: accents composed, no empty parts and no `.`."""
+    parts = composed(text).split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sslkit.config import Data
+from sslkit.config.data import SHARE
 from sslkit.data import Raw, is_own
 from sslkit.data.columns import Columns
 from sslkit.data.csv_files import class_order
@@ -22,7 +21,6 @@ from sslkit.data.label_files import first, take_labels
 from sslkit.errors import UserError, listed
 
 FILE, FOLDERS = "file", "folders"  # where classes are from, beside a regular expression
-FEW = 20  # classes whose counts are said one by one
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,13 @@ def arrange(parts: Parts, data: Data, *, bare: bool = False) -> Parts:
     parts = _grouped(parts, data.groups) if data.groups else parts
     parts = _classed(parts, data)
     labelled = _labelled(parts, data)
-    if bare and unlabelled(labelled.classes, labelled.train.label):
+    if bare and unlabelled(labelled.classes, labelled.train.learned):
         labelled = replace(labelled, classes=labelled.classes or ["unlabelled"])  # a head of none cannot be built
         return labelled.said("no labels of two classes, which pre-training does not need: nothing is measured")
     if not _measures(labelled):
         known = (parts.train.label >= 0).any() and parts.classes == labelled.classes
-        labelled = _labelled(_set_aside(parts, data.test), data) if known else _set_aside(labelled, data.test)
+        share = SHARE if isinstance(data.test, str) else data.test
+        labelled = _labelled(_set_aside(parts, share), data) if known else _set_aside(labelled, share)
     return _unlisted(labelled, data)
 
 
@@ -112,10 +111,12 @@ def _classed(parts: Parts, data: Data) -> Parts:
         raise UserError(f"data.classes: {what}")
     names, n = parts.names, len(parts.train.images)
     found = [""] * len(names) if by_file else found_in("data.classes", data.classes, names)
-    known = {*found[:n]} - {""}
-    strange = sorted({*found[n:]} - {"", *known})
+    held = [False] * n if not len(parts.train.val) else list(parts.train.val)
+    known = {name for name, val in zip(found[:n], held, strict=True) if not val} - {""}
+    strange = sorted({*found} - {"", *known})
     if strange:
-        raise UserError(f"data.classes: classes of the test part that no training image has: {listed(strange, 10)}")
+        part = "test part" if {*found[n:]} & {*strange} else "validation part"
+        raise UserError(f"data.classes: classes of the {part} that no training image has: {listed(strange, 10)}")
     classes = class_order(known)
     place = {name: c for c, name in enumerate(classes)} | {"": -1}
     label = np.array([place[name] for name in found], np.int64)
@@ -197,15 +198,6 @@ def contradicted(parts: Parts, cache: Path | None) -> Parts:
     return parts.said(f"the same image under several labels, {len(groups)} times: {some}", contradicted=told)
 
 
-def about(parts: Parts, own: bool) -> list[str]:
-    """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts,
-    and the classes that nothing is learned of or that are called nearly the same."""
-    if len(parts.classes) < 2:
-        return [_shared(parts)] if _shared(parts) else []
-    mine = [_counts(parts), _never(parts), _alike(parts.classes)] if own else []
-    return list(filter(None, [*mine, _lacking(parts), _shared(parts)]))
-
-
 def _grouped(parts: Parts, pattern: str) -> Parts:
     names = parts.names
     found = found_in("data.groups", pattern, names)
@@ -221,10 +213,10 @@ def _grouped(parts: Parts, pattern: str) -> Parts:
 def _set_aside(parts: Parts, share: float) -> Parts:
     """With a share of the labelled images as the test part, in the place of the one without a label."""
     train, spare = parts.train, len(parts.test.images)
-    if not (train.label >= 0).any():
+    if not (train.learned >= 0).any():
         raise UserError("no image has a label; add --labels file:FILE.csv with the columns path and label")
     group, groups = numbered(train.groups if len(train.groups) else train.all_names("train"))
-    chosen = hold_out(train.label, group, share, by_name(groups))
+    chosen = hold_out(train.learned, group, share, by_name(groups))
     if not chosen.any():
         what = "a group of images" if len(train.groups) else "an image"
         raise UserError(f"there is no test part, and no class has {what} to spare for one; add labelled images")
@@ -232,60 +224,9 @@ def _set_aside(parts: Parts, share: float) -> Parts:
     measured = test.label[test.label >= 0]
     kind = f", by {len({*test.groups})} of {len(groups)} groups" if len(train.groups) else ""
     said = (
-        f"no test part with labels: {len(measured)} of {int((train.label >= 0).sum())} labelled images are set aside "
+        f"no test part with labels: {len(measured)} of {int((train.learned >= 0).sum())} labelled images are set aside "
         f"as one{kind}, the same ones for every seed (data.test={share:g})"
     )
     left = f"{spare} test images without a label are not used; classify them with sslkit predict" if spare else ""
     parts = replace(parts, train=train.take(np.flatnonzero(~chosen), "train"), test=test, whole=False)
     return parts.said(left, said, set_aside=test.all_names("test"))
-
-
-def _counts(parts: Parts) -> str:
-    """How many images each class has in each part."""
-    train, test = (
-        np.bincount(raw.label[raw.label >= 0], minlength=len(parts.classes)) for raw in (parts.train, parts.test)
-    )
-    bare = int((parts.train.label < 0).sum())
-    if len(parts.classes) <= FEW:
-        each = ", ".join(f"{name} {a} + {b}" for name, a, b in zip(parts.classes, train, test, strict=True))
-    else:
-        each = f"{_range(train)} + {_range(test)} images a class"
-    return f"images with a label, training + test: {each}; training images without a label: {bare}"
-
-
-def _range(counts: Array) -> str:
-    return f"{counts.min()} to {counts.max()}"
-
-
-def _lacking(parts: Parts) -> str:
-    """The classes that the test part has no image of."""
-    return _missing(parts.classes, parts.test.label, "have no test image and enter no score")
-
-
-def _never(parts: Parts) -> str:
-    """The classes that the training part has no label of."""
-    what = "have no labelled image to learn from and will not be predicted"
-    return _missing(parts.classes, parts.train.label, what)
-
-
-def _missing(classes: Sequence[str], label: Array, what: str) -> str:
-    """The classes that are not among the labels, and what follows from that; nothing where all are."""
-    there = {*label.tolist()}
-    missing = [name for c, name in enumerate(classes) if c not in there]
-    return f"{len(missing)} of {len(classes)} classes {what}: {first(missing)}" if missing else ""
-
-
-def _alike(classes: Sequence[str]) -> str:
-    """Classes whose names differ in case, spaces and the like alone: one of them is often a slip."""
-    called: dict[str, list[str]] = {}
-    for name in classes:
-        plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold()) or name
-        called.setdefault(plain, []).append(name)
-    pairs = [" and ".join(map(repr, names)) for names in called.values() if len(names) > 1]
-    return f"classes are called nearly the same, {', '.join(pairs[:3])}; are they one?" if pairs else ""
-
-
-def _shared(parts: Parts) -> str:
-    """Groups that a given test part has in common with the training part."""
-    both = sorted({*parts.train.groups} & {*parts.test.groups})
-    return f"groups with images in training and in test: {len(both)}, as {first(both)}" if both else ""

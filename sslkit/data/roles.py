@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sslkit.data.columns import LABEL, NO_LABEL, PARTS, Columns, label_column, usual
-from sslkit.data.csv_files import UNLABELLED
+from sslkit.data.csv_files import UNLABELLED, composed
 from sslkit.data.formats import suffixes
 from sslkit.errors import UserError
 
@@ -58,7 +58,11 @@ def is_header(
 
 
 def roles(
-    body: Body, known: Mapping[str, Sequence[str]], optional: Sequence[str], asked: Columns
+    body: Body,
+    known: Mapping[str, Sequence[str]],
+    optional: Sequence[str],
+    asked: Columns,
+    classes: Collection[str] = (),
 ) -> dict[str, list[int]]:
     """Role -> the place of its column; of `label` the places of several where there is one a class.
 
@@ -66,6 +70,7 @@ def roles(
         known: role -> usual names, in lower case.
         optional: roles that no column need have.
         asked: names that somebody gave.
+        classes: that are known.
 
     Raises:
         UserError: no column can have a role, or several can.
@@ -85,7 +90,7 @@ def roles(
         place["split"] = found[:1]
         free.remove(found[0])
     if "label" in known and "label" not in place and free:
-        place["label"] = _labels(body, free)
+        place["label"] = _labels(body, free, classes)
     for role in known:
         if role not in (*place, *optional):
             if role in ("path", "label") or not free:
@@ -151,11 +156,14 @@ def _says_parts(body: Body, i: int) -> bool:
     return len(values) > 1 and values <= PARTS.keys() and len({PARTS[value] for value in values}) > 1
 
 
-def _labels(body: Body, free: Sequence[int]) -> list[int]:
+def _labels(body: Body, free: Sequence[int], classes: Collection[str]) -> list[int]:
     names = [body.names[i] for i in free]
     if chosen := usual(names, LABEL):
         return _named(body, chosen)
     values = {i: body.values(i) for i in free}
+    among = [i for i in free if values[i] and {*map(composed, values[i])} <= {*classes}]
+    if len(among) == 1:
+        return among
     fit = [i for i in free if values[i] and not measures(values[i])]
     hot = [i for i in fit if {value.lower() for value in values[i]} <= {*ONES, *ZEROS}]
     if len(hot) > 1:

@@ -6,6 +6,7 @@ No pixel is looked at.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Split:
     test: Array
 
 
-def split(images: Images, data: Data, seed: int, groups: Array | None = None) -> Split:
+def split(images: Images, data: Data, seed: int, groups: Array | None = None, own: Sequence[int] | Array = ()) -> Split:
     """The split that `data` asks for.
 
     The labels of one seed are nested: the images of 4/class are among those of 10/class. Images that a file lists are
@@ -39,18 +40,22 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None) ->
 
     Args:
         groups: (N,) int64 of the training part; a group with images in one of test and validation has none elsewhere.
+        own: numbers of the images of the training part that are a validation part, where the data bring one.
 
     Raises:
         UserError: a class is smaller than asked, no labels, or a request or file that cannot be read.
     """
     if len(images.classes) < 2:
         raise UserError(f"there is only one class, {images.classes[0]!r}; classification needs two")
-    learned = np.unique(images.label[: images.train])
+    own = np.asarray(own, np.int64)
+    train = np.setdiff1d(np.arange(images.train), own)
+    learned = np.unique(images.label[train])
     if (learned >= 0).sum() == 1:
         raise UserError(f"only class {images.classes[learned[-1]]!r} has labelled training images; label another, too")
-    train = np.arange(images.train)
     test = np.arange(images.train, len(images.label))
     listed, pooled = check_lists(data, images.label[: images.train])
+    if any(len(np.intersect1d(some, own)) for some in (listed, pooled) if some is not None):
+        raise UserError(f"labels {data.labels}, pool {data.pool}: images of the validation part {data.val} are listed")
     if data.tune:
         test = _tuning(images, train if listed is None else np.setdiff1d(train, listed), seed, groups, listed)
         train = np.setdiff1d(train, test)
@@ -58,14 +63,19 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None) ->
         raise UserError("the test part has no labels, so nothing can be measured")
     orders = _by_class(images, train if listed is None else listed, seed, "labels")
     counts = _counts(data.labels, [len(order) for order in orders], images.classes, seed)
-    held = [_held_out(count, data.val) for count in counts]
+    share = 0.0 if isinstance(data.val, str) else data.val
+    held = [_held_out(count, share) for count in counts]
     chosen = np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)])
-    if groups is None or not data.val:
+    if isinstance(data.val, str):
+        val = own[images.label[own] >= 0]
+    elif groups is None or not share:
         val = np.concatenate([o[n - v : n] for o, n, v in zip(orders, counts, held, strict=True)])
     else:
-        val = _of_groups(images, chosen, groups, data.val, key(seed, "split", "val"))
+        val = _of_groups(images, chosen, groups, share, key(seed, "split", "val"))
         train = train[~np.isin(groups[train], groups[val]) | np.isin(train, chosen)]
     labeled = np.setdiff1d(chosen, val)
+    if isinstance(data.val, str) and not len(val):
+        raise UserError(f"the validation part, data.val={data.val}, has no labels")
     if data.val and not len(val):
         raise UserError(f"data.val={data.val} needs at least two labelled images of some class")
     if pooled is not None:
@@ -74,9 +84,9 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None) ->
     return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test)
 
 
-def all_in_pool(images: Images, seed: int) -> Split:
-    """The split for images without labels: the training part is the pool, and nothing is labelled."""
-    train, none = np.arange(images.train), np.zeros(0, np.int64)
+def all_in_pool(images: Images, seed: int, own: Sequence[int] | Array = ()) -> Split:
+    """The split for images without labels: the training part but for its validation part `own` is the pool."""
+    train, none = np.setdiff1d(np.arange(images.train), own), np.zeros(0, np.int64)
     return Split(none, _shuffled(train, seed, "pool"), none, np.arange(images.train, len(images.label)))
 
 

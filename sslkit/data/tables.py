@@ -46,6 +46,7 @@ def read_columns(
     optional: Sequence[str] = (),
     asked: Columns = NOBODY,
     is_image: IsImage | None = None,
+    classes: Sequence[str] = (),
 ) -> Table:
     """The columns of a table, without spaces around the cells.
 
@@ -58,6 +59,7 @@ def read_columns(
         optional: columns that need not be there.
         asked: names that columns do have.
         is_image: whether a cell without the suffix of an image names one; None for tables without images.
+        classes: that are known; of columns without a usual name, the one that says nothing else has the labels.
 
     Raises:
         UserError: the file cannot be read as a table, has no row or one that is too short, no column that is asked
@@ -73,7 +75,7 @@ def read_columns(
     names = [name or number for name, number in zip(first, numbered(len(first)), strict=True)] if named else None
     widest = numbered(max(map(len, cells), default=len(first)))
     body = Body(str(file), names or widest, cells, named, is_image or (lambda _: False))
-    place = roles(body, known, optional, asked.check(body.names, str(file)))
+    place = roles(body, known, optional, asked.check(body.names, str(file)), classes)
     for row, number in zip(cells, at, strict=True):
         if len(row) <= max(i for some in place.values() for i in some):
             raise UserError(f"{file}, {read.unit} {number}: too few columns, {len(row)} of {len(body.names)}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from sslkit.data import Raw
 from sslkit.data.formats import NO_SUFFIX, counted, is_image, kind, suffixes
 from sslkit.errors import UserError
+from sslkit.store import is_store
 
 
 def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[str], Raw, Raw]:
@@ -44,23 +45,48 @@ def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[
 
 
 def files_below(root: Path, folder: str, left: Counter[str] | None = None) -> list[str]:
-    """Image files in `root/folder` and its folders, as paths relative to `root` with forward slashes, in order.
+    """Image files in `root/folder` and its folders; see `files_in`."""
+    return files_in(root, [folder], left)[0]
+
+
+def files_in(
+    root: Path,
+    folders: Sequence[str],
+    left: Counter[str] | None = None,
+    labels: Sequence[int] | None = None,
+    again: list[str] | None = None,
+) -> list[list[str]]:
+    """Image files in each of some folders and those below, as paths relative to `root` with forward slashes, in order.
+
+    However many links lead to a folder, it is read once: where it lies itself, if that is in one of `folders`, else at
+    the first link.
 
     Args:
         left: gets the suffixes of the files that are no images, and their numbers.
+        labels: what each of `folders` is a class of, -1 for none; by default each is a class of its own.
+        again: gets the links that are not followed, as their folder is read already.
 
     Raises:
-        UserError: a folder cannot be read, a name is not UTF-8, or a link leads back to a folder that it lies in.
+        UserError: a folder cannot be read, a name is not UTF-8, a link leads back to a folder that it lies in, or links
+            in two classes lead to one folder that lies in none.
     """
-    found = []
-    for at, files in sorted(_walk(os.path.join(root, folder))):
+    walk = _Walk(root, range(len(folders)) if labels is None else labels, [] if again is None else again)
+    for place, folder in enumerate(folders):
+        walk.begin(place, folder)
+    walk.follow()
+    return [_listed(root, folder, walk.found[place], left) for place, folder in enumerate(folders)]
+
+
+def _listed(root: Path, folder: str, found: list[tuple[str, list[str]]], left: Counter[str] | None) -> list[str]:
+    names = []
+    for at, files in sorted(found):
         below = Path(os.path.relpath(at, root)).as_posix()
-        found += images_among(at, files, f"{below}/" if below != "." else "", left)
+        names += images_among(at, files, f"{below}/" if below != "." else "", left)
     try:
-        "".join(found).encode()
+        "".join(names).encode()
     except UnicodeEncodeError:
         raise UserError(f"{folder!a} in {root} holds a file or folder whose name is not UTF-8; rename it") from None
-    return found
+    return names
 
 
 def filled(root: Path, folder: str, left: Counter[str] | None = None) -> list[str]:
@@ -88,6 +114,16 @@ def images_among(folder: str, files: Iterable[str], before: str, left: Counter[s
     return [before + name for name in images]
 
 
+def has_image(folder: str, files: Iterable[str]) -> bool:
+    """Whether one of the files in a folder is such an image; those behind the first are not looked at."""
+    known = suffixes()
+    return any(
+        name.lower().endswith(known) or is_image(os.path.join(folder, name))
+        for name in files
+        if not name.startswith(".")
+    )
+
+
 def none_but(left: Mapping[str, int]) -> str:
     """What there is where an image is missed, to be put behind that."""
     bare = "; of the files without a suffix no reader knows the content" if NO_SUFFIX in left else ""
@@ -99,8 +135,11 @@ def _raw(root: Path, files: list[list[str]]) -> Raw:
     return Raw([name for names in files for name in names], label, root=root)
 
 
-def class_names(folder: Path) -> list[str]:
+def class_names(folder: Path, lost: bool = False) -> list[str]:
     """The folders in a folder, sorted.
+
+    Args:
+        lost: links in it may lead nowhere.
 
     Raises:
         UserError: it cannot be read, or a link in it that may be one leads nowhere: a class would be lost.
@@ -109,10 +148,15 @@ def class_names(folder: Path) -> list[str]:
         seen = [entry for entry in os.scandir(folder) if not is_hidden(entry.name)]
     except OSError as error:
         raise UserError(f"cannot read folder {folder}: {error.strerror}") from None
-    for entry in seen:
+    for entry in [] if lost else seen:
         if entry.is_symlink() and not os.path.exists(entry.path) and not os.path.splitext(entry.name)[1]:
             raise UserError(f"{entry.path} is a link that leads nowhere; mend or remove it")
-    return sorted(entry.name for entry in seen if entry.is_dir())
+    return sorted(entry.name for entry in seen if entry.is_dir() and not holds_runs(entry.path))
+
+
+def holds_runs(folder: str) -> bool:
+    """Whether a folder is a store, which may lie among the images, and no class: no image lies in it itself."""
+    return is_store(folder) and not has_image(folder, os.listdir(folder))
 
 
 def is_hidden(name: str) -> bool:
@@ -120,13 +164,56 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
-    def refuse(error: OSError) -> None:
-        raise UserError(f"cannot read folder {error.filename}: {error.strerror}")
+class _Walk:
+    """A walk through folders that enters each once; links wait until all that lies in the folders itself is read."""
 
-    for at, inside, files in os.walk(top, onerror=refuse, followlinks=True):
-        inside[:] = [name for name in inside if not is_hidden(name)]
-        for link in filter(os.path.islink, (os.path.join(at, name) for name in inside)):
-            if os.path.realpath(link) in (os.path.realpath(at), *map(str, Path(os.path.realpath(at)).parents)):
+    def __init__(self, root: Path, labels: Sequence[int], again: list[str]) -> None:
+        self.root, self.labels, self.again = root, labels, again
+        self.found: dict[int, list[tuple[str, list[str]]]] = {}  # place in the list of folders -> (folder, its files)
+        self._owner: dict[str, tuple[int, str]] = {}  # real path -> place, and the link that led to it, or ""
+        self._links: deque[tuple[int, str]] = deque()
+
+    def begin(self, place: int, folder: str) -> None:
+        top = os.path.join(self.root, folder)
+        self.found[place] = []
+        if os.path.islink(top):
+            self._links.append((place, top))
+        else:
+            self._enter(place, top, os.path.realpath(top), "")
+
+    def follow(self) -> None:
+        while self._links:
+            place, link = self._links.popleft()
+            real = os.path.realpath(link)
+            if real not in self._owner and real in map(str, Path(os.path.realpath(os.path.dirname(link))).parents):
                 raise UserError(f"{link} is a link to a folder that it lies in; remove it")
-        yield at, files
+            self._enter(place, link, real, link)
+
+    def _enter(self, place: int, top: str, real: str, link: str) -> None:
+        for at, inside, files in os.walk(top, onerror=_refuse):
+            here = real + at[len(top) :]
+            if here in self._owner:
+                self._met(place, at, link, *self._owner[here])
+                inside.clear()
+                continue
+            if holds_runs(at):
+                inside.clear()
+                continue
+            self._owner[here] = place, link
+            self.found[place].append((at, files))
+            shown = [os.path.join(at, name) for name in sorted(inside) if not is_hidden(name)]
+            self._links += [(place, path) for path in shown if os.path.islink(path)]
+            inside[:] = [os.path.basename(path) for path in shown if not os.path.islink(path)]
+
+    def _met(self, place: int, at: str, link: str, owner: int, first: str) -> None:
+        """The folder `at` was read before for `owner`, by the link `first` or, if that is "", where it lies."""
+        one, other = self.labels[owner], self.labels[place]
+        if first and link and one != other and -1 not in (one, other):
+            raise UserError(
+                f"{first} and {link} lead to one folder, and an image has one class; remove one of the links"
+            )
+        self.again.append(os.path.relpath(at, self.root))
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"cannot read folder {error.filename}: {error.strerror}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.columns import LABEL, USUAL
-from sslkit.data.label_files import UNUSED, Labelled, label_by
+from sslkit.data.columns import LABEL, PATH
+from sslkit.data.label_files import Labelled, label_by
 from sslkit.data.names import NONE, Names
 from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
@@ -19,22 +18,19 @@ TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 PERHAPS = (".txt", ".lst", ".json")  # a table where its rows name images of the part
 
 
-def tables_of(root: Path, part: str, images: Sequence[str]) -> list[str]:
-    """Tables in `root/part`, and those beside it that are called after it, as paths below `root`."""
-    inside = sorted(entry.name for entry in os.scandir(root / part) if entry.is_file() and entry.name[:1] != ".")
-    beside = [f"{part}{end}{suffix}" for suffix in (*TABLES, *PERHAPS) for end in ("", "_labels")] if part else []
-    found = [f"{part}/{name}".lstrip("/") for name in inside] + [name for name in beside if (root / name).is_file()]
-    names = Names(images)
-    return [
-        name
-        for name in found
-        if name.lower().endswith(TABLES) or (name.lower().endswith(PERHAPS) and _names_images(root / name, names))
-    ]
+def is_table(file: Path, names: Callable[[], Names]) -> bool:
+    """Whether a file that lies where labels do is a table of them: by its suffix, or by what its rows name.
+
+    Args:
+        names: the images of the part.
+    """
+    lower = file.name.lower()
+    return lower.endswith(TABLES) or (lower.endswith(PERHAPS) and _names_images(file, names()))
 
 
 def _names_images(file: Path, names: Names) -> bool:
     try:
-        table = read_columns(file, USUAL, UNUSED, is_image=lambda cell: names.place(cell) != NONE)
+        table = read_columns(file, {"path": PATH}, is_image=lambda cell: names.place(cell) != NONE)
     except UserError:
         return False
     return any(names.place(row) != NONE for row in table["path"])

@@ -23,9 +23,15 @@ class Files:
     def has(self, name: str) -> bool:
         """Whether a name means a file, as it is written or otherwise."""
         try:
-            return (self.root / name.replace("\\", "/")).is_file() or bool(self.find(name.replace("\\", "/")))
+            path = self.slashed(name)
+            return (self.root / path).is_file() or bool(self.find(path))
         except (OSError, ValueError, UserError):  # too long, or with a zero: no name of a file
             return False
+
+    def slashed(self, name: str) -> str:
+        """With slashes for the backslashes of Windows, unless a file is called so."""
+        there = "\\" not in name or os.path.exists(self.root / name)
+        return name if there else name.replace("\\", "/")
 
     def find(self, name: str) -> str:
         """The file of that name with accents written otherwise, a suffix, or other capitals; "" where there is none.
@@ -64,7 +70,7 @@ def find_files(files: Files, table: Table) -> tuple[list[str], list[str]]:
     Raises:
         UserError: names mean several files.
     """
-    rows = [row.replace("\\", "/") for row in table["path"]]
+    rows = [files.slashed(row) for row in table["path"]]
     lost = [i for i, row in enumerate(rows) if not os.path.exists(files.root / row)]
     found, several = dict[int, str](), list[int]()
     for i in lost:

@@ -4,122 +4,166 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from sslkit.data import Dataset, Raw
-from sslkit.data.csv_files import class_order, composed
+from sslkit.data.csv_files import class_order
 from sslkit.data.formats import counted
 from sslkit.data.label_files import Labelled, first, label_by
-from sslkit.datasets._folders import class_names, files_below, filled, images_among, none_but
-from sslkit.datasets._labels_beside import contradicting, tables_of
-from sslkit.datasets._layout import CAUTIOUS, Layout, innermost, layout_of
+from sslkit.datasets._folders import files_below, files_in, images_among, none_but
+from sslkit.datasets._labels_beside import contradicting
+from sslkit.datasets._layout import CAUTIOUS, Part, Tree, holder, part
+from sslkit.datasets._places import NAMES, places
+from sslkit.datasets._reading import EXPECTED, Reading, reading
 from sslkit.errors import UserError
 from sslkit.registry import register
-
-EXPECTED = "class folders, as DIR/cat/1.jpg or DIR/train/cat/1.jpg, perhaps DIR/test and DIR/unlabeled beside them"
 
 
 @register("dataset")
 class Folder(Dataset):
     """Classes are the folders of the training part: by number where all are numbers, else sorted.
 
-    Images beside class folders, and those of folders for unlabelled images, have no label and come last in the training
-    part. A part without class folders is labelled by the table that lies in it, or beside it under its name. Where such
-    a table contradicts class folders, `data.classes` says which of them has the classes: folders, or file, that of
-    `--labels`.
+    Images beside class folders, and those of folders for unlabelled images, have no label and come behind them in the
+    training part; those of `val` come last. A part without class folders is labelled by the table that lies in it, or
+    beside it under its name. Where such a table contradicts class folders, `data.classes` says which of them has the
+    classes: folders, or file, that of `--labels`. `train`, `test`, `val` and `unlabeled` name the folders of parts, as
+    `places` reads them; what they leave open is read from names and contents.
     """
 
     argument = "dir"
     defaults = CAUTIOUS
 
-    def __init__(self, *, dir: str, classes: str = "") -> None:
+    def __init__(
+        self, *, dir: str, train: str = "", test: str = "", val: str = "", unlabeled: str = "", classes: str = ""
+    ) -> None:
         self.dir = Path(dir).expanduser()
+        given = zip(NAMES, (train, test, val, unlabeled), strict=True)
+        self.given = {name: text for name, text in given if text}
         self.classes = classes  # where they are from; "" is not said
         self._left: Counter[str] = Counter()  # suffixes of files that are no images
+        self._again: list[str] = []  # links to folders that are read elsewhere
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         if not self.dir.is_dir():
             raise UserError(f"no folder {self.dir}")
         self._left.clear()
-        self.dir = innermost(self.dir)
-        layout = layout_of(self.dir)
-        self.remarks = [f"{self.dir}: {layout}"]
-        classes, train = self._training(layout)
-        test = self._test(layout.test, classes) if layout.test else self._raw([], [])
+        self._again.clear()
+        whole = Tree(self.dir)
+        around = whole.inner("")
+        tree = Tree(self.dir / around)
+        given = places(tree, {name: _within(text, around) for name, text in self.given.items()})
+        layout = reading(tree, given, by_folders=self.classes in ("", "folders"))
+        self.dir = tree.root
+        self.remarks = [f"{self.dir}: {layout.found(tree)}"]
+        classes, train = self._training(whole, tree, layout)
+        test = self._part(tree, layout.test, classes) if layout.test else self._raw([], [])
+        val = self._part(tree, layout.val, classes) if layout.val else self._raw([], [])
+        again = [*dict.fromkeys([*whole.again, *tree.again, *self._again])]
+        if again:
+            self._say(f"links to folders that are read where they lie are not followed: {first(again)}")
         if self._left:
             self._say(f"left out are files that by their names are no images: {counted(self._left)}")
-        return classes, train, test
+        return classes, _followed(train, val), test
 
-    def _training(self, layout: Layout) -> tuple[list[str], Raw]:
-        named = _named(self.dir / layout.train, layout.classes)
-        folders = {name: f"{layout.train}/{folder}".lstrip("/") for name, folder in named.items()}
-        classes = class_order(folders)
-        inside = [filled(self.dir, folders[name], self._left) for name in classes]
-        self._nested([folders[name] for name in classes], inside)
-        heaps = [files_below(self.dir, name, self._left) for name in layout.unlabelled]
-        raw = self._raw(inside, sum(heaps, self._loose(layout.train)))
+    def _training(self, whole: Tree, tree: Tree, layout: Reading) -> tuple[list[str], Raw]:
+        found = layout.training(tree)
+        classes = class_order(found.classes)
+        inside, heaps = self._files(found, classes, layout.unlabeled)
+        for name, files in zip(classes, inside, strict=True):
+            if not files:
+                own: Counter[str] = Counter()
+                files_below(self.dir, found.classes[name][0], own)
+                raise UserError(f"{self.dir / found.classes[name][0]} holds no image{none_but(own)}; remove or fill it")
+        self._nested(tree, found)
+        raw = self._raw(inside, [*chain(*map(self._loose, found.flat)), *heaps])
         if not len(raw.images):
             raise UserError(f"{self.dir} holds no image to train on{none_but(self._left)}; expected {EXPECTED}")
-        if classes:
-            return self._in_doubt(layout, classes, raw)
-        return self._by_table(layout.train, classes, raw) if layout.train else self._of_the_heap(raw)
+        at_root = layout.train == (".",)
+        if not classes and not at_root:
+            return self._by_table(tree, layout.train, classes, raw)
+        if self.classes:
+            return classes, raw
+        tables = [whole.root / table for table in whole.tables("")] if at_root else self._tables(tree, layout.train)
+        if not classes:
+            return self._of_the_heap(tables, raw)
+        return self._in_doubt(tables, classes, raw, alone=len(classes) == 1 and not (layout.test or layout.val))
 
-    def _test(self, name: str, classes: list[str]) -> Raw:
-        named = _named(self.dir / name, class_names(self.dir / name))
-        folders = {c: f"{name}/{folder}" for c, folder in named.items()}
-        loose = self._loose(name)
-        if not folders:
-            return self._by_table(name, classes, self._raw([], loose))[1]
-        strange = sorted(folders.keys() - {*classes})
+    def _part(self, tree: Tree, named: tuple[str, ...], classes: list[str]) -> Raw:
+        """A part beside the training part."""
+        found = part(tree, named, classes)
+        loose = [*chain(*map(self._loose, found.flat))]
+        where = ", ".join(named)
+        if not found.classes:
+            return self._by_table(tree, named, classes, self._raw([], loose))[1]
+        strange = sorted(found.classes.keys() - {*classes})
         if strange:
-            raise UserError(f"{self.dir / name} has classes that the training part has not: {first(strange)}")
+            raise UserError(f"{self.dir / where} has classes that the training part has not: {first(strange)}")
         if loose:
-            self._say(f"images beside the class folders of {name} are not used: {len(loose)}")
-        return self._raw([files_below(self.dir, folders[c], self._left) if c in folders else [] for c in classes], [])
+            self._say(f"images beside the class folders of {where} are not used: {len(loose)}")
+        return self._raw(self._files(found, classes, ())[0], [])
 
-    def _by_table(self, part: str, classes: list[str], raw: Raw) -> tuple[list[str], Raw]:
+    def _files(self, found: Part, classes: list[str], heaps: tuple[str, ...]) -> tuple[list[list[str]], list[str]]:
+        """The images of each class, and those of the heaps."""
+        folders = [(folder, c) for c, name in enumerate(classes) for folder in found.classes.get(name, ())]
+        folders += [(folder, -1) for folder in heaps]
+        labels = [label for _, label in folders]
+        files = files_in(self.dir, [folder for folder, _ in folders], self._left, labels, self._again)
+        inside: list[list[str]] = [[] for _ in classes]
+        for label, some in zip(labels, files, strict=True):
+            if label >= 0:
+                inside[label] += some
+        return inside, [file for label, some in zip(labels, files, strict=True) if label < 0 for file in some]
+
+    def _tables(self, tree: Tree, named: tuple[str, ...]) -> list[Path]:
+        """The tables of some places; those within each class have none."""
+        whole = (place for place in named if not place.startswith("*/"))
+        return [self.dir / table for place in whole for table in tree.tables("" if place == "." else place)]
+
+    def _by_table(self, tree: Tree, named: tuple[str, ...], classes: list[str], raw: Raw) -> tuple[list[str], Raw]:
         """A part without class folders, with the labels of its table; where there is no table, as it is."""
-        tables = tables_of(self.dir, part, list(raw.images))
+        where, tables = ", ".join(named), self._tables(tree, named)
         if len(tables) > 1:
-            raise UserError(f"{self.dir}: {' and '.join(tables[:2])} could both be the labels of {part}; remove one")
+            two = " and ".join(os.path.relpath(table, self.dir) for table in tables[:2])
+            raise UserError(f"{self.dir}: {two} could both be the labels of {where}; remove one")
         if not tables or not len(raw.images):
             return classes, raw
-        found = label_by(str(self.dir / tables[0]), classes, raw.label, list(raw.images))
-        self._say(f"{found.said}, {int((found.label >= 0).sum())} labelled in {part}")
+        found = label_by(str(tables[0]), classes, raw.label, list(raw.images))
+        self._say(f"{found.said}, {int((found.label >= 0).sum())} labelled in {where}")
         return found.classes, Raw(raw.images, found.label, root=self.dir)
 
-    def _of_the_heap(self, raw: Raw) -> tuple[list[str], Raw]:
+    def _of_the_heap(self, tables: list[Path], raw: Raw) -> tuple[list[str], Raw]:
         """Images without any folder, with the labels of the one table among them that has some."""
-        found, tables = dict[str, Labelled](), tables_of(self.dir, "", list(raw.images)) if not self.classes else []
+        found = dict[str, Labelled]()
         for table in tables:
             try:
-                found[table] = label_by(str(self.dir / table), [], raw.label, list(raw.images))
+                found[str(table)] = label_by(str(table), [], raw.label, list(raw.images))
             except UserError as error:
-                self._say(f"{self.dir / table} is not used as labels: {error}")
+                self._say(f"{table} is not used as labels: {error}")
         if len(found) > 1:
-            self._say(
-                f"{' and '.join(found)} could both be labels; --labels file:{self.dir / next(iter(found))} takes one"
-            )
+            self._say(f"{' and '.join(found)} could both be labels; --labels file:{next(iter(found))} takes one")
         if len(found) != 1:
             return [], raw
         (only,) = found.values()
         self._say(f"{only.said}, {int((only.label >= 0).sum())} labelled")
         return only.classes, Raw(raw.images, only.label, root=self.dir)
 
-    def _in_doubt(self, layout: Layout, classes: list[str], raw: Raw) -> tuple[list[str], Raw]:
+    def _in_doubt(self, tables: list[Path], classes: list[str], raw: Raw, *, alone: bool) -> tuple[list[str], Raw]:
         """Folders that may be no classes: a table of labels lies in the part, or beside it.
+
+        Args:
+            alone: there is one folder, and no other part.
 
         Raises:
             UserError: the table has other classes, and several folders hold images of more than one of them.
         """
-        for name in tables_of(self.dir, layout.train, list(raw.images)) if not self.classes else []:
-            table = self.dir / name
+        for table in tables:
             found = contradicting(str(table), classes, raw)
             if found is None:
                 self._say(f"{table} is not used; --labels file:{table} takes its labels")
-            elif len(classes) == 1 and not layout.test:
+            elif alone:
                 self._say(f"{found.said}; {classes[0]} alone is no class")
                 return found.classes, Raw(raw.images, found.label, root=self.dir)
             else:
@@ -129,13 +173,11 @@ class Folder(Dataset):
                 )
         return classes, raw
 
-    def _nested(self, folders: list[str], inside: list[list[str]]) -> None:
-        """Says so where the classes may lie a level deeper, as in 2023/cat and 2024/cat."""
-        inner: Counter[str] = Counter()
-        for folder, files in zip(folders, inside, strict=True):
-            below = (file[len(folder) + 1 :].partition("/") for file in files)
-            inner.update({name for name, slash, _ in below if slash})
-        shared = sorted(name for name, number in inner.items() if number > 1)
+    def _nested(self, tree: Tree, found: Part) -> None:
+        """Says so where the classes may lie a level deeper in some."""
+        inner = [{n for at in folders for n in tree.folders(at) if not holder(n)} for folders in found.classes.values()]
+        counts = Counter(name for names in inner for name in names)
+        shared = sorted(name for name, number in counts.items() if number > 1)
         if shared:
             self._say(f"several classes hold folders called {first(shared)}; the outer folders are the classes")
 
@@ -153,18 +195,15 @@ class Folder(Dataset):
         return Raw(images, np.concatenate([label, np.full(len(more), -1)]).astype(np.int64), root=self.dir)
 
 
-def _named(root: Path, folders: list[str]) -> dict[str, str]:
-    """Class -> folder; a class is called the same however the disk writes its accents.
+def _within(text: str, around: str) -> str:
+    """A place below DIR as it is below the folder that holds all of it."""
+    return text.removeprefix(f"{around}/") if around else text
 
-    Raises:
-        UserError: two folders are then called the same.
-    """
-    found: dict[str, str] = {}
-    for folder in folders:
-        if composed(folder) in found:
-            raise UserError(
-                f"{root} has two folders called {folder!r}, with their accents written in two ways; put their images "
-                "into one"
-            )
-        found[composed(folder)] = folder
-    return found
+
+def _followed(train: Raw, val: Raw) -> Raw:
+    """The training part with the validation part behind it."""
+    if not len(val.images):
+        return train
+    label = np.concatenate([train.label, val.label])
+    held = np.arange(len(label)) >= len(train.images)
+    return Raw([*train.images, *val.images], label, root=train.root, val=held)

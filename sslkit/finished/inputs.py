@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sslkit import registry
-from sslkit.config.resolve import argument, options
+from sslkit.config import Flat
+from sslkit.config.resolve import argument
 from sslkit.data.columns import USUAL
 from sslkit.data.csv_files import composed
 from sslkit.data.tables import read_columns
 from sslkit.datasets._folders import files_below, none_but
 from sslkit.datasets._listed import Files, find_files
 from sslkit.errors import UserError
+from sslkit.prepare.dataset import place_of
 
 LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+Given = Callable[[str], Flat]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Input:
     label: int = -1  # number of its class, -1 where it is not known
 
 
-def inputs(words: Sequence[str], classes: Sequence[str]) -> list[Input]:
+def inputs(words: Sequence[str], classes: Sequence[str], given: Given = lambda _: {}) -> list[Input]:
     """All images that are named.
 
     Args:
@@ -38,21 +41,22 @@ def inputs(words: Sequence[str], classes: Sequence[str]) -> list[Input]:
             label; lists, `NAME.txt` with a path a line or any table, and data sets as `csv:FILE`, whose labels of the
             same name are labels.
         classes: of the network.
+        given: the configuration that is meant for a data set of this name, by key: what names its columns and folders.
 
     Raises:
         UserError: there is no such file, folder or data set, or no image in it.
     """
     left: Counter[str] = Counter()
-    found = [one for word in words for one in _named(word, classes, left)]
+    found = [one for word in words for one in _named(word, classes, given, left)]
     if not found:
         raise UserError(f"no image in {', '.join(words)}{none_but(left)}")
     return found
 
 
-def _named(word: str, classes: Sequence[str], left: Counter[str]) -> Iterator[Input]:
+def _named(word: str, classes: Sequence[str], given: Given, left: Counter[str]) -> Iterator[Input]:
     known = {entry.name for entry in registry.entries("dataset")}
     if not Path(word).exists() and word.partition(":")[0] in known and ":" in word:
-        yield from _of_dataset(word, classes)
+        yield from _of_dataset(word, classes, given(word))
     elif Path(word).suffix.lower() in LISTS and Path(word).is_file():
         yield from _of_list(Path(word), classes)
     else:
@@ -79,11 +83,13 @@ def _of_list(file: Path, classes: Sequence[str]) -> Iterator[Input]:
         yield Input(name, str(file.parent / path), place.get(label, -1))
 
 
-def _of_dataset(word: str, classes: Sequence[str]) -> Iterator[Input]:
+def _of_dataset(word: str, classes: Sequence[str], given: Flat) -> Iterator[Input]:
     """Both parts of a data set."""
     cls = registry.load("dataset", word)
-    folders = {"classes": "folders"} if "classes" in options(cls) else {}  # labels are told by their names
-    own, *parts = cls(**argument("dataset", word, cls), **folders).read()
+    options = place_of(given, word, cls)
+    if "classes" in options:  # labels are told by their names
+        options["classes"] = options["classes"] or "folders"
+    own, *parts = cls(**argument("dataset", word, cls), **options).read()
     place = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
     for part, raw in zip(("train", "test"), parts, strict=True):
         for i in range(len(raw.images)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslkit.config import Flat
+from sslkit.config.resolve import read_toml
 from sslkit.data.csv_files import csv_text
 from sslkit.data.image import Array, BadImageError, to_pixels
-from sslkit.errors import UserError
+from sslkit.errors import UserError, unknown
 from sslkit.finished import Predictor, load, test_set
 from sslkit.finished.inputs import Input, inputs
 from sslkit.store.files import new_file, write_text
 from sslkit.training.evaluation import BATCH, scores
 
 ERRORS = 10  # that are listed
+MEANT = [f"data.{name}" for name in ("image", "label", "split", "group", "train", "test", "val", "unlabeled")]
 UNKNOWN = "unknown"  # the class of images below the confidence that is asked for
 OnBad = Literal["mark", "skip", "stop"]
 
@@ -53,6 +56,7 @@ def predict(
     network: str = "averaged",
     calibrated: bool = False,
     on_bad_image: OnBad = "mark",
+    keys: Mapping[str, Any] = {},
 ) -> dict[str, Any]:
     """Write `out` with file, class name and confidence of every image, and its label where that is known.
 
@@ -67,6 +71,8 @@ def predict(
         calibrated: confidences by the temperature that was fitted on the validation part.
         on_bad_image: an image that cannot be read has a row without a class, whose column `status` says why; or it is
             left out; or nothing is written. `unread`, or `skipped`, lists why.
+        keys: which columns or folders of data sets among `paths` are meant, as {"data.test": "val"}; the run's own is
+            read as the run did.
 
     Raises:
         UserError: no such run, no image, none that can be read, `out` exists, data that has changed since the run.
@@ -83,7 +89,15 @@ def predict(
         p = predictor.probabilities(pixels)
         found = [Input(name, None, int(c)) for name, c in zip(names, label, strict=True)]
     else:
-        found = inputs([str(path) for path in paths], classes)
+        unused = [key for key in keys if key not in MEANT]
+        if unused:
+            raise unknown("key for predictions", unused[0], MEANT)
+        own = read_toml(run / "config.toml")
+
+        def given(name: str) -> Flat:
+            return {**(own if name == own.get("data.name") else {}), **keys}
+
+        found = inputs([str(path) for path in paths], classes, given)
         p, bad = _of_images(predictor, found, on_bad_image)
     good = [one for i, one in enumerate(found) if i not in bad]
     shown = good if on_bad_image == "skip" else found

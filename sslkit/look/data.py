@@ -64,9 +64,9 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
     found = gather(request, look=look)
     images, stop = _images(found), ""
     roles = np.where(images.label >= 0, "training", "unlabelled").astype(object)
-    roles[images.train :] = "test"
+    roles[found.val], roles[images.train :] = "validation", "test"
     try:
-        places = vars(split(images, found.config.data, found.config.seed, found.groups))
+        places = vars(split(images, found.config.data, found.config.seed, found.groups, found.val))
     except UserError as error:
         places, stop = {}, str(error)
     chosen = [looks[name] for name in images.names]
@@ -79,8 +79,8 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
         "stop": stop,
         "size": found.config.data.size,
         "parts": {name: len(index) for name, index in places.items()},
-        "classes": _classes(images, places),
-        "imbalance": _imbalance(images),
+        "classes": _classes(images, np.setdiff1d(np.arange(images.train), found.val), places),
+        "imbalance": _imbalance(found.parts.train.learned, len(images.classes)),
         **_shapes(chosen),
         **_moments([one for one, role in zip(chosen, roles, strict=True) if role != "test"]),
         "bad": bad,
@@ -96,9 +96,9 @@ def _images(found: Gathered) -> Images:
     return Images(nothing, label, len(parts.train.images), parts.classes, "", parts.names)
 
 
-def _classes(images: Images, places: Mapping[str, Array]) -> list[dict[str, Any]]:
+def _classes(images: Images, training: Array, places: Mapping[str, Array]) -> list[dict[str, Any]]:
     """Images of each class with a known label: in training, of these labelled and for validation, and in the test."""
-    every = {"training": np.arange(images.train), "labeled": [], "val": [], **places}
+    every = {"training": training, "labeled": [], "val": [], **places}
     every |= {"test": places.get("test", np.arange(images.train, len(images.label)))}
     counts = {
         name: np.bincount(known[known >= 0], minlength=len(images.classes)).tolist()
@@ -108,10 +108,9 @@ def _classes(images: Images, places: Mapping[str, Array]) -> list[dict[str, Any]
     return [{"name": name, **{part: n[c] for part, n in counts.items()}} for c, name in enumerate(images.classes)]
 
 
-def _imbalance(images: Images) -> float | None:
+def _imbalance(label: Array, classes: int) -> float | None:
     """Labelled training images of the largest class, as a multiple of those of the smallest."""
-    label = images.label[: images.train]
-    counts = np.bincount(label[label >= 0], minlength=len(images.classes))
+    counts = np.bincount(label[label >= 0], minlength=classes)
     return float(counts.max() / counts.min()) if counts.min() else None
 
 

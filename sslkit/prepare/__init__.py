@@ -15,7 +15,7 @@ import numpy as np
 
 from sslkit import registry
 from sslkit.config import Config, Data, Flat
-from sslkit.config.resolve import argument, named, options, pretraining, resolve
+from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing, weighing
@@ -24,11 +24,13 @@ from sslkit.data.depth import toned
 from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
-from sslkit.data.parts import Parts, about, arrange, contradicted, unlabelled, without_equal
+from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
 from sslkit.data.splits import Split, all_in_pool, check_lists, split
+from sslkit.data.summary import about
 from sslkit.errors import UserError, listed
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
+from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.store import drives
@@ -96,6 +98,7 @@ class Gathered:
     config: Config
     parts: Parts
     groups: Array | None  # (N,) int64 of training images, where data has groups
+    val: Array  # () int64, which training images are a validation part of the data's own
     start: Origin  # of the weights that the first stage starts from; without a name where there are none
 
 
@@ -147,9 +150,9 @@ def places_of(found: Gathered, images: Images) -> Split:
     Raises:
         UserError: what `split` raises.
     """
-    if _bare(found.config) and unlabelled(images.classes, images.label[: images.train]):
-        return all_in_pool(images, found.config.seed)
-    return split(images, found.config.data, found.config.seed, found.groups)
+    if _bare(found.config) and unlabelled(images.classes, found.parts.train.learned):
+        return all_in_pool(images, found.config.seed, found.val)
+    return split(images, found.config.data, found.config.seed, found.groups, found.val)
 
 
 def _unlabeled_classes(images: Images, places: Split) -> list[str]:
@@ -230,7 +233,7 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
         "arranged", (config.data, cache, chosen, look, bare), lambda: _arranged(said, config.data, cache, bare)
     )
     groups = numbered(parts.train.groups)[0] if len(parts.train.groups) else None
-    return Gathered(config, parts, groups, start)
+    return Gathered(config, parts, groups, np.flatnonzero(parts.train.val), start)
 
 
 def _bare(config: Config) -> bool:
@@ -270,18 +273,6 @@ def resolved(
     return config, start, chosen
 
 
-def dataset_of(flat: Flat) -> type[Any]:
-    """The class of the data set that is asked for; where a path is named, the error says how that is done."""
-    name = str(flat.get("data.name", "digits"))
-    try:
-        return registry.load("dataset", name)
-    except UserError as error:
-        if Path(name).exists():
-            kind = "folder" if Path(name).is_dir() else "csv"
-            raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
-        raise
-
-
 def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     """A data set as it reads itself."""
     dataset: Dataset = cls(**place)
@@ -306,20 +297,3 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
     return parts.said(*about(parts, own=is_own(data.name)))
-
-
-def place_of(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
-    """`data.dir`, `data.download` and the names of columns where they are given, for a data set that takes them."""
-    given = {}
-    of_labels = str(flat.get("data.labels", "")).startswith("file:")  # then its columns are named
-    columns = ("split", "group") if of_labels else ("image", "label", "split", "group")
-    for option, kind in (("dir", str), ("download", bool), *((column, str) for column in columns)):
-        value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
-        if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
-            raise UserError(f"data set {name!r} has no use for data.{option}; drop it")
-        if value:
-            given[option] = value
-    if "classes" in options(cls):
-        said = coerce("data.classes", flat.get("data.classes", ""), str)
-        given |= {"classes": said or ("file" if of_labels else "")}
-    return given

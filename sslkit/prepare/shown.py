@@ -10,7 +10,8 @@ import numpy as np
 from sslkit.config import STAGES, Config, Flat, flatten
 from sslkit.config.resolve import argument, options
 from sslkit.data import Images
-from sslkit.prepare import asked, dataset_of, gather, place_of, places_of, prepare, resolved
+from sslkit.prepare import asked, gather, places_of, prepare, resolved
+from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
 
 

@@ -34,7 +34,7 @@ KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing el
 FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
 # keys that came later, with the value that leaves a run what it was: it keeps its name
 LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune", "semi")}
-LATER |= {f"data.{column}": "" for column in ("image", "label", "split", "group", "classes")}
+LATER |= {f"data.{name}": "" for name in ("image", "label", "split", "group", "classes", "train", "unlabeled")}
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
 LATER |= {"data.white": None, "data.bands": ""}
 LATER |= {"data.class_weights": "none", "data.sampling": "images"}

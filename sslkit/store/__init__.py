@@ -23,6 +23,8 @@ from sslkit.store.files import write_text
 PathLike = str | os.PathLike[str]
 WEIGHTS = "weights.safetensors"
 FOLDERS = ("stages", "data", "features", "frozen")  # of a store, beside its runs and comparisons
+# Names of what lies in them: stages; images, features, and what was found out about files.
+OWN = re.compile(r"[0-9a-f]{16,}(-\d+)?|.*[0-9a-f]{16}(-\d+)?\.(npy|json|safetensors)|readable-.*\.npy")
 LONGEST, TAIL = 80, 8  # letters of a name as a part of a path, and of its end that is kept
 
 
@@ -161,6 +163,15 @@ def unfinished(folder: Path) -> list[Path]:
 def remove(files: Iterable[Path]) -> None:
     for file in files:
         file.unlink(missing_ok=True)
+
+
+def is_store(folder: PathLike) -> bool:
+    """Whether a folder is the root of a store, by what lies in the folders that it has."""
+    inside = [os.path.join(folder, name) for name in FOLDERS]
+    there = [path for path in inside if os.path.isdir(path)]
+    names = [name for path in there for name in os.listdir(path) if not name.startswith(".")]
+    known = bool(names) or os.path.isfile(os.path.join(folder, ".lock"))
+    return bool(there) and known and all(map(OWN.fullmatch, names))
 
 
 def store_of(run: Path) -> Path:

@@ -119,7 +119,7 @@ def test_the_second_time_nothing_is_opened_and_a_new_image_alone_is(
 ) -> None:
     opened: list[str] = []
 
-    def counted(item: Any, name: str) -> Any:
+    def counted(item: Any, name: str, tone: Tone) -> Any:
         opened.append(name)
         return read_rgb(item, name)
 

@@ -12,11 +12,12 @@ import pytest
 
 from sslkit.config import Data
 from sslkit.data import decoding
+from sslkit.data.csv_files import csv_text
 from sslkit.data.splits import split
 from sslkit.errors import UserError
 from sslkit.prepare import Prepared, prepare
 from sslkit.record.stages import stages
-from tests.datasets.make import own, picture
+from tests.datasets.make import own, picture, pictures
 from tests.kernel.make import CPU, TINY, images
 
 
@@ -260,3 +261,21 @@ def test_changed_lists_change_the_stages(here: Path) -> None:
     assert not {*found[0].values()} & {*found[2].values()}
     assert found[0]["finetune"] == found[3]["finetune"], "which has no pool"
     assert found[0]["semi"] != found[3]["semi"]
+
+
+@pytest.mark.parametrize("kind", ["file", "csv"])
+def test_a_backslash_is_a_letter_of_a_name_that_has_one(kind: str, here: Path) -> None:
+    """Whatever an audit writes is read back; a path as Windows writes it is found, too."""
+    classes = ["a\\b", "a", "c"]
+    pictures(here / "d", [f"train/{c}/{i}.png" for c in classes for i in range(3)])
+    pictures(here / "d", [f"train/a/b/{i}.png" for i in range(3)] + ["test/a/t.png", "test/c/t.png"])
+    names = [f"train/{c}/{i}.png" for c in [*classes, "a/b"] for i in range(3)]
+    labels = [name.split("/")[1] for name in names]
+    written = [name.replace("/", "\\") if "/c/" in name else name for name in names]
+    rows = [["path", "label"], *map(list, zip(written, labels, strict=True))]
+    table = here / ("d/all.csv" if kind == "csv" else "l.csv")
+    table.write_text(csv_text(rows), "utf-8")
+    data = {"data": f"csv:{table}"} if kind == "csv" else {"data": "folder:d", "data.labels": f"file:{table}"}
+    made = prepare(TINY | {"data.labels": "all"} | data)
+    found = {name: made.images.classes[c] for name, c in zip(made.images.names, made.images.label, strict=True)}
+    assert {name: found[name] for name in names} == dict(zip(names, labels, strict=True))

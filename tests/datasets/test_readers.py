@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,8 +230,11 @@ SAID = {
 
 
 @pytest.fixture
-def without_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(formats, "_installed", lambda module: False)
+    formats._suffixes.cache_clear()  # an earlier test may have asked for them
+    yield
+    formats._suffixes.cache_clear()
 
 
 @pytest.mark.usefixtures("without_extras")

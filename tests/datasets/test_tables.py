@@ -278,12 +278,14 @@ def test_numbers_that_contradict_the_folders_are_a_question(tmp_path: Path) -> N
     assert asked(tmp_path / "d", labels=f"file:{table}").images.classes == ["part_1", "part_2"]
 
 
-def test_the_one_folder_beside_a_table_is_no_class(tmp_path: Path) -> None:
-    pictures(tmp_path, [f"images/{i}.png" for i in range(8)])
+@pytest.mark.parametrize("folder", ["images", "scans"])
+def test_the_one_folder_beside_a_table_is_no_class(folder: str, tmp_path: Path) -> None:
+    pictures(tmp_path, [f"{folder}/{i}.png" for i in range(8)])
     (tmp_path / "labels.csv").write_text("id,breed\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(8)))
     made = asked(tmp_path, classes="file", labels=f"file:{tmp_path / 'labels.csv'}")
     assert made.images.classes == ["a", "b"]
     (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(8)))
     made = asked(tmp_path)
     assert made.images.classes == ["a", "b"]
-    assert any("images alone is no class" in remark for remark in made.remarks)
+    told = "scans alone is no class" if folder == "scans" else "labels are class names, 8 labelled"
+    assert any(told in remark for remark in made.remarks)

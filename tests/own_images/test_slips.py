@@ -195,9 +195,15 @@ def test_a_link_to_nowhere_inside_a_class_that_is_no_image_is_left_alone(here: P
     assert counts(asked(here / "d")) == {"cat": 4, "dog": 4}
 
 
-def test_classes_that_may_lie_a_level_deeper_are_said(here: Path) -> None:
+def test_classes_that_may_lie_a_level_deeper_are_a_question_or_said(here: Path) -> None:
     folders = [f"{year}/{name}" for year in (2023, 2024) for name in ("cat", "dog")]
     pictures(here / "d", [f"{folder}/{i}.png" for folder in folders for i in range(4)])
+    with pytest.raises(
+        UserError, match=r"classes '2023', '2024': .*classes 'cat', 'dog' in 2023/, 2024/: --set data.train"
+    ):
+        asked(here / "d")
+    assert list(asked(here / "d", train="2023,2024").images.classes) == ["cat", "dog"]
+    picture(here / "d/2024/1.png", 1)
     made = asked(here / "d")
     assert list(made.images.classes) == ["2023", "2024"]
     assert any("several classes hold folders called 'cat', 'dog'" in remark for remark in made.remarks)

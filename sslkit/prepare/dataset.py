@@ -1,0 +1,53 @@
+"""The data set that a request names, and the options that are meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sslkit import registry
+from sslkit.config import Flat
+from sslkit.config.resolve import options
+from sslkit.config.values import coerce
+from sslkit.errors import UserError
+
+
+def dataset_of(flat: Flat) -> type[Any]:
+    """The class of the data set that is asked for; where a path is named, the error says how that is done."""
+    name = str(flat.get("data.name", "digits"))
+    try:
+        return registry.load("dataset", name)
+    except UserError as error:
+        if Path(name).exists():
+            kind = "folder" if Path(name).is_dir() else "csv"
+            raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
+        raise
+
+
+def place_of(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
+    """`data.dir`, `data.download`, the names of columns and of folders where given, for a data set that takes them.
+
+    Raises:
+        UserError: it has no use for one.
+    """
+    given = {}
+    of_labels = str(flat.get("data.labels", "")).startswith("file:")  # then its columns are named
+    columns = ("split", "group") if of_labels else ("image", "label", "split", "group")
+    parts = ("train", "unlabeled", *(name for name in ("test", "val") if _is_folder(f"data.{name}", flat)))
+    for option, kind in (("dir", str), ("download", bool), *((name, str) for name in (*columns, *parts))):
+        value = coerce(f"data.{option}", flat.get(f"data.{option}", kind()), kind)
+        if value and (option not in options(cls) or option == getattr(cls, "argument", None)):
+            share = ", or give a share as 0.2" if option in ("test", "val") else ""
+            raise UserError(f"data set {name!r} has no use for data.{option}; drop it{share}")
+        if value:
+            given[option] = value
+    if "classes" in options(cls):
+        said = coerce("data.classes", flat.get("data.classes", ""), str)
+        given |= {"classes": said or ("file" if of_labels else "")}
+    return given
+
+
+def _is_folder(key: str, flat: Mapping[str, Any]) -> bool:
+    """Whether `data.test` or `data.val` names folders; else it is a share."""
+    return key in flat and isinstance(coerce(key, flat[key], float | str), str)
