@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.metrics import confusion_matrix
@@ -165,7 +166,6 @@ def test_images_are_those_of_the_test_set_with_what_the_rows_said(store: Path, t
 
 
 def test_the_choice_of_images() -> None:
-
     agreed = torch.zeros(3, 10, dtype=torch.int64)
     assert choose(agreed) == [0, 3, 6, 9]
     agreed[0, 5], agreed[:, 8] = 1, torch.tensor([1, 2, 3])
