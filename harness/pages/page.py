@@ -20,6 +20,7 @@ from sslkit.errors import UserError, one_line
 from sslkit.harness import figures
 from sslkit.harness.history import SHARES, history
 from sslkit.harness.numbers.answers import Answer
+from sslkit.harness.numbers.classes import classes
 from sslkit.harness.numbers.frame import Results, results
 from sslkit.harness.numbers.samples import Samples, samples
 from sslkit.harness.numbers.statistics import Difference
@@ -68,6 +69,7 @@ def page(folder: Path, delta: float = 1.0) -> str:
         "delta": delta,
         "groups": list(_groups(known, told, delta)),
         "efficiency": list(_efficiency(known)),
+        "classes": list(classes(known)),
         "samples": _samples(known),
         "differences": configurations(known),
         **_commands(known),

@@ -132,10 +132,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
         images = _once("images", (data, cache), decode)
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
-    if _bare(found.config) and unlabelled(images.classes, parts.train.learned):
-        places = all_in_pool(images, found.config.seed, found.val)
-    else:
-        places = split(images, data, found.config.seed, found.groups, found.val)
+    places = places_of(found, images)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
@@ -145,6 +142,17 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
+
+
+def places_of(found: Gathered, images: Images) -> Split:
+    """The split of what was gathered; of the images only labels and names of classes are looked at.
+
+    Raises:
+        UserError: what `split` raises.
+    """
+    if _bare(found.config) and unlabelled(images.classes, found.parts.train.learned):
+        return all_in_pool(images, found.config.seed, found.val)
+    return split(images, found.config.data, found.config.seed, found.groups, found.val)
 
 
 def _unlabeled_classes(images: Images, places: Split) -> list[str]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sslkit.config import STAGES, Flat, flatten
+import numpy as np
+
+from sslkit.config import STAGES, Config, Flat, flatten
 from sslkit.config.resolve import argument, options
-from sslkit.prepare import asked, prepare, resolved
+from sslkit.data import Images
+from sslkit.prepare import asked, gather, places_of, prepare, resolved
 from sslkit.prepare.dataset import dataset_of, place_of
+from sslkit.prepare.durations import in_steps
 
 
 def shown(request: Mapping[str, Any]) -> tuple[Flat, str]:
     """Every key with its value, and a sentence on those that are left out, as the data decide them; "" for none.
 
-    A data set that needs a folder and was given none is not read.
+    No image is decoded, but for the sizes of some where `data.size` is auto. A data set that needs a folder and was
+    given none is not read.
 
     Raises:
         UserError: anything in the request that cannot be; the size of the images is asked of data without a folder.
@@ -24,7 +29,7 @@ def shown(request: Mapping[str, Any]) -> tuple[Flat, str]:
     name = str(flat.get("data.name", "digits"))
     needs = "dir" in options(cls) and getattr(cls, "argument", None) != "dir"
     if not needs or place_of(flat, name, cls).get("dir"):
-        return flatten(prepare(request).config), ""
+        return flatten(_undecoded(request)), ""
 
     def side() -> int:
         cls(**argument("dataset", name, cls))  # raises: it needs its folder
@@ -36,6 +41,18 @@ def shown(request: Mapping[str, Any]) -> tuple[Flat, str]:
     kept = {key: value for key, value in found.items() if key not in counted}
     told = f"; {', '.join(counted)} follow from the number of its images, and are left out" if counted else ""
     return kept, f"{name} is not read, as no --data-dir is given{told}"
+
+
+def _undecoded(request: Mapping[str, Any]) -> Config:
+    """What `prepare` gives, from labels alone; of another data set for `pretrain` the images are read, too."""
+    found = gather(request)
+    if found.config.pretrain.data:
+        return prepare(request).config
+    train, test = found.parts.train, found.parts.test
+    label = np.concatenate([train.label, test.label]).astype(np.int64)
+    none = np.empty((len(label), 3, 0, 0), np.uint8)
+    images = Images(none, label, len(train.images), found.parts.classes, "", [])
+    return in_steps(found.config, places_of(found, images))
 
 
 def _counted(found: Flat, stage: str) -> bool:

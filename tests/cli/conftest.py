@@ -13,12 +13,14 @@ from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.terminal import screen
 from tests.cli.call import Call, folder_of, run
 
+NARROW = Width(dim=32, depth=2, heads=2)
+
 
 @pytest.fixture(scope="package", autouse=True)
 def narrow() -> Iterator[None]:
     """A run of vit_micro as it is takes seconds for what no command shows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ViTMicro, "width", Width(dim=32, depth=2, heads=2))
+        patch.setattr(ViTMicro, "width", NARROW)
         yield
 
 
@@ -48,6 +50,8 @@ class Finished:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     runs = tmp_path_factory.mktemp("finished") / "runs"
     arguments = ("--control", "--runs", str(runs), "--json")
-    call = run(*arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ViTMicro, "width", NARROW)  # whichever room asks first
+        call = run(*arguments)
     assert call.code == 0, call.err
     return Finished(arguments, runs, folder_of(call, runs), call)

@@ -26,7 +26,7 @@ def planted(here: Path) -> dict[str, list[set[str]]]:
     (root / "Training" / ARCH / "c00.jpg").write_bytes((root / "Training" / ARCH / "c00.jpg").read_bytes()[:900])
     (root / "unlabelled/f16.jpg").write_text("<html>")
     (root / "Training/notes.txt").write_text("no image")
-    for extra in ("a.heic", "b.HEIC"):
+    for extra in ("a.psd", "b.PSD"):
         (root / "unlabelled" / extra).write_text("no image that is known")
     equal = [("Test/fleur/f12.jpg", "unlabelled/x.jpg"), (f"Test/{ARCH}/c13.jpg", f"Training/{BLOOM}/y.jpg")]
     for source, copy in equal:
@@ -85,7 +85,7 @@ def test_counts_sizes_kinds_bad_files_and_suffixes(planted: Any, here: Path) -> 
     assert len(found["bad"]) == 2
     assert f"Training/{ARCH}/c00.jpg cannot be decoded" in found["bad"][0]
     assert "unlabelled/f16.jpg is not an image that Pillow knows" in found["bad"][1]
-    assert any("no images: 2 .heic, 1 .txt" in remark for remark in found["remarks"])
+    assert any("no images: 2 .psd, 1 .txt" in remark for remark in found["remarks"])
     assert "2 of 53 images cannot be read; --on-bad-image skip goes on without them" in found["stop"]
     assert not report("photos", "--labels", "4/class", "--on-bad-image", "skip")["stop"]
 

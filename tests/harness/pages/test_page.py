@@ -15,14 +15,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
+from sklearn.metrics import confusion_matrix
 
 from sslkit.config.resolve import read_toml
 from sslkit.harness import load
+from sslkit.harness.numbers.classes import _shown
 from sslkit.harness.numbers.samples import choose
 from sslkit.harness.pages.page import page
 from sslkit.prepare import prepare
+from sslkit.record.by_class import by_class
 from sslkit.store import read_json
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.test_hostile import write
@@ -114,6 +118,30 @@ def test_everything_of_the_comparison_is_on_the_page(store: Path, text: str) -> 
     assert "is as accurate as finetune with" in seen.text
     for cost in sslkit("table", "--runs", store, "--format", "json").json["stability and cost"]:
         assert f" {cost['params']} " in seen.text
+
+
+def test_recall_and_confusions_of_every_row_are_on_the_page(store: Path, text: str) -> None:
+    """Counted anew by scikit-learn, over the seeds."""
+    seen, frame = Seen(text).text, load(folder(store))
+    for (_, row), group in frame.groupby(["condition", "row"]):
+        stored = [load_file(store / "stages" / key / "predictions.safetensors") for key in group["key"]]
+        label = np.concatenate([found["label"] for found in stored])
+        guess = np.concatenate([found["averaged"].argmax(1) for found in stored])
+        names = read_json(store / "stages" / group["key"].iloc[0] / "spec.json")["data"]["classes"]
+        pairs = confusion_matrix(label[label >= 0], guess[label >= 0], labels=range(len(names)))
+        lines = [" ".join([name, *(str(n or ".") for n in line)]) for name, line in zip(names, pairs, strict=True)]
+        expected = f"Who is taken for whom: {row} true class {' '.join(names)} {' '.join(lines)}"
+        assert "".join(expected.split()) in "".join(seen.split())
+    assert seen.count("Who is taken for whom") == len(frame.groupby(["condition", "row"]))
+
+
+def test_of_many_classes_those_of_the_lowest_recall_are_listed() -> None:
+    label = torch.arange(120)
+    told = by_class(torch.where(label < 30, 0, label), label, [f"c{c}" for c in range(120)])
+    made = _shown("all", {"class": told, "other": told})
+    assert list(made.recall.columns) == ["class", "images", "class", "other"]
+    assert (len(made.recall), made.left, made.confusion) == (100, 20, {})
+    assert {f"c{c}" for c in range(1, 30)} <= set(made.recall.iloc[:, 0])
 
 
 def test_the_same_comparison_gives_the_same_page(store: Path, text: str) -> None:
