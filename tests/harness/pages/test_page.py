@@ -9,7 +9,6 @@ import json
 import re
 import shlex
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,15 @@ from sklearn.metrics import confusion_matrix
 
 from sslkit.config.resolve import read_toml
 from sslkit.harness import load
-from sslkit.harness.numbers.classes import _shown
 from sslkit.harness.numbers.samples import choose
 from sslkit.harness.pages.page import page
 from sslkit.prepare import prepare
-from sslkit.record.by_class import by_class
 from sslkit.store import read_json
 from tests.cli.call import assert_refused, sslkit
 from tests.cli.test_hostile import write
 from tests.datasets.make import held
 from tests.docs.page import blocks
+from tests.harness.pages.seen import Seen
 
 pytestmark = pytest.mark.slow  # twelve runs
 
@@ -75,26 +73,6 @@ def folder(store: Path) -> Path:
     return found
 
 
-class Seen(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
-
-
 @pytest.fixture(scope="module")
 def text(store: Path) -> str:
     return page(folder(store))
@@ -133,15 +111,6 @@ def test_recall_and_confusions_of_every_row_are_on_the_page(store: Path, text: s
         expected = f"Who is taken for whom: {row} true class {' '.join(names)} {' '.join(lines)}"
         assert "".join(expected.split()) in "".join(seen.split())
     assert seen.count("Who is taken for whom") == len(frame.groupby(["condition", "row"]))
-
-
-def test_of_many_classes_those_of_the_lowest_recall_are_listed() -> None:
-    label = torch.arange(120)
-    told = by_class(torch.where(label < 30, 0, label), label, [f"c{c}" for c in range(120)])
-    made = _shown("all", {"class": told, "other": told})
-    assert list(made.recall.columns) == ["class", "images", "class", "other"]
-    assert (len(made.recall), made.left, made.confusion) == (100, 20, {})
-    assert {f"c{c}" for c in range(1, 30)} <= set(made.recall.iloc[:, 0])
 
 
 def test_the_same_comparison_gives_the_same_page(store: Path, text: str) -> None:
@@ -197,8 +166,6 @@ def test_images_are_those_of_the_test_set_with_what_the_rows_said(store: Path, t
 
 
 def test_the_choice_of_images() -> None:
-    import torch
-
     agreed = torch.zeros(3, 10, dtype=torch.int64)
     assert choose(agreed) == [0, 3, 6, 9]
     agreed[0, 5], agreed[:, 8] = 1, torch.tensor([1, 2, 3])

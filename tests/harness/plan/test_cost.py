@@ -17,6 +17,7 @@ from sslkit.store import Store
 from tests.harness.work.test_compare import elsewhere  # noqa: F401
 
 B, MU, C = 8, 3, 10
+DIM, DEPTH = 16, 1  # of the network of this room
 BASE = {
     "backbone": "vit_micro", "threads": 1, "precision": "fp32", "finetune.steps": 6, "semi.steps": 4, "semi.batch": B,
     "finetune.batch": B, "semi.mu": MU, "control.lr": 3e-4,
@@ -28,7 +29,7 @@ def of(arms: dict[str, dict[str, Any]], **more: Any) -> tuple[Any, Survey]:
     return made, survey(made, Store("runs"))
 
 
-def forward(dim: int = 128, depth: int = 4, patch: int = 4, size: int = 8) -> tuple[float, float]:
+def forward(dim: int = DIM, depth: int = DEPTH, patch: int = 4, size: int = 8) -> tuple[float, float]:
     """FLOPs of an image through a ViT with mean pooling, and those of the patch embedding alone: two a product."""
     tokens = (size // patch) ** 2
     embed = 2 * tokens * 3 * patch**2 * dim
