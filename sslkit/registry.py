@@ -50,10 +50,9 @@ _loading: list[Entry] | None = None  # where `register` puts the parts of the pl
 
 
 def register(kind: str, name: str | None = None) -> Callable[[T], T]:
-    """Class decorator that makes a class a part of `kind`.
+    """Class decorator that makes a class a part of `kind`, called as its module by default, as built-in parts are.
 
-    `name` defaults to the module's name, which is what built-in parts use. A part's description is the first
-    line of its docstring, its paper a line that begins with `Paper:`.
+    A part's description is the first line of its docstring, its paper a line that begins with `Paper:`.
     """
     if kind not in KINDS:
         raise unknown("kind of part", kind, KINDS)

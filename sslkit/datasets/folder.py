@@ -59,8 +59,8 @@ class Folder(Dataset):
         self.dir = tree.root
         self.remarks = [f"{self.dir}: {layout.found(tree)}"]
         classes, train = self._training(whole, tree, layout)
-        test = self._part(tree, layout.test, classes) if layout.test else self._raw([], [])
-        val = self._part(tree, layout.val, classes) if layout.val else self._raw([], [])
+        classes, test = self._part(tree, layout.test, classes)
+        classes, val = self._part(tree, layout.val, classes)
         again = [*dict.fromkeys([*whole.again, *tree.again, *self._again])]
         if again:
             self._say(f"links to folders that are read where they lie are not followed: {first(again)}")
@@ -91,19 +91,21 @@ class Folder(Dataset):
             return self._of_the_heap(tables, raw)
         return self._in_doubt(tables, classes, raw, alone=len(classes) == 1 and not (layout.test or layout.val))
 
-    def _part(self, tree: Tree, named: tuple[str, ...], classes: list[str]) -> Raw:
-        """A part beside the training part."""
+    def _part(self, tree: Tree, named: tuple[str, ...], classes: list[str]) -> tuple[list[str], Raw]:
+        """A part beside the training part, if one is named; its table has the classes where there are none yet."""
+        if not named:
+            return classes, self._raw([], [])
         found = part(tree, named, classes)
         loose = [*chain(*map(self._loose, found.flat))]
         where = ", ".join(named)
         if not found.classes:
-            return self._by_table(tree, named, classes, self._raw([], loose))[1]
+            return self._by_table(tree, named, classes, self._raw([], loose))
         strange = sorted(found.classes.keys() - {*classes})
         if strange:
             raise UserError(f"{self.dir / where} has classes that the training part has not: {first(strange)}")
         if loose:
             self._say(f"images beside the class folders of {where} are not used: {len(loose)}")
-        return self._raw(self._files(found, classes, ())[0], [])
+        return classes, self._raw(self._files(found, classes, ())[0], [])
 
     def _files(self, found: Part, classes: list[str], heaps: tuple[str, ...]) -> tuple[list[list[str]], list[str]]:
         """The images of each class, and those of the heaps."""

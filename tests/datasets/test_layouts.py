@@ -242,3 +242,51 @@ def test_links_that_are_not_followed_are_said(here: Path) -> None:
     made: Any = prepare(BRIEF | {"data": "folder:d", "data.labels": "2/class"})
     assert len(made.images.names) == 8
     assert any("not followed: 'cat/see', 'dog/see'" in remark for remark in made.remarks)
+
+
+def test_a_validation_part_is_nothing_to_pretrain_on(here: Path) -> None:
+    images(here, "d/train", "d/val")
+    (here / "d/val.csv").write_text(
+        "path,label\n" + "".join(f"d_val{i}.png,{'cat' if i % 2 else 'dog'}\n" for i in range(4))
+    )
+    asked = {"data": "folder:d", "data.train": "train", "data.val": "val", "stages": "pretrain", "pretrainer": "mae"}
+    made = prepare(BRIEF | asked)
+    assert {made.images.names[i].partition("/")[0] for i in made.split.pool} == {"train"}
+
+
+def test_classes_that_the_table_of_the_test_part_alone_has(here: Path) -> None:
+    """They are those of a file of labels, or it is refused."""
+    images(here, "d/train", "d/test")
+    (here / "d/test.csv").write_text(
+        "path,label\n" + "".join(f"d_test{i}.png,{'cat' if i % 2 else 'dog'}\n" for i in range(4))
+    )
+    asked = {"data": "folder:d", "data.labels": "file:l.csv"}
+    for names in (("dog", "cat"), ("dog", "ant")):
+        (here / "l.csv").write_text("path,label\n" + "".join(f"d_train{i}.png,{names[i % 2]}\n" for i in range(4)))
+        if "ant" in names:
+            with pytest.raises(UserError, match="no class is called 'ant'"):
+                prepare(BRIEF | asked)
+        else:
+            made = prepare(BRIEF | asked)
+            assert [made.images.classes[c] for c in made.images.label] == ["dog", "cat"] * 4
+
+
+def test_which_folders_are_classes_is_no_question_where_a_file_has_the_labels(here: Path) -> None:
+    images(here, *(f"d/{year}/{c}" for year in ("2023", "2024") for c in ("cat", "dog")))
+    rows = [f"d_{year}_{c}{i}.png,{c}\n" for year in ("2023", "2024") for c in ("cat", "dog") for i in range(4)]
+    (here / "l.csv").write_text("path,label\n" + "".join(rows))
+    with pytest.raises(UserError, match="can be read in 2 ways"):
+        prepare(BRIEF | {"data": "folder:d", "data.labels": "all"})
+    made = prepare(BRIEF | {"data": "folder:d", "data.labels": "file:l.csv"})
+    assert made.images.classes == ["cat", "dog"]
+    assert (made.images.label >= 0).all()
+
+
+def test_a_table_without_a_suffix_of_tables_is_one_where_it_names_images(here: Path) -> None:
+    """What cannot be told of its columns is said; it is not left out."""
+    images(here, "d/train/cat", "d/train/dog", "d/test")
+    (here / "d/test/readme.txt").write_text("images of 2024\n")
+    for rows, words in (("d_test{i}.png\tcow\t{i}\n", "which of the columns"), ("d_test{i}.png\tcow\n", "no class is")):
+        (here / "d/test/l.txt").write_text("".join(rows.replace("{i}", str(i)) for i in range(4)))
+        with pytest.raises(UserError, match=words):
+            read("folder", dir="d")
