@@ -56,7 +56,7 @@ def predict_command(
 ) -> None:
     """Classify images with the averaged network of a finished run.
 
-    PATHS are image files, folders, a NAME.txt with a path a line, and data sets as csv:FILE or parquet:DIR. Where
+    PATHS are image files, folders, tar and zip files, lists of paths, and data sets as csv:FILE or parquet:DIR. Where
     labels are known, by folders that are called as the classes or by the data set, it also says the accuracy and the
     worst errors.
     """

@@ -115,7 +115,7 @@ def _images(run: Path, predictor: Predictor, given: Sequence[str]) -> tuple[Tens
     """(n, 3, S, S) uint8 to compare on, at most `CHECKED`, and what they are."""
     if given:
         found = inputs(given, ())[:CHECKED]
-        pixels = [to_pixels(one.source, predictor.square, one.name) for one in found]
+        pixels = [to_pixels(one.opened(), predictor.square, one.name) for one in found]
         return torch.from_numpy(np.stack(pixels)), "images that were given"
     try:
         _, test, _ = test_set(run, predictor.spec)

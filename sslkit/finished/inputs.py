@@ -1,4 +1,4 @@
-"""What is to be predicted: image files, folders of them, lists of paths, and all data sets that can be trained from."""
+"""What is to be predicted: image files, folders and archives of them, lists, and data sets that can be trained from."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sslkit.data.tables import read_columns
 from sslkit.datasets._folders import files_below, none_but
 from sslkit.datasets._listed import Files, find_files
 from sslkit.errors import UserError
+from sslkit.finished.archives import images_in, is_archive
 from sslkit.prepare.dataset import place_of
 
 LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -29,17 +30,21 @@ class Input:
     """An image to classify."""
 
     name: str
-    source: Any  # what it is opened from: an array, bytes, or the path of a file
+    source: Any  # what it is opened from: an array, bytes, the path of a file, or a function that gives bytes
     label: int = -1  # number of its class, -1 where it is not known
+
+    def opened(self) -> Any:
+        """An array, bytes or a path."""
+        return self.source() if callable(self.source) else self.source
 
 
 def inputs(words: Sequence[str], classes: Sequence[str], given: Given = lambda _: {}) -> list[Input]:
     """All images that are named.
 
     Args:
-        words: image files; folders, in which the name of the nearest folder that is called as a class is an image's
-            label; lists, `NAME.txt` with a path a line or any table, and data sets as `csv:FILE`, whose labels of the
-            same name are labels.
+        words: image files; folders, tar and zip files, in which the name of the nearest folder that is called as a
+            class is an image's label; lists, `NAME.txt` with a path a line or any table, and data sets as `csv:FILE`,
+            whose labels of the same name are labels.
         classes: of the network.
         given: the configuration that is meant for a data set of this name, by key: what names its columns and folders.
 
@@ -59,6 +64,9 @@ def _named(word: str, classes: Sequence[str], given: Given, left: Counter[str]) 
         yield from _of_dataset(word, classes, given(word))
     elif Path(word).suffix.lower() in LISTS and Path(word).is_file():
         yield from _of_list(Path(word), classes)
+    elif is_archive(Path(word)):
+        for name, read in images_in(Path(word), left):
+            yield Input(f"{word}/{name}", read, _label(Path(name), Path(), classes))
     else:
         for file in _files(Path(word), left):
             yield Input(str(file), str(file), _label(file, Path(word), classes))

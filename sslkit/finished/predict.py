@@ -119,7 +119,7 @@ def _of_images(predictor: Predictor, found: Sequence[Input], on_bad: OnBad) -> t
 
     def read(one: Input) -> Array | BadImageError:
         try:
-            return to_pixels(one.source, predictor.square, one.name)
+            return to_pixels(one.opened(), predictor.square, one.name)
         except BadImageError as error:
             return error
 
