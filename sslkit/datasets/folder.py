@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Dataset, Raw
+from sslkit.data.columns import NOBODY, Columns
 from sslkit.data.csv_files import class_order
 from sslkit.data.formats import counted
 from sslkit.data.label_files import Labelled, first, label_by
@@ -30,19 +31,31 @@ class Folder(Dataset):
     training part; those of `val` come last. A part without class folders is labelled by the table that lies in it, or
     beside it under its name. Where such a table contradicts class folders, `data.classes` says which of them has the
     classes: folders, or file, that of `--labels`. `train`, `test`, `val` and `unlabeled` name the folders of parts, as
-    `places` reads them; what they leave open is read from names and contents.
+    `places` reads them; what they leave open is read from names and contents. `image` and `label` name columns of the
+    tables that label parts.
     """
 
     argument = "dir"
     defaults = CAUTIOUS
 
     def __init__(
-        self, *, dir: str, train: str = "", test: str = "", val: str = "", unlabeled: str = "", classes: str = ""
+        self,
+        *,
+        dir: str,
+        train: str = "",
+        test: str = "",
+        val: str = "",
+        unlabeled: str = "",
+        classes: str = "",
+        image: str = "",
+        label: str = "",
     ) -> None:
         self.dir = Path(dir).expanduser()
         given = zip(NAMES, (train, test, val, unlabeled), strict=True)
         self.given = {name: text for name, text in given if text}
         self.classes = classes  # where they are from; "" is not said
+        self.asked = Columns(image=image, label=label)
+        self._used: list[Path] = []  # tables that labels were taken from
         self._left: Counter[str] = Counter()  # suffixes of files that are no images
         self._again: list[str] = []  # links to folders that are read elsewhere
 
@@ -50,6 +63,7 @@ class Folder(Dataset):
         if not self.dir.is_dir():
             raise UserError(f"no folder {self.dir}")
         self._left.clear()
+        self._used.clear()
         self._again.clear()
         whole = Tree(self.dir)
         around = whole.inner("")
@@ -61,6 +75,10 @@ class Folder(Dataset):
         classes, train = self._training(whole, tree, layout)
         classes, test = self._part(tree, layout.test, classes)
         classes, val = self._part(tree, layout.val, classes)
+        if self.asked != NOBODY and not self._used:
+            raise UserError(
+                f"{self.dir}: data.image and data.label name columns, and no table gives labels here; drop them"
+            )
         again = [*dict.fromkeys([*whole.again, *tree.again, *self._again])]
         if again:
             self._say(f"links to folders that are read where they lie are not followed: {first(again)}")
@@ -132,7 +150,8 @@ class Folder(Dataset):
             raise UserError(f"{self.dir}: {two} could both be the labels of {where}; remove one")
         if not tables or not len(raw.images):
             return classes, raw
-        found = label_by(str(tables[0]), classes, raw.label, list(raw.images))
+        found = label_by(str(tables[0]), classes, raw.label, list(raw.images), self.asked)
+        self._used.append(tables[0])
         self._say(f"{found.said}, {int((found.label >= 0).sum())} labelled in {where}")
         return found.classes, Raw(raw.images, found.label, root=self.dir)
 
@@ -141,14 +160,17 @@ class Folder(Dataset):
         found = dict[str, Labelled]()
         for table in tables:
             try:
-                found[str(table)] = label_by(str(table), [], raw.label, list(raw.images))
+                found[str(table)] = label_by(str(table), [], raw.label, list(raw.images), self.asked)
             except UserError as error:
+                if self.asked != NOBODY:
+                    raise
                 self._say(f"{table} is not used as labels: {error}")
         if len(found) > 1:
             self._say(f"{' and '.join(found)} could both be labels; --labels file:{next(iter(found))} takes one")
         if len(found) != 1:
             return [], raw
         (only,) = found.values()
+        self._used += map(Path, found)
         self._say(f"{only.said}, {int((only.label >= 0).sum())} labelled")
         return only.classes, Raw(raw.images, only.label, root=self.dir)
 
