@@ -78,8 +78,8 @@ class Part:
 def tests(part: Part, data: str | None) -> None:
     """The CUDA tests of the suite; on a CPU they compare it with itself."""
     env = os.environ | ({"SSLKIT_GPU_TESTS": "cpu"} if part.dry else {})
-    files = ["tests/device"] + ([] if part.dry else ["tests/augment", "tests/kernel/test_randomness.py"])
-    call = [sys.executable, "-m", "pytest", "-q", "-m", "", "-k", "gpu", "-p", "no:cacheprovider", *files]
+    files = ["tests/device/test_gpu.py"] + ([] if part.dry else ["tests/augment", "tests/kernel/test_randomness.py"])
+    call = [sys.executable, "-m", "pytest", "-m", "", "-k", "gpu", "-p", "no:cacheprovider", *files]
     done = subprocess.run(call, env=env, capture_output=True, text=True, timeout=part.left, check=False)
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     part.add(result=done.stdout.strip().splitlines()[-1], failed=failed, returned=done.returncode)
@@ -103,7 +103,7 @@ def views(part: Part, data: str | None) -> None:
 
 def steps(part: Part, data: str | None) -> None:
     """Semi steps of the EMA-Teacher with probabilistic pseudo mixup, all strong views kept, views inside."""
-    machine = Machine(part.device, "fp32" if part.dry else "bf16", 4)
+    machine = Machine(part.device, "fp32" if part.dry else "bf16", 1 if part.dry else 4)
     for backbone, size, more in DRY if part.dry else STEPS:
         if part.left < (60 if "compile" in more else 20) and not part.dry:
             part.add(backbone=backbone, size=size, settings=more, skipped="no time left")
@@ -186,7 +186,7 @@ def fixmatch(part: Part, data: str | None) -> None:
         part.add(skipped="no --data parquet:CIFAR10 was given")
         return
     prepared = prepare(layers("fixmatch_cifar10_250", None, request, (), lambda sentence: None))
-    machine = Machine(part.device, "fp32" if part.dry else "bf16", 4)
+    machine = Machine(part.device, "fp32" if part.dry else "bf16", 1 if part.dry else 4)
     spec = next(stage.spec for stage in stages(prepared, machine) if stage.label == "semi")
     job = build(spec, prepared.images, prepared.split, None)
     pixels, label = job.evaluation["test"]
