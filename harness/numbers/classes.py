@@ -18,6 +18,7 @@ from sslkit.store import checkpoint, read_json
 
 WIDE = 16  # classes of which the counts fit on a page
 LONG = 100  # classes that are listed
+DAMAGE = (UserError, KeyError, TypeError, IndexError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def classes(known: Results) -> Iterator[Classes]:
     for condition, lines in known.good.groupby("condition", sort=False):
         found = {}
         for row, group in lines.groupby("row", sort=False):
-            with contextlib.suppress(UserError, KeyError):  # a stage that is gone or damaged tells nothing
+            with contextlib.suppress(*DAMAGE):  # a stage that is gone, or is not what was written, tells nothing
                 found[str(row)] = _counted(known.runs / "stages", group["key"])
         if found:
             yield _shown(str(condition), found)

@@ -9,9 +9,11 @@ import pytest
 from sslkit.backbones._timm import Width
 from sslkit.backbones.vit_micro import ViTMicro
 
+NARROW = Width(dim=32, depth=2, heads=2)
+
 
 @pytest.fixture(scope="package", autouse=True)
 def narrow() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ViTMicro, "width", Width(dim=32, depth=2, heads=2))
+        patch.setattr(ViTMicro, "width", NARROW)
         yield

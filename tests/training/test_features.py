@@ -228,8 +228,11 @@ TWO = """
 import sys
 import numpy as np
 from pathlib import Path
+from tests.training.conftest import NARROW
 from tests.training.frozen import *
+from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.training.features import Features
+ViTMicro.width = NARROW
 find = Features(network_of(), specification(), pictures(300), Path(sys.argv[1]), waiting=lambda: print("waits"))
 found = find(np.arange(int(sys.argv[2]), int(sys.argv[3])))
 print(find.done.new)
