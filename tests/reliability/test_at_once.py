@@ -41,8 +41,8 @@ def test_the_same_command_twice_at_once(root, quiet):
     expected = json.loads(next(quiet.glob("*/results.json")).read_text("utf-8"))
     assert networks(said[0]) == networks(said[1]) == networks(expected)
     assert len(list(root.glob("*/results.json"))) == 1
-    trained = [row["new"] for results in said for row in results["stages"]]
-    assert sum(trained) == 2  # each stage by one of them
+    told = said[:1] if said[0] == said[1] else said  # one that starts when all is finished shows what the other wrote
+    assert sum(row["new"] for results in told for row in results["stages"]) == 2  # each stage by one of them
 
 
 @pytest.mark.slow
