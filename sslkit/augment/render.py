@@ -14,7 +14,7 @@ from sslkit.augment.warp import alone, warp
 from sslkit.randomness import Draw
 
 GREY = 127.5  # of cutout
-CHUNK = 1 << 21  # grey levels
+CHUNK = 1 << 20  # grey levels
 
 
 def view(images: Tensor, policy: Policy, draw: Draw, mean: Tensor, std: Tensor) -> Tensor:
