@@ -14,7 +14,7 @@ import numpy as np
 from sslkit.data import Raw, formats
 from sslkit.data.image import PLAIN, BadImageError, read_rgb
 from sslkit.data.seen import Seen, marks
-from sslkit.data.stored import identity
+from sslkit.data.stored import identity, reading
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 from sslkit.store.files import write_text
@@ -33,7 +33,7 @@ def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]
     """
     if isinstance(raw.images, np.ndarray):
         return {}
-    of, seen = marks(raw), Seen(cache, _how(raw))
+    of, seen = marks(raw), Seen(cache, reading(raw.tone))
     new = np.flatnonzero(~seen.known(of))
 
     def reason(i: int) -> str:
@@ -46,11 +46,6 @@ def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]
     reasons = in_threads(reason, new.tolist(), f"{part} images are read, to find those that cannot be")
     seen.add(of[new[[not said for said in reasons]]])
     return {i: said for i, said in zip(new.tolist(), reasons, strict=True) if said}
-
-
-def _how(raw: Raw) -> str:
-    """What is not usual in how the images are read: readers of plug-ins, levels; "" for nothing."""
-    return " ".join([*formats.added(), *([str(raw.tone)] if raw.tone != PLAIN else [])])
 
 
 def refuse(reasons: Sequence[str], among: int) -> None:

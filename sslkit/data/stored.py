@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from sslkit.data import formats
-from sslkit.data.image import PLAIN, Array, Square, read_rgb, to_pixels
+from sslkit.data.image import PLAIN, Array, Square, Tone, read_rgb, to_pixels
 from sslkit.errors import UserError
 from sslkit.store.drives import tried_again
 from sslkit.store.version import __version__
@@ -41,11 +41,6 @@ class Stored:
         """The square of image i, (3, size, size) uint8; as `to_pixels`."""
         return to_pixels(self.source(i), self.square, self.names[i])
 
-    def reading(self) -> str:
-        """How levels are read, and by which readers that were added; "" where all is as ever."""
-        tone = [] if self.square.tone == PLAIN else [str(self.square.tone)]
-        return "".join(f" {one}" for one in [*tone, *formats.added()])
-
     def digest(self) -> hashlib._Hash:
         """Of the square, of readers that were added, and of what tells every image apart, without decoding any.
 
@@ -54,10 +49,15 @@ class Stored:
         """
         square = self.square
         how = "" if square.interpolation == "bicubic" else f" {square.interpolation}"
-        digest = hashlib.sha256(f"{__version__} {square.size} {square.crop}{how}{self.reading()}".encode())
+        digest = hashlib.sha256(f"{__version__} {square.size} {square.crop}{how}{reading(square.tone)}".encode())
         for i in range(len(self)):
             digest.update(identity(self.source(i)))
         return digest
+
+
+def reading(tone: Tone) -> str:
+    """How levels are read, and by which readers that were added; "" where all is as ever."""
+    return "".join(f" {one}" for one in [*([] if tone == PLAIN else [str(tone)]), *formats.added()])
 
 
 @tried_again

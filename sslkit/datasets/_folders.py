@@ -89,15 +89,18 @@ def _listed(root: Path, folder: str, found: list[tuple[str, list[str]]], left: C
     return names
 
 
-def filled(root: Path, folder: str, left: Counter[str] | None = None) -> list[str]:
-    """The same of a class folder, which must hold an image."""
-    own: Counter[str] = Counter()
-    files = files_below(root, folder, own)
+def filled(root: Path, folder: str) -> list[str]:
+    """`files_below` of a class folder, which must hold an image."""
+    left: Counter[str] = Counter()
+    files = files_below(root, folder, left)
     if not files:
-        raise UserError(f"{root / folder} holds no image{none_but(own)}; remove or fill it")
-    if left is not None:
-        left.update(own)
+        raise empty(root, folder, left)
     return files
+
+
+def empty(root: Path, folder: str, left: Mapping[str, int]) -> UserError:
+    """What is said of a class folder without an image."""
+    return UserError(f"{root / folder} holds no image{none_but(left)}; remove or fill it")
 
 
 def images_among(folder: str, files: Iterable[str], before: str, left: Counter[str] | None = None) -> list[str]:
@@ -108,7 +111,7 @@ def images_among(folder: str, files: Iterable[str], before: str, left: Counter[s
         left: see `files_below`.
     """
     seen, known = [name for name in sorted(files) if not name.startswith(".")], suffixes()
-    images = [name for name in seen if name.lower().endswith(known) or is_image(os.path.join(folder, name))]
+    images = [name for name in seen if _is_one(folder, name, known)]
     if left is not None:
         left.update(kind(os.path.join(folder, name)) for name in {*seen} - {*images})
     return [before + name for name in images]
@@ -117,11 +120,11 @@ def images_among(folder: str, files: Iterable[str], before: str, left: Counter[s
 def has_image(folder: str, files: Iterable[str]) -> bool:
     """Whether one of the files in a folder is such an image; those behind the first are not looked at."""
     known = suffixes()
-    return any(
-        name.lower().endswith(known) or is_image(os.path.join(folder, name))
-        for name in files
-        if not name.startswith(".")
-    )
+    return any(_is_one(folder, name, known) for name in files if not name.startswith("."))
+
+
+def _is_one(folder: str, name: str, known: tuple[str, ...]) -> bool:
+    return name.lower().endswith(known) or is_image(os.path.join(folder, name))
 
 
 def none_but(left: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from sslkit.data.columns import NOBODY, Columns
 from sslkit.data.csv_files import class_order
 from sslkit.data.formats import counted
 from sslkit.data.label_files import Labelled, first, label_by
-from sslkit.datasets._folders import files_below, files_in, images_among, none_but
+from sslkit.datasets._folders import empty, files_below, files_in, images_among, none_but
 from sslkit.datasets._labels_beside import contradicting
 from sslkit.datasets._layout import CAUTIOUS, Part, Tree, holder, part
 from sslkit.datasets._places import NAMES, places
@@ -94,7 +94,7 @@ class Folder(Dataset):
             if not files:
                 own: Counter[str] = Counter()
                 files_below(self.dir, found.classes[name][0], own)
-                raise UserError(f"{self.dir / found.classes[name][0]} holds no image{none_but(own)}; remove or fill it")
+                raise empty(self.dir, found.classes[name][0], own)
         self._nested(tree, found)
         raw = self._raw(inside, [*chain(*map(self._loose, found.flat)), *heaps])
         if not len(raw.images):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from sslkit.data.formats import suffixes
+from sslkit.data.formats import NO_SUFFIX, suffixes
 from sslkit.datasets._folders import is_hidden
 from sslkit.errors import UserError, one_line
 
@@ -46,7 +46,7 @@ def images_in(path: Path, left: Counter[str]) -> Iterator[tuple[str, Read]]:
         if name.lower().endswith(suffixes()):
             yield name, found[name]
         else:
-            left[os.path.splitext(name)[1].lower() or "without a suffix"] += 1
+            left[os.path.splitext(name)[1].lower() or NO_SUFFIX] += 1
 
 
 def _zipped(path: Path) -> dict[str, Read]:

@@ -24,7 +24,7 @@ from sslkit.augment.render import normalise
 from sslkit.data import Images
 from sslkit.data.image import Array
 from sslkit.data.on_demand import OnDemand
-from sslkit.data.stored import identity
+from sslkit.data.stored import identity, reading
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
 from sslkit.store import bases
@@ -102,7 +102,8 @@ class Features:
         """(n,) of bytes, the name of each image's row: of its pixels, on demand of what it is stored as."""
         pixels = self.images.pixels
         if isinstance(pixels, OnDemand):
-            square, source = f"{pixels.stored.square}{pixels.stored.reading()}".encode(), pixels.stored.source
+            stored = pixels.stored
+            square, source = f"{stored.square}{reading(stored.square.tone)}".encode(), stored.source
             contents = (square + identity(source(int(pixels.index[i]))) for i in index)
         else:
             contents = (pixels[i].tobytes() for i in index)
