@@ -29,6 +29,7 @@ def equip(spec: Spec, algorithm: Algorithm, average: Average) -> None:
         recompute(algorithm.student, spec)
     if spec.training.get("compile"):
         check_compiler(spec.device)
+        make_room()
         for network in (*algorithm.modules(), *average.modules()):
             if isinstance(network, Classifier):
                 compile_network(network)
@@ -79,6 +80,16 @@ def compile_network(network: Classifier) -> None:
     network.compile(dynamic=False)
     if isinstance(network, PatchEncoder):
         network.encode = torch.compile(network.encode, dynamic=False)  # type: ignore[method-assign]
+
+
+def make_room() -> None:
+    """Forget what was compiled before, and let torch compile as many graphs as a stage has networks, modes and shapes.
+
+    Unless told otherwise it keeps eight graphs of one function for the whole process. Networks of one class share
+    theirs: the ninth network, shape or mode, as in a later run of a comparison, would not be compiled at all.
+    """
+    torch._dynamo.reset()
+    torch._dynamo.config.recompile_limit = 64
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,18 @@ def test_compiled_networks_learn_the_same(
     assert counters["frames"]["ok"] > 0, "something was compiled"
     assert one.keys() == other.keys(), "names are as without"
     assert max(float((one[name] - other[name]).abs().max()) for name in one) < 1e-3
+
+
+def test_every_network_of_a_process_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch keeps eight graphs of one function, and networks of one class share theirs."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    execution.make_room()
+    for classes in range(2, 12):
+        network = registry.load("backbone", "wrn_10_1")(Shape(8, classes))
+        execution.compile_network(network)
+        counters.clear()
+        network(torch.zeros(2, 3, 8, 8))
+        assert counters["frames"]["ok"] == 1, f"{classes} classes"
 
 
 def test_compiling_wants_batches_of_one_size() -> None:
