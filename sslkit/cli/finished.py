@@ -56,23 +56,29 @@ def predict_command(
 ) -> None:
     """Classify images with the averaged network of a finished run.
 
-    PATHS are image files, folders, tar and zip files, lists of paths, and data sets as csv:FILE or parquet:DIR. Where
-    labels are known, by folders that are called as the classes or by the data set, it also says the accuracy and the
-    worst errors.
+    PATHS are image files, folders, tar, zip and parquet files, lists of paths, and data sets as csv:FILE. Where labels
+    are known, by folders that are called as the classes or by the data set, it also says the accuracy and the worst
+    errors.
     """
     from sslkit.config.resolve import parse_set
-    from sslkit.finished.predict import Form, predict
+    from sslkit.finished.predict import UNKNOWN, Form, predict
+    from sslkit.terminal import count
 
     form = Form(all_classes, top, unknown_below)
     found = predict(Path(run), paths, out=Path(out), form=form, keys=dict(map(parse_set, sets)), **options)
+    for remark in found.get("remarks", ()):
+        click.echo(remark, err=True)
     for word in ("skipped", "unread"):
         for reason in found.get(word, ()):
             click.echo(f"{word}: {reason}", err=True)
     if as_json:
         click.echo(json.dumps(found))
         return
-    accuracy = f"; {found['labeled']} have a label, accuracy {100 * found['top1']:.1f}%" if "top1" in found else ""
-    click.echo(f"{found['images']} images predicted, written to {out}{accuracy}")
+    said = [f"{count(found['images'], 'image')} predicted, written to {out}"]
+    said += [f"{found['unknown']} are {UNKNOWN}, below {unknown_below:g}"] if "unknown" in found else []
+    what = "accuracy of the most probable class, known or not," if found.get("unknown") else "accuracy"
+    said += [f"{found['labeled']} have a label, {what} {100 * found['top1']:.1f}%"] if "top1" in found else []
+    click.echo("; ".join(said))
     if found.get("errors"):
         show_errors(found["errors"])
 

@@ -90,7 +90,8 @@ def roles(
         place["split"] = found[:1]
         free.remove(found[0])
     if "label" in known and "label" not in place and free:
-        place["label"] = _labels(body, free, classes)
+        free = _naming(body, free, classes) if classes and "label" in optional else free
+        place |= {"label": _labels(body, free, classes)} if free else {}
     for role in known:
         if role not in (*place, *optional):
             if role in ("path", "label") or not free:
@@ -180,6 +181,17 @@ def _labels(body: Body, free: Sequence[int], classes: Collection[str]) -> list[i
     if not chosen and len(free) > 1:
         raise UserError(f"{body.where}: which of the columns {names} has the labels? --set data.label=NAME says it")
     return _named(body, chosen or names[0])
+
+
+def _naming(body: Body, free: Sequence[int], classes: Collection[str]) -> list[int]:
+    """The columns that may be the labels of known classes: of a usual name, or with such classes in or above them."""
+    if usual([body.names[i] for i in free], LABEL):
+        return [*free]
+    values = {i: {*map(composed, body.values(i))} for i in free}
+    whole = [i for i in free if values[i] and values[i] <= {*classes}]
+    some = [i for i in free if any(value in classes and not value.isdecimal() for value in values[i])]
+    ones = [i for i in free if composed(body.names[i]) in classes]
+    return whole or some or (ones if len(ones) > 1 else [])
 
 
 def measures(values: set[str]) -> bool:

@@ -30,7 +30,7 @@ from sslkit.data.summary import about
 from sslkit.errors import UserError, listed
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
-from sslkit.prepare.dataset import dataset_of, place_of
+from sslkit.prepare.dataset import dataset_of, place_of, tone_of
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.store import drives
@@ -219,10 +219,8 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     cls = dataset_of(flat)
     place = argument("dataset", name, cls) | place_of(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
-    white = coerce("data.white", flat.get("data.white"), str | None)
-    bands = coerce("data.bands", flat.get("data.bands", ""), str)
-    read = (cls, place, rule, look, cache, white, bands)
-    parts = _once("parts", read, lambda: look(_toned(_read(cls, place), white, bands, cache), rule, cache))
+    read = (cls, place, rule, look, cache, tone_of(flat))
+    parts = _once("parts", read, lambda: look(_toned(_read(cls, place), flat, cache), rule, cache))
     side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
     # Of one's own images those without a label are the pool.
     beneath = {"data.labels": "all"} if is_own(name) and (parts.train.label < 0).any() else {}
@@ -280,13 +278,9 @@ def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     return Parts(classes, train, test, list(dataset.remarks))
 
 
-def _toned(parts: Parts, white: str | None, bands: str, cache: Path | None) -> Parts:
+def _toned(parts: Parts, flat: Mapping[str, Any], cache: Path | None) -> Parts:
     """With how levels are read."""
-    try:
-        Data(white=white, bands=bands)  # else a wrong value would be met when it is used
-    except ValueError as error:
-        raise UserError(f"data.{error}") from None
-    tone, said = toned(parts.train, white, bands, cache)
+    tone, said = toned(parts.train, *tone_of(flat), cache)
     return replace(parts, train=replace(parts.train, tone=tone), test=replace(parts.test, tone=tone)).said(said)
 
 
