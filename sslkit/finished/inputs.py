@@ -46,6 +46,7 @@ class Input:
         return tried_again(self.source)() if callable(self.source) else self.source
 
 
+@tried_again
 def inputs(
     words: Sequence[str], classes: Sequence[str], given: Given = lambda _: {}, said: list[str] | None = None
 ) -> list[Input]:
