@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from sslkit import registry
-from sslkit.cli.options import plugin_files, store
+from sslkit.cli.options import plugin_files, store, with_bars
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin
 from sslkit.terminal import console
@@ -71,6 +71,7 @@ delta = click.option(
 @as_json
 @out
 @store
+@with_bars
 def compare_command(
     vary: tuple[str, ...],
     study: str | None,
@@ -135,6 +136,7 @@ def compare_command(
 @as_json
 @out
 @store
+@with_bars
 def table_command(
     name: str | None, style: str | None, delta: float, form: str | None, as_json: bool, out: str | None, runs: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sslkit.cli.options import as_json, plugins
+from sslkit.cli.options import as_json, plugins, with_bars
 
 network = click.option(
     "--network",
@@ -43,6 +43,7 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
 @calibrated
 @plugins
 @as_json
+@with_bars
 def predict_command(
     run: str,
     paths: tuple[str, ...],
@@ -103,6 +104,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
 @plugins
 @as_json
+@with_bars
 def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
     """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
     from sslkit.finished.audit import audit
@@ -141,6 +143,7 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
 @network
 @calibrated
 @plugins
+@with_bars
 def export_command(run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...]) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError
