@@ -6,12 +6,18 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from PIL import Image
+from torch.nn.functional import adaptive_avg_pool2d
 
 from sslkit.data.image import Array
 
 WAVE = np.cos(np.pi / 32 * (np.arange(32) + 0.5) * np.arange(8)[:, None])  # (8, 32), the lowest frequencies
 RADIUS, ALIKE = 14, 0.95
+SURE = 32  # pixels of a side from which on the hash tells images apart, which is of such a picture
+THUMB = 16  # pixels
+GREY = torch.tensor([0.299, 0.587, 0.114])  # of red, green and blue, as Pillow has it
+BLOCK = 256  # images that are scaled at once
 PLAIN = 3.0  # levels; below this deviation a small picture shows nothing
 EXACT = 10_000  # images up to which every pair is compared
 ORDERS, SIDE = 24, 16  # of more, the orders in which they are put, and the images of a block in these
@@ -24,10 +30,29 @@ def perceptual_hash(grey: Image.Image) -> int:
     Source: the DCT hash of Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", with the
     sign of each coefficient in the place of its side of the median. The bit of the constant is 0.
     """
-    small = np.asarray(grey.resize((WAVE.shape[1],) * 2, Image.Resampling.BOX), np.float64)
-    signs = (WAVE @ small @ WAVE.T).ravel() > 0
-    signs[0] = False
-    return int.from_bytes(np.packbits(signs).tobytes(), "big")
+    small = np.asarray(grey.resize((SURE, SURE), Image.Resampling.BOX), np.float64)
+    return int(_hashes(small[None])[0])
+
+
+def _hashes(small: Array) -> Array:
+    """(N,) uint64 of pictures in grey (N, `SURE`, `SURE`)."""
+    signs = (WAVE @ small @ WAVE.T).reshape(len(small), -1) > 0
+    signs[:, 0] = False
+    return np.packbits(signs, axis=1).view(">u8")[:, 0].astype(np.uint64)
+
+
+def looks(pixels: Array) -> tuple[Array, Array]:
+    """Hashes (N,) uint64 and small pictures (N, `THUMB`, `THUMB`) uint8 of images (N, 3, S, S) uint8, S from `SURE` on.
+
+    They are scaled by torch, many at once: where S is no multiple of `SURE`, they are about those of Pillow.
+    """
+    hashes, thumbs = [np.empty(0, np.uint64)], [np.empty((0, THUMB, THUMB), np.uint8)]
+    for i in range(0, len(pixels), BLOCK):
+        colours = adaptive_avg_pool2d(torch.from_numpy(pixels[i : i + BLOCK]).float(), SURE)
+        small = torch.einsum("ncij,c->nij", colours, GREY)
+        hashes.append(_hashes(small.numpy()))
+        thumbs.append(adaptive_avg_pool2d(small, THUMB).round().byte().numpy())
+    return np.concatenate(hashes), np.concatenate(thumbs)
 
 
 def near_duplicates(hashes: Array, thumbs: Array) -> list[list[int]]:
@@ -58,6 +83,25 @@ def near_duplicates(hashes: Array, thumbs: Array) -> list[list[int]]:
             group, found = _joined(group, np.concatenate(found)), []
     group = _joined(group, np.concatenate([*found, np.empty((0, 2), np.int64)]))
     return [shown[members].tolist() for members in _members(group)]
+
+
+def alike_across(hashes: Array, thumbs: Array, train: int) -> Array:
+    """(P, 2) the pairs of a training image and a test image that belong together as `near_duplicates` has it.
+
+    Every such pair is compared.
+
+    Args:
+        hashes: (N,) uint64, those of the training part first; likewise `thumbs`, (N, h, w) uint8.
+        train: images of the training part.
+    """
+    small = _Small(thumbs)
+    shown = np.flatnonzero(small.deviation >= PLAIN)
+    trained, tested = shown[shown < train], shown[shown >= train]
+    found = [np.empty((0, 2), np.int64)]
+    step = max(1, PAIRS // max(1, len(trained)))
+    for i in range(0, len(tested), step) if len(trained) else ():
+        found.append(_alike(tested[None, i : i + step], trained[None], np.arange(len(hashes)), hashes, small))
+    return np.concatenate(found)[:, ::-1]
 
 
 class _Small:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from sslkit.data import Images
 from sslkit.data.image import Array
-from sslkit.data.near import near_duplicates
+from sslkit.data.near import SURE, near_duplicates
 from sslkit.data.parts import Parts
 from sslkit.data.splits import split
 from sslkit.errors import UserError
@@ -27,7 +27,6 @@ from sslkit.prepare import Gathered, gather
 from sslkit.terminal import count
 
 MOST, MANY = 10, 40  # groups of duplicates and bad files, and classes, that a table lists
-SURE = 32  # pixels from which on the perceptual hash tells images apart
 UNEVEN = 5.0  # largest class against the smallest, from where on it is remarked
 
 

@@ -10,11 +10,10 @@ from PIL import Image
 from sslkit.data import Raw
 from sslkit.data.duplicates import content
 from sslkit.data.image import PLAIN, Array, BadImageError, Tone, seen, to_rgb
-from sslkit.data.near import perceptual_hash
+from sslkit.data.near import THUMB, perceptual_hash
 from sslkit.data.threads import in_threads
 from sslkit.reader import Levels
 
-THUMB = 16  # pixels
 LEVELS = np.arange(256) / 255
 
 

@@ -21,7 +21,6 @@ from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
 from sslkit.data.depth import toned
-from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
@@ -33,6 +32,7 @@ from sslkit.plugins import check_plugins
 from sslkit.prepare.dataset import dataset_of, place_of, tone_of
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
+from sslkit.prepare.twins import in_both
 from sslkit.store import drives
 from sslkit.weights.origin import Origin
 
@@ -135,7 +135,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
     places = places_of(found, images)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
-    twice = _once("pixels", (data, cache), lambda: _in_both(images, parts) if is_own(data.name) else [])
+    twice = _once("pixels", (data, cache), lambda: in_both(images, parts) if is_own(data.name) else [])
     counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
     weighed = weighing.said(data, counts, images.classes)
     remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
@@ -163,20 +163,6 @@ def _unlabeled_classes(images: Images, places: Split) -> list[str]:
         return []
     classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {listed(lost)}"
     return [f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"]
-
-
-def _in_both(images: Images, parts: Parts) -> list[str]:
-    """Training images that are pixel for pixel in the test part, too, in another file: what is decoded tells."""
-    if not isinstance(images.pixels, np.ndarray):
-        return []
-    known = {tuple(pair) for pair in parts.stored.get("byte_equal", ())}
-    found, first = equal_pixels(images.pixels, images.train), images.train
-    pairs = [(images.names[e.train], images.names[first + e.test]) for e in found]
-    new = [pair for pair in pairs if pair not in known]
-    if not new:
-        return []
-    some = ", ".join(f"{a} = {b}" for a, b in new[:3]) + (", …" if len(new) > 3 else "")
-    return [f"the same pixels in training and in test, in other files: {len(new)}, kept in both: {some}"]
 
 
 def _with_source(made: Prepared, cache: Path | None) -> Prepared:

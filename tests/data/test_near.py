@@ -29,6 +29,34 @@ def test_the_hash_is_that_of_the_transform_written_out() -> None:
         assert perceptual_hash(grey) == int("0" + "".join(str(int(sign)) for sign in signs[1:]), 2)
 
 
+@pytest.mark.parametrize("size", [32, 50, 64, 97, 224])
+def test_many_at_once_look_as_one_by_one(size: int) -> None:
+    """Where blocks do not divide the size, torch's overlap and Pillow's weigh: a few bits may differ."""
+    both = pieces("flower.jpg", 20) + pieces("china.jpg", 20)
+    some = [image.resize((size, size)) for image in both if np.asarray(image.convert("L")).std() > 10]  # no sky
+    hashes, thumbs = hashed(some)
+    found, small = near.looks(np.stack([np.asarray(image).transpose(2, 0, 1) for image in some]))
+    assert (found.dtype, small.dtype, small.shape) == (np.uint64, np.uint8, thumbs.shape)
+    apart = [int(a ^ b).bit_count() for a, b in zip(found, hashes, strict=True)]
+    assert np.median(apart) <= (1 if size % 32 == 0 else 4)
+    assert max(apart) <= near.RADIUS
+    assert np.abs(small.astype(int) - thumbs).max() <= (1 if size % 32 == 0 else 40)
+
+
+@pytest.mark.parametrize("train", [0, 1, 40, 79, 80])
+def test_pairs_across_two_parts_are_those_of_all(train: int) -> None:
+    images = pieces("flower.jpg", 40) + [image.resize((50, 50)) for image in pieces("flower.jpg", 40)]
+    hashes, thumbs = hashed([images[i] for i in np.random.default_rng(train).permutation(80)])
+    expected = set()
+    for group in near_duplicates(hashes, thumbs):
+        for a in group:
+            for b in group:
+                if a < train <= b and near_duplicates(hashes[[a, b]], thumbs[[a, b]]):
+                    expected.add((a, b))
+    assert {*map(tuple, near.alike_across(hashes, thumbs, train).tolist())} == expected
+    assert (len(expected) > 10) == (train == 40)
+
+
 def test_pieces_of_a_photograph_are_not_alike_and_changed_ones_are() -> None:
     both = pieces("flower.jpg", 40) + pieces("china.jpg", 40)
     some = [image for image in both if np.asarray(image.convert("L")).std() > 5]  # no sky
