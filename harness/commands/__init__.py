@@ -181,12 +181,10 @@ def writable(out: str | None, form: str | None) -> Path | None:
 
 
 def split(text: str, *, paths: bool = False) -> list[str]:
-    """`a,b` -> ["a", "b"].
+    """`a,b` -> ["a", "b"]. A comma in the path of what is there, perhaps behind a word and a colon, is of the path.
 
     Args:
-        paths: they are data sets: a comma in a path, after which no data set is named, is of the path.
-
-    A comma in the path of what is there, perhaps with a word and a colon before it, is of the path in any case.
+        paths: they are data sets: so is a comma after which no data set is named, whether the path is there or not.
 
     Raises:
         UserError: an empty name.

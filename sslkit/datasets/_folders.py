@@ -224,7 +224,7 @@ def _refuse(error: OSError) -> None:
 
 
 def walk(top: str, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk` that follows links; but that takes a folder for a file where the drive fails when it is asked.
+    """As `os.walk` that follows links. Where a drive fails when it is asked what a name is, that takes it for a file.
 
     Args:
         onerror: is called where a folder cannot be read.
