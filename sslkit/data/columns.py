@@ -159,15 +159,30 @@ def one_a_row(
     return found
 
 
-def said(where: str, label: str, classes: Sequence[str], names: Collection[str]) -> str:
-    """The column that was taken, with its classes, and others that are called as one of labels, too."""
-    other = [name for name in names if name.lower() in LABEL and name != label]
-    beside = f"; not {' or '.join(map(repr, other))} (data.label names another)" if other else ""
-    column = f"the column {label!r}" if label in names else f"the columns {listed(label.split(','), 8)}, one a class"
+def said(where: str, label: str, classes: Sequence[str], names: Collection[str], used: Collection[str]) -> str:
+    """The column that was taken, with its classes, and what is not used.
+
+    Args:
+        names: of all columns; `used` are those with another role.
+    """
     nothing = [repr(name) for name in classes if name.lower() in MISSING]
-    beside += f"; {' and '.join(nothing)} is a class, an empty cell is no label" if nothing else ""
+    told = f"; {' and '.join(nothing)} is a class, an empty cell is no label" if nothing else ""
     found = f"{len(classes)} classes: {listed(classes, 8)}" if classes else "which holds none"
-    return f"{where}: labels are {column}, {found}{beside}"
+    own = {label, *label.split(","), *used}
+    rest = [name for name in names if name not in own and name.lower() not in (*NO_LABEL, *LABEL)]
+    unused = f"; not used: {listed(rest, 8)}" if rest else ""
+    return f"{where}: labels are {called(label, names)}, {found}{beside(label, names)}{told}{unused}"
+
+
+def called(label: str, names: Collection[str]) -> str:
+    """The column of labels, or those of several that have one a class."""
+    return f"the column {label!r}" if label in names else f"the columns {listed(label.split(','), 8)}, one a class"
+
+
+def beside(label: str, names: Collection[str]) -> str:
+    """Other columns that are called as one of labels."""
+    other = [name for name in names if name.lower() in LABEL and name not in (label, *label.split(","))]
+    return f"; not {' or '.join(map(repr, other))} (data.label names another)" if other else ""
 
 
 def no_labels(where: str, names: Collection[str]) -> list[str]:

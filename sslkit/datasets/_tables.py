@@ -60,7 +60,8 @@ def parts_of(
         remarks.append(told)
     classes, numbers, test_numbers = _classes(shards, tested, columns.label) if columns.label else ([], [], [])
     if columns.label:
-        remarks.append(rule.said(where, columns.label, classes, _names([*train, *test])))
+        used = [columns.image, columns.split, columns.group]
+        remarks.append(rule.said(where, columns.label, classes, _names([*train, *test]), used))
     label = numbers or [-1] * sum(len(shard.images) for shard in shards)
     raw = _raw([*shards, *added], [*label, *[-1] * sum(len(shard.images) for shard in added)])
     return classes, raw, _raw(tested, test_numbers or [-1] * sum(len(s.images) for s in tested)), remarks

@@ -48,10 +48,10 @@ class Csv(Dataset):
         train, test, told = by_split([words[i] for i in rows], table.names.get("split", "split"), str(self.file))
         train, test = [rows[i] for i in train], [rows[i] for i in test]
         classes = self._classes(table, columns["label"], train, test)
-        about = [said(str(self.file), label, classes, table.header)] if (label := table.names.get("label")) else []
+        label, used = table.names.get("label", ""), {*table.names.values()}
+        about = [said(str(self.file), label, classes, table.header, used)] if label else []
         if "label" not in table.columns:
-            roles = {*table.names.values()}
-            about = no_labels(str(self.file), [name for name in table.header if name not in roles])
+            about = no_labels(str(self.file), [name for name in table.header if name not in used])
         more = [f"{len(paths) - len(rows)} rows say of an image what another says"] if len(rows) < len(paths) else []
         self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*found, *more))]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)

@@ -256,3 +256,23 @@ def test_masks_beside_the_images_are_said(tmp_path: Path) -> None:
     write(tmp_path, "all", table({"label": [0, 1] * 3, "mask": [png(i) for i in range(6)]}, 6))
     made = prepare({"data": f"parquet:{tmp_path}", "data.labels": "1/class", "backbone": "vit_micro"})
     assert any("images are the column 'image', not 'mask' (data.image names" in remark for remark in made.remarks)
+
+
+@pytest.mark.parametrize("place", ["csv", "parquet", "file"])
+def test_columns_that_are_not_used_are_said(place: str, tmp_path: Path) -> None:
+    """As the one that says which images are for validation, where it does so in another way than by words."""
+    columns = {"class": [*"ab"] * 6, "is_valid": [False] * 9 + [True] * 3, "id": [*range(N)], "target": [*"xy"] * 6}
+    pictures(tmp_path / "i", [f"{i}.png" for i in range(N)])
+    lines = [[f"{i}.png", *map(str, cells)] for i, cells in enumerate(zip(*columns.values(), strict=True))]
+    file = csv(tmp_path / "i", ["path", *columns], lines)
+    write(tmp_path / "p", "all", table(columns, N))
+    request: dict[str, Any] = {
+        "data": f"{place}:{file if place == 'csv' else tmp_path / 'p'}",
+        "data.labels": "1/class",
+    }
+    if place == "file":
+        request = {"data": f"folder:{tmp_path / 'i'}", "data.labels": f"file:{file.rename(tmp_path / 't.csv')}"}
+    remarks = prepare({**request, "backbone": "vit_micro"}).remarks
+    said = next(remark for remark in remarks if "the column 'target'" in remark)
+    assert "; not 'class' (data.label names another)" in said
+    assert ("; not used: is_valid" in said) == (place != "file")
