@@ -6,6 +6,7 @@ The test part is not looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ class Range:
     depths: Sequence[float]  # levels of white by the files' depths; 0 stands for floats, which have none
 
 
-def toned(train: Raw, white: str | None, bands: str, cache: Path | None) -> tuple[Tone, str]:
+def toned(
+    train: Raw, white: str | None, bands: str, cache: Path | None, told: Tone = PLAIN, whose: str = "the weights"
+) -> tuple[Tone, str]:
     """How the levels of a data set are read, and a sentence about it, or "".
 
     Args:
@@ -44,9 +47,11 @@ def toned(train: Raw, white: str | None, bands: str, cache: Path | None) -> tupl
             half of that.
         bands: `data.bands`.
         cache: folder where what was measured is kept for the next time.
+        told: how levels were read for something else, `whose`; it holds where nobody asks for another and images have
+            such levels.
 
     Raises:
-        UserError: `white` or `bands` is asked for where no image has it.
+        UserError: `white` or `bands` is asked for where no image has it; images lack a band that `told` has.
     """
     tone = Tone(bands=tuple(map(int, bands.split(","))) if bands else ())
     if isinstance(train.images, np.ndarray):
@@ -54,6 +59,9 @@ def toned(train: Raw, white: str | None, bands: str, cache: Path | None) -> tupl
             if asked:
                 raise UserError(f"data.{key} is for files of images, and this data set has arrays of 8 bits; drop it")
         return PLAIN, ""
+    if told.bands and not bands:
+        _check_bands(train, told, whose)
+        tone = Tone(bands=told.bands)
     if not any(_is_deep(train, i) for i in _spread(len(train.images), SAMPLE)):
         if white:
             raise UserError(
@@ -62,8 +70,27 @@ def toned(train: Raw, white: str | None, bands: str, cache: Path | None) -> tupl
         return tone, ""
     known = replace(train, tone=tone)
     found = Range(**remembered(cache, "levels", [known], lambda: vars(_measured(known))))
-    level, why = _white(white, found)
+    level, why = (told.white, f"as for {whose}") if told.white and not white else _white(white, found)
     return replace(tone, white=level), _said(found, level, why)
+
+
+def _check_bands(raw: Raw, told: Tone, whose: str) -> None:
+    """Raise where the first image that can be read lacks a band; others are named when they are read."""
+    bands = ",".join(map(str, told.bands))
+    for i in _spread(len(raw.images), SAMPLE):
+        with suppress(BadImageError):
+            count = seen(raw.source(i), raw.name(i, "train"), _count)
+            if count < max(told.bands):
+                raise UserError(
+                    f"{raw.name(i, 'train')} has {count} band{'s' * (count > 1)}, and {whose} had data.bands={bands}; "
+                    f"--set data.bands={'1,2,3' if count > 2 else '1'} says which are meant here"
+                )
+            return
+
+
+def _count(found: Any) -> int:
+    """Bands of an image, of which opacity is one."""
+    return as_bands(found).bands.shape[2] if isinstance(found, Levels) else max(1, len(found.getbands()))
 
 
 def _spread(count: int, most: int) -> Sequence[int]:

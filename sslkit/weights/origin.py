@@ -17,6 +17,7 @@ from typing import Any
 from sslkit import registry
 from sslkit.config.starting import NOTHING
 from sslkit.config.statistics import written
+from sslkit.data.image import PLAIN, Tone
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
 from sslkit.store import read_json, store_of
@@ -68,6 +69,22 @@ def origin_of(weights: str | None, cls: type[Classifier], argument: Mapping[str,
     if (path / "run.json").is_file():
         return _of_run(path)
     return _of_file(path)
+
+
+def tone_of(weights: str | None) -> Tone:
+    """How levels of images were read for the key `weights`: for a run, or what `sslkit export` wrote of one.
+
+    Raises:
+        UserError: the run is damaged.
+    """
+    path = Path(weights or "").expanduser()
+    about: Any = {}
+    if weights not in NOTHING and (path / "run.json").is_file():
+        about = _data_of(path)
+    elif path.name == "model.safetensors":
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            about = json.loads((path.parent / "config.json").read_text("utf-8"))["sslkit"]
+    return Tone(about.get("white"), tuple(about.get("bands", ()))) if isinstance(about, Mapping) else PLAIN
 
 
 def timm_name(cls: type[Classifier], argument: Mapping[str, str], backbone: str) -> str:
@@ -135,9 +152,15 @@ def _of_config(name: str, about: Mapping[str, Any]) -> Origin:
 
 
 def _of_run(run: Path) -> Origin:
-    last = list(read_json(run / "run.json")["stages"].values())[-1]
-    data = read_json(store_of(run) / "stages" / last / "spec.json")["data"]
+    data = _data_of(run)
     return _of_config(f"the run {run.name}", data | {"input_size": [data["size"]]})
+
+
+def _data_of(run: Path) -> dict[str, Any]:
+    """What the specification of a run's last stage says of its data."""
+    last = list(read_json(run / "run.json")["stages"].values())[-1]
+    data: dict[str, Any] = read_json(store_of(run) / "stages" / last / "spec.json")["data"]
+    return data
 
 
 def _of_file(path: Path) -> Origin:
