@@ -21,7 +21,7 @@ from sslkit.errors import UserError, one_line
 from sslkit.network import HEADS, Classifier
 from sslkit.store import bases, read_json, store_of, weights_of
 from sslkit.store.checkpoint import under
-from sslkit.weights import HEAD, bare
+from sslkit.weights.matching import HEAD, bare
 from sslkit.weights.origin import timm_about, timm_name
 from sslkit.weights.packages import install, packaged
 
