@@ -15,17 +15,6 @@ from sslkit.weights import load_weights
 from tests.weights.make import backbone, vit
 
 WORDS = ["visual", "encoder_q", "shadow", "checkpoint", "online", "0", "params_ema", "net2", "my net", "_fsdp_wrapped"]
-    "visual",
-    "encoder_q",
-    "shadow",
-    "checkpoint",
-    "online",
-    "0",
-    "params_ema",
-    "net2",
-    "my net",
-    "_fsdp_wrapped_module",
-]
 Tensors = dict[str, Tensor]
 
 
