@@ -85,8 +85,25 @@ def layers(
     if run and (apart := differing(file, asked)):
         say(f"{run.name} is not gone on with, this is another run: {', '.join(apart)}")
     if gone:
-        say(f"gone with what is replaced, and left out: {', '.join(f'{k}={beneath[k]}' for k in gone)}")
+        say(_left_out(beneath, gone))
     return in_seconds({k: v for k, v in beneath.items() if k not in gone} | asked)
+
+
+def keys_of(config: str | os.PathLike[str], asks: Iterable[Flat]) -> tuple[Flat, str]:
+    """The keys of a file that go with none of what several requests replace, and what is said of the others.
+
+    Raises:
+        UserError: there is no such file, or no such part.
+    """
+    config = file_of(config)
+    file, run = read_toml(config), config.parent if (config.parent / "run.json").is_file() else None
+    about = _prepared_for(run) if run else None
+    gone = [*dict.fromkeys(key for asked in asks for key in replaced(file, asked, about))]
+    return {k: v for k, v in file.items() if k not in gone}, _left_out(file, gone) if gone else ""
+
+
+def _left_out(file: Flat, gone: Iterable[str]) -> str:
+    return f"gone with what is replaced, and left out: {', '.join(f'{key}={file[key]}' for key in gone)}"
 
 
 def _prepared_for(run: Path) -> Mapping[str, Any]:
