@@ -24,7 +24,7 @@ from sslkit.errors import UserError
 from sslkit.finished import Predictor, changed, load, load_probe, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
-from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
+from sslkit.finished.audit.suspects import out_of_sample, suspects
 from sslkit.frozen import OnFeatures
 from sslkit.prepare import Prepared
 from sslkit.store import store_of
