@@ -47,6 +47,7 @@ class PseudoLabels:
     target: Tensor  # (N, C) rows sum to 1; a hard label is one-hot, label smoothing is inside
     weight: Tensor  # (N,) >= 0; 0 is rejected
     confidence: Tensor  # (N,) in [0, 1]; what the weight came from, what mixers weigh by
+    memory: Mapping[str, Tensor] = field(default_factory=dict)  # name -> rows that the labeler's `update` learns from
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class PseudoLabeler(nn.Module, ABC):
         """Labels from the detached outputs for the weak views and for the labelled images."""
 
     def update(self, labels: PseudoLabels, index: Tensor, step: Step) -> None:
-        """Learn from the unmixed labels of the whole global batch, after every optimizer step."""
+        """Learn from the unmixed labels, and their memory, of the whole global batch, after every optimizer step."""
 
 
 class Mixer(nn.Module, ABC):

@@ -114,9 +114,10 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     click.echo(
-        f"of all labels about {found['likely']} are likely wrong (predictions agree with {100 * found['shared']:.0f}% "
-        f"of the labels); listed are the {found['suspect_labels']} most doubtful, and {found['label_next']} images to "
-        f"label next. Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
+        f"predictions agree with {100 * found['shared']:.0f}% of the labels, and confident learning counts "
+        f"{found['likely']} to another class, which is right of the labels or of the predictions; listed are the "
+        f"{found['suspect_labels']} most doubtful, and {found['label_next']} images to label next. "
+        f"Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
     )
 
 

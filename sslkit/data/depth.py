@@ -6,6 +6,7 @@ The test part is not looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,13 @@ class Range:
 
 
 def toned(
-    train: Raw, white: str | None, bands: str, cache: Path | None, these: str = "training images"
+    train: Raw,
+    white: str | None,
+    bands: str,
+    cache: Path | None,
+    told: Tone = PLAIN,
+    whose: str = "the weights",
+    these: str = "training images",
 ) -> tuple[Tone, str]:
     """How the levels of a data set are read, and a sentence about it, or "".
 
@@ -48,10 +55,12 @@ def toned(
             half of that.
         bands: `data.bands`.
         cache: folder where what was measured is kept for the next time.
+        told: how levels were read for something else, `whose`; it holds where nobody asks for another and images have
+            such levels.
         these: what the images are called.
 
     Raises:
-        UserError: `white` or `bands` is asked for where no image has it.
+        UserError: `white` or `bands` is asked for where no image has it; images lack a band that `told` has.
     """
     tone = Tone(bands=tuple(map(int, bands.split(","))) if bands else ())
     if isinstance(train.images, np.ndarray):
@@ -59,6 +68,9 @@ def toned(
             if asked:
                 raise UserError(f"data.{key} is for files of images, and this data set has arrays of 8 bits; drop it")
         return PLAIN, ""
+    if told.bands and not bands:
+        _check_bands(train, told, whose)
+        tone = Tone(bands=told.bands)
     if not any(_is_deep(train, i) for i in _spread(len(train.images), SAMPLE)):
         if white:
             raise UserError(
@@ -67,7 +79,7 @@ def toned(
         return tone, ""
     known = replace(train, tone=tone)
     found = Range(**remembered(cache, "levels", [known], lambda: vars(_measured(known))))
-    level, why = _white(white, found, these)
+    level, why = (told.white, f"as for {whose}") if told.white and not white else _white(white, found, these)
     return replace(tone, white=level), _said(found, level, why, these)
 
 
@@ -88,6 +100,25 @@ def dim(raw: Raw) -> str:
         f"images of more than 8 bits hold {levels}: they "
         f"are dark; --set data.white={found.measured:g}, or measured, makes that white"
     )
+
+
+def _check_bands(raw: Raw, told: Tone, whose: str) -> None:
+    """Raise where the first image that can be read lacks a band; others are named when they are read."""
+    bands = ",".join(map(str, told.bands))
+    for i in _spread(len(raw.images), SAMPLE):
+        with suppress(BadImageError):
+            count = seen(raw.source(i), raw.name(i, "train"), _count)
+            if count < max(told.bands):
+                raise UserError(
+                    f"{raw.name(i, 'train')} has {count} band{'s' * (count > 1)}, and {whose} had data.bands={bands}; "
+                    f"--set data.bands={'1,2,3' if count > 2 else '1'} says which are meant here"
+                )
+            return
+
+
+def _count(found: Any) -> int:
+    """Bands of an image, of which opacity is one."""
+    return as_bands(found).bands.shape[2] if isinstance(found, Levels) else max(1, len(found.getbands()))
 
 
 def _spread(count: int, most: int) -> Sequence[int]:

@@ -66,11 +66,24 @@ def load(run: Path, network: str = "averaged", calibrated: bool = False) -> Pred
     if network == "best" and not (stage / "best.safetensors").is_file():
         raise UserError(f"{run} has no best network: a step is chosen on a validation part only; train with --val 0.2")
     temperature = _temperature(run, stage, network) if calibrated else 1.0
-    spec = usable(spec)
+    return _predictor(usable(spec), stage / "best.safetensors" if network == "best" else weights, network, temperature)
+
+
+def load_probe(run: Path) -> Predictor | None:
+    """The linear probe with which a finished run began: its network is that of the weights, which no label has changed.
+
+    None where the run did not begin so, or where a comparison has deleted its weights.
+    """
+    stage = stage_folders(run).get("probe")
+    if stage is None or without_weights(stage):
+        return None
+    return _predictor(usable(Spec(**read_json(stage / "spec.json"))), weights_of(stage), "averaged", 1.0)
+
+
+def _predictor(spec: Spec, weights: Path, network: str, temperature: float) -> Predictor:
     torch.set_num_threads(spec.threads)
     algorithm, average = build_algorithm(spec, None)
-    tensors, _ = bases.load(stage / "best.safetensors" if network == "best" else weights)
-    restore(algorithm, average, tensors)
+    restore(algorithm, average, bases.load(weights)[0])
     chosen = algorithm.student if network == "student" else average.network
     return Predictor(algorithm.eval(), chosen.eval(), spec, temperature)
 

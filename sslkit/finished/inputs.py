@@ -12,7 +12,7 @@ from typing import Any
 from sslkit import registry
 from sslkit.config import Flat
 from sslkit.config.resolve import argument
-from sslkit.data.columns import NOBODY, PATH, USUAL, Columns
+from sslkit.data.columns import NOBODY, PATH, USUAL, Columns, no_labels
 from sslkit.data.columns import said as column_said
 from sslkit.data.csv_files import UNLABELLED, composed
 from sslkit.data.formats import counted
@@ -122,13 +122,15 @@ def _of_list(word: str, classes: Sequence[str], given: Flat, said: list[str]) ->
     paths, remarks = find_files(files, table)
     labels = table.columns.get("label", [""] * len(paths))
     place = {name: c for c, name in enumerate(classes)}
-    known = [name for name in classes if name in labels]
+    known, used = [name for name in classes if name in labels], {*table.names.values()}
     if not known:
         place = {str(c): c for c in range(len(classes))}
         meant = [f"{c} is {name}" for c, name in enumerate(classes) if str(c) in labels]
         remarks += [f"labels are numbers of the run's classes: {listed(meant)}"] if meant else []
     elif table.header:
-        said.append(column_said(str(file), table.names["label"], known, table.header))
+        said.append(column_said(str(file), table.names["label"], known, table.header, used))
+    if "label" not in table.columns:
+        said += no_labels(str(file), [name for name in table.header if name not in used])
     said += [f"{file}: {remark}" for remark in remarks]
     said += _strange(str(file), [label for label in labels if label not in place and label not in UNLABELLED])
     for name, path, label in zip(table["path"], paths, labels, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,10 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
 
-from sslkit.finished.audit.label_next import label_next
-from sslkit.finished.audit.suspects import out_of_sample, suspects
 from sslkit.terminal import screen
 from tests.cli.call import Call, assert_refused, folder_of, run, sslkit
 
@@ -202,92 +198,3 @@ def test_mistakes_are_one_line_and_leave_nothing(arguments: list[str], words: st
     named = [str(audited.folder) if word == "RUN" else word for word in arguments]
     assert_refused(sslkit("audit", *named), words)
     assert sorted(Path().rglob("*")) == before
-
-
-def slow_order(p: np.ndarray, x: np.ndarray, known: np.ndarray, n: int) -> list[int]:
-    """By two loops over all pairs."""
-
-    def unit(v: np.ndarray) -> np.ndarray:
-        return v / np.sqrt((v * v).sum())
-
-    chosen: list[int] = []
-    for _ in range(n):
-        best, place = -1.0, -1
-        for i in range(len(x)):
-            if i in chosen:
-                continue
-            others = [*known, *(x[j] for j in chosen)]
-            near = min(float(np.sqrt(((unit(x[i]) - unit(o)) ** 2).sum())) for o in others)
-            high, second = sorted(p[i])[::-1][:2]
-            if (1 - (high - second)) * near > best:
-                best, place = (1 - (high - second)) * near, i
-        chosen.append(place)
-    return chosen
-
-
-def test_the_order_is_that_of_a_slow_search() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.ones(4) / 2, 30)
-    x, known = rng.normal(size=(30, 6)), rng.normal(size=(5, 6))
-    order, score = label_next(p, x, known, 12)
-    assert order.tolist() == slow_order(p, x, known, 12)
-    assert (np.diff(score) <= 1e-12).all()
-    assert sorted(label_next(p, x, known, 99)[0]) == list(range(30))
-
-
-def test_copies_of_what_is_labelled_or_chosen_come_last() -> None:
-    p = np.tile([0.5, 0.5], (5, 1))
-    x = np.array([[1.0, 0], [1, 0.01], [0, 1], [0, 1], [-1, 0]])
-    order, _ = label_next(p, x, np.array([[2.0, 0]]), 5)
-    assert order.tolist()[:2] == [4, 2]
-    assert order.tolist()[2] == 1
-
-
-def slow_suspects(p: Sequence[Sequence[float]], label: Sequence[int], classes: int) -> list[bool]:
-    """Confident learning, as the paper counts."""
-    threshold = []
-    for j in range(classes):
-        own = [row[j] for row, y in zip(p, label, strict=True) if y == j]
-        threshold.append(sum(own) / len(own) if own else float("inf"))
-    found = []
-    for row, y in zip(p, label, strict=True):
-        sure = [j for j in range(classes) if row[j] >= threshold[j]]
-        found.append(bool(sure) and max(sure, key=lambda j: row[j]) != y)
-    return found
-
-
-def test_likely_ones_are_those_that_confident_learning_counts() -> None:
-    rng = np.random.default_rng(1)
-    p, label = rng.dirichlet(np.ones(5), 200), rng.integers(0, 4, 200)  # no image is labelled 4
-    found = suspects(p, label)
-    assert found.likely.tolist() == slow_suspects(p.tolist(), label.tolist(), 5)
-    assert 0 < found.likely.sum() < 200
-    for i in range(200):
-        others = {c: p[i, c] for c in range(5) if c != label[i]}
-        assert found.suggested[i] == max(others, key=lambda c: others[c])
-        assert found.score[i] == pytest.approx(max(others.values()) - p[i, label[i]])
-
-
-def test_no_image_is_judged_by_a_head_that_has_seen_its_label() -> None:
-    """An image that alone is far out to one side: with its label a head would be sure of it, without it is not."""
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(60, 20))
-    label = (x[:, 0] > 0).astype(np.int64)
-    wrong = np.arange(5)
-    label[wrong] = 1 - label[wrong]
-    seen = LogisticRegression(C=100.0, max_iter=1000).fit(x, label).predict_proba(x)
-    assert (seen[wrong, label[wrong]] > 0.5).mean() > 0.5, "these features can be learned by heart"
-    p = out_of_sample(x, label, 2, 0)
-    assert (p[wrong, label[wrong]] < 0.5).mean() >= 0.8
-    np.testing.assert_allclose(p.sum(1), 1)
-    assert (out_of_sample(x, label, 2, 0) == p).all()
-
-
-def test_a_class_of_one_image_is_not_judged() -> None:
-    rng = np.random.default_rng(3)
-    x, label = rng.normal(size=(21, 3)), np.array([0] * 10 + [1] * 10 + [2])
-    p = out_of_sample(x, label, 4, 0)
-    assert p[20].tolist() == [0, 0, 1, 0]
-    assert (p[:20, 2:] == 0).all()
-    assert suspects(p, label).score[20] < 0
-    assert (out_of_sample(x[:3], np.array([0, 0, 1]), 2, 0)[:, 0] == [1, 1, 0]).all()

@@ -104,6 +104,7 @@ def test_the_same_words_stand_in_the_files(exported: Path) -> None:
     assert json.loads(extra["sslkit.json"]) == about["torch"]
 
 
+@pytest.mark.slow
 def test_convolutions(untimed: None) -> None:
     made = run("--backbone", "wrn_10_1", "--stages", "finetune", "--json")
     folder = folder_of(made, Path("runs"))

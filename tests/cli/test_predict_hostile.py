@@ -41,9 +41,10 @@ def test_a_list_of_paths_with_or_without_a_header(header: str, suffix: str, codi
     assert [*told(f"list{suffix}")] == [os.path.normpath(line) for line in lines]
 
 
+TWO = ["cat", "cat", "dog"]
 LABELS: dict[str, tuple[dict[str, Sequence[str]], list[str] | None, list[str]]] = {  # columns, labels, what is said
     "none": ({}, ["", "", ""], []),
-    "about the images, no labels": ({"camera": "aab", "site": "xyy"}, ["", "", ""], []),
+    "about the images, no labels": ({"camera": "aab", "site": "xyy"}, ["", "", ""], ["no column has labels"]),
     "one usual name": ({"label": CLASSES, "site": "xxy"}, CLASSES, ["'label'"]),
     "other name among others": ({"camera": "aab", "kind": CLASSES, "site": "xyy"}, CLASSES, ["'kind'"]),
     "one a class": ({"cat": "100", "dog": "010", "emu": "001", "site": "xyy"}, CLASSES, ["one a class"]),
@@ -51,7 +52,7 @@ LABELS: dict[str, tuple[dict[str, Sequence[str]], list[str] | None, list[str]]] 
     "none is a class": ({"label": ["ox", "hen", "ox"]}, ["", "", ""], ["'hen', 'ox' (3 images)"]),
     "numbers": ({"label": "210"}, ["emu", "dog", "cat"], ["0 is cat, 1 is dog, 2 is emu"]),
     "numbers that are none": ({"label": ["7", "8", "7"]}, ["", "", ""], ["'7', '8' (3 images)"]),
-    "two that could be": ({"first": CLASSES, "second": CLASSES}, None, ["which of the columns .*data.label="]),
+    "two that could be": ({"first": TWO, "second": TWO[::-1]}, None, ["which of the columns .*data.label="]),
 }
 
 

@@ -65,6 +65,7 @@ def test_what_does_not_fit_is_decoded_on_demand_and_comes_out_the_same(photos: P
         assert torch.equal(views, batches(loaded(there, policy), range(4))[name])
 
 
+@pytest.mark.slow
 def test_a_run_on_demand_leaves_the_weights_of_one_in_memory(photos: Path, tmp_path: Path) -> None:
     own = ["--data", f"folder:{photos}", "--size", "8", "--labels", "3/class", "--set", "views.strong=semi_vit_strong"]
     for name, gb in (("memory", "1"), ("demand", "0")):

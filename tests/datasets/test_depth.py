@@ -51,9 +51,9 @@ def tiff(levels: Array) -> bytes:
     return file.getvalue()
 
 
-def asked(root: Path, **keys: Any) -> Prepared:
+def asked(root: Path, more: dict[str, Any] | None = None, **keys: Any) -> Prepared:
     request = {"data": f"folder:{root}", "data.labels": "2/class"} | {f"data.{k}": v for k, v in keys.items()}
-    return prepare(TINY | request)
+    return prepare(TINY | request | (more or {}))
 
 
 def pixels(made: Prepared) -> dict[str, Array]:
@@ -213,7 +213,7 @@ def test_bands_that_nobody_has_chosen_are_named(here: Path) -> None:
     assert_refused(call, "data.bands=6, and it has 5 bands")
 
 
-@pytest.mark.parametrize("limit", [None, 0])
+@pytest.mark.parametrize("limit", [pytest.param(None, marks=pytest.mark.slow), 0])
 def test_run_predict_and_exports_agree(limit: int | None, here: Path) -> None:
     """In memory and on demand: the white that was measured is the run's, whatever is predicted later."""
     images = stored(here / "d", 900, 3000, np.uint16, 4)

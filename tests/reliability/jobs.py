@@ -11,8 +11,10 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.record.stages import stages
 from sslkit.training.engine import Engine
 from sslkit.training.stage import Job, build
+from tests.algorithms.make import stepping
 
 ALGORITHMS = ("supervised", "fixmatch", "flexmatch", "mean_teacher", "ema_teacher")
+MORE = tuple(name for name in stepping() if name not in ALGORITHMS)  # a new one is tested by being there
 STEPS = 13
 SETTINGS = {
     **{"finetune.steps": 1, "semi.steps": STEPS, "semi.batch": 8, "semi.mu": 2, "semi.lr": 3e-3},

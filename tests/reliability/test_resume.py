@@ -13,7 +13,7 @@ from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.errors import Stopped
 from sslkit.store import checkpoint
 from sslkit.training.engine import Engine
-from tests.reliability.jobs import ALGORITHMS, STEPS, job, train
+from tests.reliability.jobs import ALGORITHMS, MORE, STEPS, job, train
 from tests.training.test_execution import ONE_BLOCK, compiles
 
 ODD = 7  # after this step, which is no log interval
@@ -37,6 +37,7 @@ CASES = [
         pytest.param(*case, False, marks=() if case in OFTEN else pytest.mark.slow)
         for case in product(ALGORITHMS, ["vit_micro", "wrn_10_1"], ["adamw", "sgd"])
     ),
+    *(pytest.param(name, "vit_micro", "adamw", False, marks=pytest.mark.slow) for name in MORE),
     pytest.param("ema_teacher", "vit_micro", "adamw", True, marks=[pytest.mark.slow, compiles]),
 ]
 

@@ -21,10 +21,10 @@ from sslkit.data.csv_files import csv_text
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError
-from sslkit.finished import Predictor, changed, load, prepared_data
+from sslkit.finished import Predictor, changed, load, load_probe, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
-from sslkit.finished.audit.suspects import Suspects, out_of_sample, suspects
+from sslkit.finished.audit.suspects import out_of_sample, suspects
 from sslkit.frozen import OnFeatures
 from sslkit.prepare import Prepared
 from sslkit.store import store_of
@@ -80,7 +80,9 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
         raise changed(run)
     see = partial(_seen, predictor, prepared.images, store_of(run) / "features")
     labeled = see(prepared.split.labeled)
-    doubtful = _suspects(see, prepared, labeled)
+    probe = load_probe(run)
+    start = partial(_seen, probe, prepared.images, store_of(run) / "features") if probe else None
+    doubtful = _suspects(see, start, prepared, labeled)
     rows, wanted = doubtful[:n], _wanted(see, prepared, labeled, n)
     others = _others(prepared, rows)
     shared = 1 - len(doubtful) / (len(rows) + len(others))
@@ -130,29 +132,38 @@ def look(predictor: Predictor, pixels: Pixels) -> Seen:
     return Seen(np.concatenate(p), np.concatenate(features)) if p else empty
 
 
-def _suspects(see: See, prepared: Prepared, labeled: Seen) -> list[Row]:
-    """Images whose label the prediction does not share, the most doubtful first; `labeled` is of the labelled part."""
+def _suspects(see: See, start: See | None, prepared: Prepared, labeled: Seen) -> list[Row]:
+    """Images whose label the prediction does not share, the most doubtful first.
+
+    No label judges itself. The labelled part is judged by a head that is cross-validated on features; the features of
+    the run have learned these labels by heart, so those of its start are taken where there are such. Of the validation
+    and the test part the run has learned nothing: there its own prediction and a cross-validated head count alike.
+
+    Args:
+        start: of the network with which the run began, if no label has changed it.
+        labeled: of the labelled part, by the run's network.
+    """
     split, images = prepared.split, prepared.images
-    found: list[tuple[int, str, Suspects, int]] = []
-    for part, everything in (("labeled", split.labeled), ("val", split.val), ("test", split.test)):
-        index = everything[images.label[everything] >= 0]
-        label = images.label[index]
-        held = part != "labeled"  # the run has not learned from these labels
-        seen = see(index) if held else labeled
-        p = seen.p if held else out_of_sample(seen.features, label, len(images.classes), prepared.config.seed)
-        judged = suspects(p, label)
-        found += [(int(place), part, judged, i) for i, place in enumerate(index)]
-    rows = [
-        Row(
-            place,
-            images.classes[images.label[place]],
-            images.classes[judged.suggested[i]],
-            float(judged.score[i]),
-            {"likely": "yes" if judged.likely[i] else "no", "part": part},
-        )
-        for place, part, judged, i in found
-        if judged.score[i] > 0
-    ]
+    held = np.concatenate([split.val, split.test])
+    parts = np.repeat(["val", "test"], [len(split.val), len(split.test)])
+    known = images.label[held] >= 0
+    held, parts = held[known], parts[known]
+    seen, first = see(held), start(split.labeled) if start else labeled
+    by_others = partial(out_of_sample, classes=len(images.classes), seed=prepared.config.seed)
+    of_labeled = by_others(first.features, images.label[split.labeled])
+    of_held = by_others(seen.features, images.label[held])
+    alone = np.bincount(images.label[held])[images.label[held]] == 1  # of its class, which no head can judge
+    of_held = np.where(alone[:, None], seen.p, (seen.p + of_held) / 2)
+    rows = []
+    for index, part, p in (
+        (split.labeled, ["labeled"] * len(split.labeled), of_labeled),
+        (held, parts.tolist(), of_held),
+    ):
+        judged = suspects(p, images.label[index])
+        for i in np.flatnonzero(judged.doubted):
+            label, suggested = images.classes[images.label[index[i]]], images.classes[judged.suggested[i]]
+            also = {"likely": "yes" if judged.likely[i] else "no", "part": part[i]}
+            rows.append(Row(int(index[i]), label, suggested, float(judged.score[i]), also))
     return sorted(rows, key=lambda row: -row.score)
 
 

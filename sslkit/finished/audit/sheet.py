@@ -52,8 +52,8 @@ def page(title: str, doubtful: Sequence[Card], wanted: Sequence[Card], shared: f
 <p>Correct the column <code>label</code> of <code>labels.csv</code>, fill it in where it is empty, and train with
 <code>--labels file:labels.csv</code>.</p>
 <h2>Labels that may be wrong: {len(doubtful)}</h2>
-<p>The score is the probability of the suggested class less that of the label, by a prediction that has not seen this
-label. Framed: confident learning counts the image to another class. The predictions agree with
+<p>The score is 1 less the probability of the label, by a prediction that has not seen this label. Framed:
+confident learning counts the image to another class. The predictions agree with
 {100 * shared:.0f}% of all labels: the fewer, the more of these are errors of the predictions.</p>
 <main>
 {"".join(map(_figure, doubtful))}</main>

@@ -24,8 +24,9 @@ FOLDS = 5
 class Suspects:
     """Of N labelled images."""
 
-    score: Array  # (N,) in [-1, 1]: probability of the likeliest other class, less that of the label
-    suggested: Array  # (N,) int64, that other class
+    score: Array  # (N,) in [0, 1]: 1 less the probability of the label
+    suggested: Array  # (N,) int64, the likeliest other class
+    doubted: Array  # (N,) bool: that class is likelier than the label
     likely: Array  # (N,) bool: confident learning counts the image to another class than its label
 
 
@@ -62,6 +63,8 @@ def out_of_sample(features: Array, label: Array, classes: int, seed: int) -> Arr
 def suspects(p: Array, label: Array) -> Suspects:
     """Judge N labels by probabilities (N, C) that do not come from them.
 
+    Labels are ranked by how improbable they are, whatever else may be likely: among labels that were made wrong at
+    random this finds more than the margin to the likeliest other class does, where a network is still often in doubt.
     An image is likely wrong if it belongs, with confidence, to another class j: p[j] is at least the mean of p[j]
     among the images with label j, and the largest of those that are.
     """
@@ -76,4 +79,4 @@ def suspects(p: Array, label: Array) -> Suspects:
     threshold = np.where(counts > 0, totals / np.maximum(counts, 1), np.inf)
     confident = np.where(p >= threshold, p, -1)
     likely = (confident.max(1) >= 0) & (confident.argmax(1) != label)
-    return Suspects(p[place, suggested] - own, suggested, likely)
+    return Suspects(1 - own, suggested, p[place, suggested] > own, likely)

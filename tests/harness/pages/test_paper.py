@@ -53,6 +53,7 @@ def test_published_figures_are_the_facts_and_have_a_source_and_a_protocol() -> N
         assert {*row["source"].split(", ")} <= told["sources"].keys()
 
 
+@pytest.mark.slow
 def test_the_papers_table_of_what_was_run_here() -> None:
     made = sslkit("compare", *STUDY, *SMALL, "--equal-compute")
     assert made.code == 0, made.err
