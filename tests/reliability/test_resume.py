@@ -31,6 +31,7 @@ OFTEN = [
     ("supervised", "wrn_10_1", "adamw"),
     ("mean_teacher", "wrn_10_1", "sgd"),
     ("fixmatch", "wrn_10_1", "sgd"),
+    ("ict", "wrn_10_1", "adamw"),
 ]
 CASES = [
     *(

@@ -12,6 +12,7 @@ from tests.guard import HostSync, no_sync
 from tests.kernel.make import engine
 
 ALGORITHMS = ["supervised", "fixmatch", "flexmatch", "mean_teacher", "ema_teacher"]
+ALGORITHMS += ["pseudo_label", "pi_model", "vat", "ict", "mixmatch"]
 SLOTTED = [algorithm for algorithm in ALGORITHMS if algorithm != "supervised"]
 CASES = [
     *((algorithm, "vit_micro", {}) for algorithm in ALGORITHMS),
