@@ -90,8 +90,8 @@ def roles(
         free.remove(found[0])
     if "label" in known and "label" not in place and free:
         must = "label" not in optional
-        at = free if must or not classes else _naming(body, free, classes)
-        names, values = [body.names[i] for i in at], [body.values(i) for i in at]
+        may = _naming(body, free, classes) if classes and not must else free
+        names, values = [body.names[i] for i in may], [body.values(i) for i in may]
         chosen = label_columns(names, values, len(body.rows), body.where, classes, needed=must)
         place |= {"label": [i for k in chosen for i in _named(body, names[k])]} if chosen else {}
     for role in known:

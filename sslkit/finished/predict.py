@@ -22,7 +22,7 @@ from sslkit.data.threads import watching
 from sslkit.errors import UserError, unknown
 from sslkit.finished import Predictor, load, test_set
 from sslkit.finished.inputs import Input, inputs
-from sslkit.prepare.levels import levels_of
+from sslkit.prepare.dataset import tone_asked
 from sslkit.store.files import new_file, write_text
 from sslkit.training.evaluation import BATCH, scores
 
@@ -183,8 +183,9 @@ def _square(predictor: Predictor, found: Sequence[Input], keys: Mapping[str, Any
         dark = dim(raw) if square.tone.white is None else ""
         said += [dark] if dark else []
         return square
-    levels = levels_of(asked, (square.tone, "the run"))
-    tone, about = toned(raw, levels.white, levels.bands, None, *levels.told, these="images to predict")
+    bands = {"data.bands": ",".join(map(str, square.tone.bands))} if square.tone.bands else {}
+    white = {"data.white": str(square.tone.white)} if square.tone.white is not None else {}
+    tone, about = toned(raw, *tone_asked(bands | white | asked), None, these="images to predict")
     said += [about] if about else []
     return replace(square, tone=tone)
 
