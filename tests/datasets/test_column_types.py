@@ -276,3 +276,18 @@ def test_columns_that_are_not_used_are_said(place: str, tmp_path: Path) -> None:
     said = next(remark for remark in remarks if "the column 'target'" in remark)
     assert "; not 'class' (data.label names another)" in said
     assert ("; not used: is_valid" in said) == (place != "file")
+
+
+@pytest.mark.parametrize("place", ["csv", "parquet"])
+def test_images_with_captions_are_enough_to_pretrain(place: str, tmp_path: Path) -> None:
+    """The only other column is no column of labels where none of its values repeats; pre-training needs none."""
+    captions = [f"a photo, the {i}th" for i in range(N)]
+    pictures(tmp_path, [f"{i}.png" for i in range(N)])
+    file = tmp_path / "t.tsv"
+    file.write_text("path\tcaption\n" + "".join(f"{i}.png\t{text}\n" for i, text in enumerate(captions)))
+    write(tmp_path, "all", table({"caption": captions}, N))
+    data = f"csv:{file}" if place == "csv" else f"parquet:{tmp_path}"
+    made = prepare({"data": data, "backbone": "vit_micro", "stages": "pretrain"})
+    assert (len(made.split.pool), made.images.train) == (N, N)
+    with pytest.raises(UserError, match="no class has an image to spare"):
+        prepare({"data": data, "backbone": "vit_micro", "data.labels": "1/class"})
