@@ -291,3 +291,22 @@ def test_images_with_captions_are_enough_to_pretrain(place: str, tmp_path: Path)
     assert (len(made.split.pool), made.images.train) == (N, N)
     with pytest.raises(UserError, match="no class has an image to spare"):
         prepare({"data": data, "backbone": "vit_micro", "data.labels": "1/class"})
+
+
+@pytest.mark.parametrize("missing", ["NA", "null", "None"])
+def test_numbers_that_are_missing_make_no_words_of_the_others(missing: str, tmp_path: Path) -> None:
+    """As R writes them: of a measure, which is no candidate, and of columns of 0 and 1."""
+    age = [missing if i % 5 == 0 else f"{20 + i / 4}" for i in range(N)]
+    wanted = [None if i % 4 == 0 else "ab"[i % 2] for i in range(N)]
+    hot = {name: [missing if word is None else str(int(word == name)) for word in wanted] for name in "ab"}
+    pictures(tmp_path, [f"{i}.png" for i in range(N)])
+    for columns in ({"age": age, "species": [word or "" for word in wanted]}, {"age": age, **hot}):
+        lines = [[f"{i}.png", *cells] for i, cells in enumerate(zip(*columns.values(), strict=True))]
+        file = csv(tmp_path, ["path", *columns], lines)
+        write(tmp_path, "all", table(columns, N))
+        for place, options in (("csv", {"file": str(file)}), ("parquet", {"dir": str(tmp_path)})):
+            classes, train, _ = read(place, **options)
+            assert as_words(classes, train) == wanted
+    for place, options in (("csv", {"file": str(file)}), ("parquet", {"dir": str(tmp_path)})):
+        with pytest.raises(UserError, match=r"column 'age' holds 2\d.\d+, a measure and no class"):
+            read(place, **options, label="age")
