@@ -1,8 +1,7 @@
 """The contracts: what an algorithm is, what its slots are, and what they exchange. No part ever sees a hidden label.
 
-A part is made as `Part(setup, **options)`; its typed keyword parameters are its options. What must survive a restart is
-a parameter or a buffer. Letters in shapes, unless a file says others: B labelled images, N images of any kind, N_u the
-pool, M images after mixing, C classes, D features, H W height, width, S a square's side, L patches, K those seen."""
+A part is `Part(setup, **options)`, its options typed keyword parameters; what outlives a restart is in a buffer of it.
+Shapes: B labelled images, N any, N_u the pool, M mixed, C classes, D features, S a square's side, L patches, K seen."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Alignment(nn.Module):
         return q / q.sum(1, keepdim=True)
 
     def update(self, p: Tensor, labeled: Tensor, step: Step) -> None:
-        """Learn from the probabilities (N, C) of unlabelled and (B, C) of labelled images; the first mean is the batch's."""
+        """Learn from probabilities (N, C) of unlabelled, (B, C) of labelled images; the first mean is the batch's."""
         self.mean.lerp_(p.mean(0), 1.0 if step.index == 0 else 1 - self.momentum)
         if self.moves:
             self.goal.lerp_(labeled.mean(0), 1 - self.momentum)

@@ -21,10 +21,10 @@ from sslkit.registry import register
 
 @register("labeler")
 class Dash(PseudoLabeler):
-    """w = [H(q, p) <= rho], rho = max(1.0001 gamma^-k rho_0, least), q = softmax(z / temperature), hard once rho is least.
+    """w = [H(q, p) <= rho], rho = max(1.0001 gamma^-k rho_0, least), q = softmax(z / temperature), at last hard.
 
-    rho_0 is the mean loss of the labelled images, weakly augmented, in the first `warmup` of the steps; k grows by one
-    each 10 / 1024 of all steps, as published in 10 of 1024 epochs.
+    It is hard once rho is least. rho_0 is the mean loss of the labelled images, weakly augmented, in the first `warmup`
+    of the steps; k grows by one each 10 / 1024 of all steps, as published in 10 of 1024 epochs.
 
     Options:
         gamma: above 1, by what the threshold is divided.

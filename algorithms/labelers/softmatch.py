@@ -22,7 +22,7 @@ from sslkit.registry import register
 class SoftMatch(PseudoLabeler):
     """w = exp(-n^2 min(max q - mu, 0)^2 / (2 sigma^2)), q = p aligned with even classes; target = one-hot of argmax p.
 
-    mu and sigma^2 are running means of the mean and of the unbiased variance of max q in a batch; they begin at 1/C and 1.
+    mu and sigma^2 are running means of the mean and of the unbiased variance of max q in a batch, from 1/C and 1.
 
     Options:
         n: one standard deviation below the mean the weight is exp(-n^2 / 2); the larger, the nearer to a threshold.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sslkit.data.columns import PARTS, Columns, label_columns, usual
-from sslkit.data.csv_files import UNLABELLED
+from sslkit.data.columns import LABEL, PARTS, Columns, label_columns, usual
+from sslkit.data.csv_files import UNLABELLED, composed
 from sslkit.data.formats import suffixes
 from sslkit.errors import UserError
 
@@ -89,8 +89,9 @@ def roles(
         place["split"] = found[:1]
         free.remove(found[0])
     if "label" in known and "label" not in place and free:
-        names, values = [body.names[i] for i in free], [body.values(i) for i in free]
         must = "label" not in optional
+        may = _naming(body, free, classes) if classes and not must else free
+        names, values = [body.names[i] for i in may], [body.values(i) for i in may]
         chosen = label_columns(names, values, len(body.rows), body.where, classes, needed=must)
         place |= {"label": [i for k in chosen for i in _named(body, names[k])]} if chosen else {}
     for role in known:
@@ -156,3 +157,14 @@ def _says_parts(body: Body, i: int) -> bool:
     """Whether a column says of every row to which part it belongs, and they do not all belong to one."""
     values = {cell.lower() for cell in body.column(i)}
     return len(values) > 1 and values <= PARTS.keys() and len({PARTS[value] for value in values}) > 1
+
+
+def _naming(body: Body, free: Sequence[int], classes: Collection[str]) -> list[int]:
+    """The columns that may be the labels of known classes: of a usual name, or with such classes in or above them."""
+    if usual([body.names[i] for i in free], LABEL):
+        return [*free]
+    values = {i: {*map(composed, body.values(i))} for i in free}
+    whole = [i for i in free if values[i] and values[i] <= {*classes}]
+    some = [i for i in free if any(value in classes and not value.isdecimal() for value in values[i])]
+    ones = [i for i in free if composed(body.names[i]) in classes]
+    return whole or some or (ones if len(ones) > 1 else [])

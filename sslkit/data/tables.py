@@ -57,7 +57,8 @@ def read_columns(
         optional: columns that need not be there.
         asked: names that columns do have.
         is_image: whether a cell without the suffix of an image names one; None for tables without images.
-        classes: that are known; of columns without a usual name, the one that says nothing else has the labels.
+        classes: that are known; of columns without a usual name, the one that says nothing else has the labels. Where
+            labels are optional, too, a column that names none of the classes has none.
 
     Raises:
         UserError: the file cannot be read as a table, has no row or one that is too short, no column that is asked
@@ -70,6 +71,8 @@ def read_columns(
     named = read.header is not None or is_header(first, read.cells[1:], words, is_image)
     above = int(named and read.header is None)  # the row of names
     cells, at = read.cells[above:], read.at[above:]
+    if not cells:
+        raise UserError(f"{file} holds no row")
     names = [name or number for name, number in zip(first, numbered(len(first)), strict=True)] if named else None
     widest = numbered(max(map(len, cells), default=len(first)))
     body = Body(str(file), names or widest, cells, named, is_image or (lambda _: False))
@@ -77,8 +80,6 @@ def read_columns(
     for row, number in zip(cells, at, strict=True):
         if len(row) <= max(i for some in place.values() for i in some):
             raise UserError(f"{file}, {read.unit} {number}: too few columns, {len(row)} of {len(body.names)}")
-    if not cells:
-        raise UserError(f"{file} holds no row")
     columns = {role: [row[some[0]] for row in cells] for role, some in place.items()}
     called = {role: ",".join(body.names[i] for i in some) if named else "" for role, some in place.items()}
     table = Table(str(file), columns, called, list(body.names) if named else [], at, read.unit)

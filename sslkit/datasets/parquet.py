@@ -1,4 +1,4 @@
-"""Parquet files in the layout of the Hugging Face hub, `parquet:DIR`: encoded images and labels, any column names."""
+"""Parquet files in the layout of the Hugging Face hub, `parquet:DIR`, or one file: images and labels, any columns."""
 
 import re
 from pathlib import Path
@@ -34,14 +34,17 @@ class Parquet(Dataset):
         self.columns = Columns(image, label, split, group)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
-        files = sorted(self.dir.rglob("*.parquet"))
+        alone = self.dir.is_file()  # then its name says nothing
+        files = [self.dir] if alone else sorted(self.dir.rglob("*.parquet"))
         if not files:
-            raise UserError(f"{self.dir} holds no *.parquet" if self.dir.is_dir() else f"no folder {self.dir}")
-        parts = {part: self._chosen(files, part) for part in SPLITS}
+            raise UserError(f"{self.dir} holds no *.parquet" if self.dir.is_dir() else f"no folder or file {self.dir}")
+        parts = {part: [] if alone else self._chosen(files, part) for part in SPLITS}
         if not any(parts.values()):
             parts["train"] = files
         if not parts["train"]:
-            raise UserError(f"{self.dir} holds no train*.parquet, only {files[0].name}")
+            raise UserError(
+                f"{self.dir} holds no train*.parquet, only {files[0].name}; parquet:{files[0]} takes that file"
+            )
         counts = [f"{len(chosen)} {part}" for part, chosen in parts.items() if chosen]
         tables = {part: self._tables(part, chosen) for part, chosen in parts.items()}
         classes, train, test, remarks = parts_of(

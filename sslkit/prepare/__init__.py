@@ -277,6 +277,7 @@ def resolved(
     return config, start, chosen
 
 
+@drives.tried_again
 def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     """A data set as it reads itself."""
     dataset: Dataset = cls(**place)

@@ -10,7 +10,7 @@ from sslkit.config.values import coerce
 from sslkit.data import Images, depth
 from sslkit.data.image import Tone
 from sslkit.data.parts import Parts
-from sslkit.errors import UserError
+from sslkit.prepare.dataset import tone_asked
 from sslkit.weights.origin import tone_of
 
 Told = tuple[Tone, str]  # how levels are read for something, and what that is
@@ -40,13 +40,8 @@ def levels_of(flat: Flat, told: Told | None) -> Levels:
     Raises:
         UserError: values that cannot be; the run that is named as weights is damaged.
     """
-    white = coerce("data.white", flat.get("data.white"), str | None)
-    bands = coerce("data.bands", flat.get("data.bands", ""), str)
-    try:
-        Data(white=white, bands=bands)  # else a wrong value would be met when it is used
-    except ValueError as error:
-        raise UserError(f"data.{error}") from None
-    return Levels(white, bands, told or (tone_of(coerce("weights", flat.get("weights"), str | None)), "the weights"))
+    weights = coerce("weights", flat.get("weights"), str | None)
+    return Levels(*tone_asked(flat), told or (tone_of(weights), "the weights"))
 
 
 def told_by(data: Data, images: Images) -> Told:

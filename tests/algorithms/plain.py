@@ -17,10 +17,9 @@ from sslkit.contracts import Batch
 from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.training.spec import Spec
-from tests.algorithms import reference
+from tests.algorithms import classic, reference
+from tests.algorithms.classic import Terms, protected
 from tests.algorithms.make import gradient
-
-Terms = dict[str, Tensor]
 
 
 @dataclass
@@ -57,6 +56,9 @@ class Plain:
             return {"supervised": self.labelled(step.forward("labeled", self.student, batch["labeled"]["weak"]), batch)}
         if self.method == "mean_teacher":
             return self.mean_teacher(batch, step)
+        if self.method in classic.METHODS:
+            method = classic.METHODS[self.method]
+            return method(self.student, self.teacher or self.averaged, self.options, batch, step)
         return self.pseudo_labels(batch, step)
 
     def labelled(self, output: Any, batch: Batch) -> Tensor:
@@ -167,12 +169,3 @@ class Plain:
         for name, mine in net.state_dict().items():
             averaged = name in trained or (mine.is_floating_point() and self.spec.average["buffers"] == "average")
             mine.copy_(decay * mine + (1 - decay) * theirs[name] if averaged else theirs[name])
-
-
-def protected(name: str, net: Classifier, images: Tensor, step: Step) -> Tensor:
-    """Logits in train mode; BatchNorm's statistics are put back afterwards."""
-    before = {key: buffer.clone() for key, buffer in net.named_buffers()}
-    logits = step.forward(name, net, images).logits
-    for key, buffer in net.named_buffers():
-        buffer.data.copy_(before[key])  # `data`: the backward does not need it
-    return logits

@@ -10,6 +10,7 @@ import torch
 
 from sslkit import registry
 from sslkit.backbones.vit_micro import ViTMicro
+from sslkit.config.resolve import options
 from sslkit.contracts import Algorithm, Losses, Mixed, Mixer, PseudoLabels
 from sslkit.errors import UserError
 from sslkit.losses import cross_entropy
@@ -36,7 +37,6 @@ from tests.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
-OFF = {"mean_teacher": {"algo.weight": 0.0}, "freematch": {"algo.lambda_u": 0.0, "algo.lambda_f": 0.0}}
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 
@@ -152,10 +152,11 @@ def test_a_mixer_may_append_and_the_normaliser_stays():
     assert more.terms["unlabeled"].item() == pytest.approx(1.5 * losses.terms["unlabeled"].item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"supervised"}))
+@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"supervised", "mixmatch"}))  # which mixes labelled images
 def test_without_the_unlabelled_term_an_algorithm_is_supervised(name, tmp_path, monkeypatch):
     """Same weights, to the bit, on a network with stochastic depth: matched runs share all draws."""
-    weight = OFF.get(name, {"algo.lambda_u": 0.0})
+    known = options(registry.load("algorithm", name))
+    weight = {f"algo.{key}": 0.0 for key in ("lambda_u", "lambda_f", "weight", "entropy") if key in known}
     monkeypatch.setattr(ViTMicro, "width", Small.width)
     ended = []
     for request, label in (({"algo": name, **weight}, "semi"), ({"algo": name}, "finetune+")):

@@ -92,6 +92,31 @@ def test_pseudo_is_the_loop(case, box, shape):
             assert found.images[i].equal(x[i])  # who is out stays as it is, to the bit
 
 
+@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 4.0])
+def test_mixup_is_the_loop(n, alpha):
+    given, x = labels([0.9, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8][:n]), images(n, 5, 9)
+    mixer = part("mixer", "mixup", setup(), alpha=alpha)
+    for index in range(6):
+        step = Step(index, 20, 11)
+        found = mixer.mix(x, given, step)
+        mix = reference.Mix(x, given.target)
+        partner = step.permutation("mixer.pair", n, CPU).tolist()
+        lam = step.beta("mixer.mixup", alpha, n, device=CPU).tolist()
+        for i, j in enumerate(partner):
+            mix.pair(i, j, max(lam[i], 1 - lam[i]), False, [])
+        agree(found, mix)
+        assert found.labels.weight.equal(given.weight)  # the anchors' own
+        assert found.labels.confidence.equal(given.confidence)
+
+
+def test_mixup_by_ratios_of_one_returns_the_input():
+    x, given = images(6), labels([0.9] * 6)
+    found = part("mixer", "mixup", setup(), alpha=1e-6).mix(x, given, STEP)  # ratios are 0 or 1, the larger is 1
+    assert found.images.equal(x)
+    assert found.labels.target.equal(given.target)
+
+
 def test_none_gives_back_what_it_got():
     x, given = images(3), labels([0.9, 0.1, 0.7])
     found = part("mixer", "none", setup()).mix(x, given, STEP)
@@ -235,7 +260,7 @@ def test_every_mixer_draws_anew_at_every_step_and_micro_batch(name):
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("prob_pseudo", {"cutmix": 1.1}), ("pseudo", {"switch": -0.1}),
-                                             ("pseudo_plus", {"alpha": 0.0})])  # fmt: skip
+                                             ("pseudo_plus", {"alpha": 0.0}), ("mixup", {"alpha": 0.0})])  # fmt: skip
 def test_options_out_of_range_are_refused(name, wrong):
     with pytest.raises(UserError, match=f"mixer.{next(iter(wrong))}"):
         part("mixer", name, setup(), **wrong)

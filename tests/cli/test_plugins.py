@@ -15,7 +15,7 @@ from tests.conftest import real
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "tests" / "plugins"
-MIXER, ALGORITHM = ROOT / "examples" / "reverse_mixer.py", ROOT / "examples" / "pi_model.py"
+MIXER, ALGORITHM = ROOT / "examples" / "reverse_mixer.py", ROOT / "examples" / "agreement.py"
 
 
 def forget() -> None:
@@ -42,10 +42,10 @@ def test_a_foreign_mixer_trains_and_is_named() -> None:
 
 
 def test_a_foreign_algorithm_trains() -> None:
-    made = run("--plugin", ALGORITHM, "--algo", "pi_model", "--json")
+    made = run("--plugin", ALGORITHM, "--algo", "agreement", "--json")
     assert made.code == 0, made.err
     row = made.json["stages"][-1]
-    assert row["method"] == "pi_model"
+    assert row["method"] == "agreement"
     line = (Path("runs/stages") / row["key"] / "metrics.jsonl").read_text().splitlines()[-1]
     assert json.loads(line)["consistency"] > 0
 
@@ -53,7 +53,7 @@ def test_a_foreign_algorithm_trains() -> None:
 def test_options_of_a_foreign_part_are_checked() -> None:
     assert_refused(with_mixer("--set", "mixer.share=2"), "mixer.share must be in [0, 1]")
     assert_refused(with_mixer("--set", "mixer.shar=0.3"), "'mixer.share'")
-    assert_refused(run("--plugin", ALGORITHM, "--algo", "pi_model", "--mixer", "none"), "has no mixer")
+    assert_refused(run("--plugin", ALGORITHM, "--algo", "agreement", "--mixer", "none"), "has no mixer")
     assert not Path("runs").exists()
 
 
@@ -110,7 +110,7 @@ def test_list_shows_a_plugin(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_configuration_cannot_load_code() -> None:
     """A file may say which plug-in a run needs; only the command line loads one."""
-    Path("c.toml").write_text(f'algo = "pi_model"\n[plugins]\n"{ALGORITHM}" = "{"0" * 64}"\n')
+    Path("c.toml").write_text(f'algo = "agreement"\n[plugins]\n"{ALGORITHM}" = "{"0" * 64}"\n')
     assert_refused(run("--config", "c.toml"), "--plugin")
     assert not registry.plugins
 
@@ -128,7 +128,7 @@ def test_installed_parts_are_found_by_entry_points(tmp_path: Path, monkeypatch: 
     )
     (about / "entry_points.txt").write_text(
         "[sslkit.mixers]\nreverse = extras_reverse_mixer:Reverse\nbroken = extras_gone:Gone\n"
-        "[sslkit.algorithms]\npi_model = extras_pi_model:PiModel\n"
+        "[sslkit.algorithms]\nagreement = extras_agreement:Agreement\n"
     )
     monkeypatch.setattr(importlib.metadata, "entry_points", real)
     registry.installed.cache_clear()
@@ -143,5 +143,5 @@ def test_installed_parts_are_found_by_entry_points(tmp_path: Path, monkeypatch: 
     assert {row["name"] for row in checked.json if row["problem"]} == {"broken"}
     made = sslkit("run", *TINY, "--algo", "fixmatch", "--mixer", "reverse", "--json")
     assert made.code == 0, made.err
-    assert sslkit("run", *TINY, "--algo", "pi_model", "--json").code == 0
+    assert sslkit("run", *TINY, "--algo", "agreement", "--json").code == 0
     assert_refused(sslkit("run", *TINY, "--mixer", "broken"), "sslkit-extras 1.5", "extras_gone")

@@ -150,8 +150,8 @@ def test_a_run_whose_images_have_changed_is_another_and_that_is_said(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
-    for i, folder in enumerate(("d/a", "d/b")):
-        pictures(tmp_path / folder, [f"{i}{k}.png" for k in range(4)])
+    for i, name in enumerate(("d/a", "d/b")):
+        pictures(tmp_path / name, [f"{i}{k}.png" for k in range(4)])
     first = run("--data", "folder:d", "--labels", "1/class", "--stages", "finetune", "--json")
     folder = folder_of(first, tmp_path / "runs")
     again = sslkit("run", "--config", folder, "--json")

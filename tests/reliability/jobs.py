@@ -20,7 +20,8 @@ SETTINGS = {
     **{"finetune.steps": 1, "semi.steps": STEPS, "semi.batch": 8, "semi.mu": 2, "semi.lr": 3e-3},
     **{"control.run": False, "eval.decay": 0.8, "threads": 1},
 }
-TAU = {"fixmatch": 0.2, "flexmatch": 0.2, "ema_teacher": 0.2}  # networks this young reject some images at it
+# Networks this young reject some images at it.
+TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch"), 0.2)
 
 
 @cache

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shipped")]
 WHOLE: list[tuple[str, dict[str, Any]]] = [
     ("supervised", {"semi__optimizer": "sgd"}),
     ("fixmatch", {"semi__optimizer": "sgd"}),
-    ("mean_teacher", {"semi__optimizer": "sgd"}),
+    *((name, {"semi__optimizer": "sgd"}) for name in ("mean_teacher", "pseudo_label", "pi_model")),
     ("ema_teacher", {"semi__optimizer": "sgd", "mixer": "none"}),
 ]
 

@@ -37,7 +37,7 @@ CASES = [
         pytest.param(*case, False, marks=() if case in OFTEN else pytest.mark.slow)
         for case in product(ALGORITHMS, ["vit_micro", "wrn_10_1"], ["adamw", "sgd"])
     ),
-    *(pytest.param(name, "vit_micro", "adamw", False, marks=pytest.mark.slow) for name in MORE),
+    *(pytest.param(name, "wrn_10_1", "adamw", False, marks=pytest.mark.slow) for name in MORE),
     pytest.param("ema_teacher", "vit_micro", "adamw", True, marks=[pytest.mark.slow, compiles]),
 ]
 

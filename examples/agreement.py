@@ -1,8 +1,8 @@
 """An algorithm of your own: two views of one image should be given the same probabilities.
 
-    sslkit run --plugin examples/pi_model.py --algo pi_model
+    sslkit run --plugin examples/agreement.py --algo agreement
 
-Paper: Laine and Aila 2017, Temporal ensembling, arXiv:1610.02242 (the Pi-model)
+Paper: Laine and Aila 2017, Temporal ensembling, arXiv:1610.02242 (with two weak views: `pi_model`)
 """
 
 import torch.nn.functional as F
@@ -13,8 +13,8 @@ from sslkit.losses import cross_entropy
 from sslkit.randomness import Step
 
 
-@register("algorithm", "pi_model")
-class PiModel(Algorithm):
+@register("algorithm", "agreement")
+class Agreement(Algorithm):
     """L = H(y, student(x)) + weight * ramp * mean of (p_weak - p_strong)^2 over images and classes.
 
     Options:
