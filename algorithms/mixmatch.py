@@ -76,5 +76,7 @@ class MixMatch(Algorithm):
 
 def joined(*labels: PseudoLabels) -> PseudoLabels:
     """Labels of several groups of images, one after another."""
-    parts = (torch.cat([getattr(one, name) for one in labels]) for name in ("target", "weight", "confidence"))
-    return PseudoLabels(*parts)
+    target, weight, confidence = (
+        torch.cat([getattr(one, name) for one in labels]) for name in ("target", "weight", "confidence")
+    )
+    return PseudoLabels(target, weight, confidence)

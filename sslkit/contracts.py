@@ -1,8 +1,7 @@
 """The contracts: what an algorithm is, what its slots are, and what they exchange. No part ever sees a hidden label.
 
-A part is made as `Part(setup, **options)`; its typed keyword parameters are its options. What must survive a restart is
-a parameter or a buffer. Letters in shapes, unless a file says others: B labelled images, N images of any kind, N_u the
-pool, M images after mixing, C classes, D features, H W height, width, S a square's side, L patches, K those seen."""
+A part is `Part(setup, **options)`, its options typed keyword parameters; what outlives a restart is in a buffer of it.
+Shapes: B labelled images, N any, N_u the pool, M mixed, C classes, D features, S a square's side, L patches, K seen."""
 
 from __future__ import annotations
 
@@ -47,6 +46,7 @@ class PseudoLabels:
     target: Tensor  # (N, C) rows sum to 1; a hard label is one-hot, label smoothing is inside
     weight: Tensor  # (N,) >= 0; 0 is rejected
     confidence: Tensor  # (N,) in [0, 1]; what the weight came from, what mixers weigh by
+    memory: Mapping[str, Tensor] = field(default_factory=dict)  # name -> rows that the labeler's `update` learns from
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class PseudoLabeler(nn.Module, ABC):
         """Labels from the detached outputs for the weak views and for the labelled images."""
 
     def update(self, labels: PseudoLabels, index: Tensor, step: Step) -> None:
-        """Learn from the unmixed labels of the whole global batch, after every optimizer step."""
+        """Learn from the unmixed labels, and their memory, of the whole global batch, after every optimizer step."""
 
 
 class Mixer(nn.Module, ABC):

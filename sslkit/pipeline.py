@@ -15,7 +15,7 @@ from sslkit.errors import Stopped, UserError
 from sslkit.machine import ranks
 from sslkit.prepare import Prepared, prepare
 from sslkit.recipes import layers
-from sslkit.record import Place, begin, decide, place_of
+from sslkit.record import Place, begin, decide, not_gone_on, place_of
 from sslkit.record.results import conclude, read_results
 from sslkit.record.stages import Stage, stages
 from sslkit.store import PathLike, Store, read_json, without_weights
@@ -73,6 +73,8 @@ def run(
         with screen.watching():
             prepared = ranks.leader_first(lambda: prepare(asked, store.data))
         place = ranks.led(lambda: place_of(store, prepared, name, again=again, keep=keep))
+        if said := not_gone_on(config, place, prepared):
+            screen.say(said)
         if place.finished:
             screen.say(f"{place.folder} is finished; --again repeats it")
             return Run(place.folder, ranks.led(lambda: read_results(place.folder)))

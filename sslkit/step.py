@@ -10,6 +10,7 @@ unlabelled u ─ weak ──► Teacher ─► PseudoLabeler ─► pseudo-label
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class PseudoLabeling(Algorithm):
         joint: one forward of all views, so that BatchNorm sees them together (published FixMatch); needs the
             student itself as teacher, in train mode, and no mixer.
     """
+
+    whole: ClassVar[bool] = False  # `extra` needs the student's output for each strong view as it is
 
     def __init__(
         self,
@@ -52,9 +55,11 @@ class PseudoLabeling(Algorithm):
                 "algo.joint runs all views through the student at once, before there are labels: "
                 "it needs --teacher self with teacher.mode=train, and --mixer none"
             )
+        if self.whole and not mixer.joinable:
+            raise UserError("this algorithm compares each strong view with its own weak view: it needs --mixer none")
         self.teacher, self.labeler, self.mixer = teacher, labeler, mixer
         self.lambda_u, self.burn_in = lambda_u, burn_in
-        self.joint, self.skip_rejected = joint, setup.skip_rejected
+        self.joint, self.skip_rejected = joint, setup.skip_rejected and not self.whole
 
     def forward(self, batch: Batch, step: Step) -> Losses:
         x, u = batch["labeled"], batch["unlabeled"]  # views (B, 3, H, W) and (N, 3, H, W)
@@ -71,10 +76,13 @@ class PseudoLabeling(Algorithm):
             if self.skip_rejected:
                 mixed = only_kept(mixed)  # M is the number of kept images now
             out_u, kept = step.forward("student", self.student, mixed.images), mixed.labels  # logits (M, C)
-        lambda_u = 0.0 if step.index < self.burn_in * step.total else self.lambda_u
-        unlabeled = lambda_u * weighted_ce(out_u.logits, kept, n=len(u.index))  # ()
+        unlabeled = self.strength(step) * weighted_ce(out_u.logits, kept, n=len(u.index))  # ()
         terms = {"supervised": self.supervised(out_x, x.y, step), "unlabeled": unlabeled}
         return Losses(terms | self.extra(out_x, weak, out_u, labels, batch, step), labels, {"index": u.index})
+
+    def strength(self, step: Step) -> float:
+        """The weight of the consistency term."""
+        return 0.0 if step.index < self.burn_in * step.total else self.lambda_u
 
     def supervised(self, out: Output, y: Tensor, step: Step) -> Tensor:
         """The supervised term, a scalar."""
@@ -83,7 +91,7 @@ class PseudoLabeling(Algorithm):
     def extra(
         self, out_x: Output, weak: Output, out_u: Output, labels: PseudoLabels, batch: Batch, step: Step
     ) -> dict[str, Tensor]:
-        """Further terms: name -> weighted scalar."""
+        """Further terms: name -> weighted scalar. Where `whole`, `out_u` is of the same images as `weak`."""
         return {}
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
@@ -92,8 +100,9 @@ class PseudoLabeling(Algorithm):
         target, weight, confidence = (
             gather(torch.cat([getattr(labels, name) for labels in made])) for name in ("target", "weight", "confidence")
         )  # (N, C), (N,), (N,), N of the global batch
+        memory = {name: gather(torch.cat([labels.memory[name] for labels in made])) for name in made[0].memory}
         index = gather(torch.cat([loss.memory["index"] for loss in losses]))  # (N,) int64
-        self.labeler.update(PseudoLabels(target, weight, confidence), index, step)
+        self.labeler.update(PseudoLabels(target, weight, confidence, memory), index, step)
 
     def networks(self) -> dict[str, Classifier]:
         return {"student": self.student, **self.teacher.networks()}

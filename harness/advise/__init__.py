@@ -40,7 +40,7 @@ def advise(
     from sslkit.harness.advise.words import advice, command
 
     screen, store = Screen(console), Store(runs)
-    with screen.status("reading the images"):
+    with screen.watching():
         prepared = prepare(layers(None, None, request, plugins), store.data)
     machine = resolve_machine(prepared.config)
     machine.use()

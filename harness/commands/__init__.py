@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from sslkit import registry
-from sslkit.cli.options import plugin_files, store
+from sslkit.cli.options import plugin_files, store, with_bars
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin
 from sslkit.terminal import console
@@ -71,6 +71,7 @@ delta = click.option(
 @as_json
 @out
 @store
+@with_bars
 def compare_command(
     vary: tuple[str, ...],
     study: str | None,
@@ -135,6 +136,7 @@ def compare_command(
 @as_json
 @out
 @store
+@with_bars
 def table_command(
     name: str | None, style: str | None, delta: float, form: str | None, as_json: bool, out: str | None, runs: str
 ) -> None:
@@ -184,11 +186,16 @@ def split(text: str, *, paths: bool = False) -> list[str]:
     Args:
         paths: they are data sets: a comma in a path, after which no data set is named, is of the path.
 
+    A comma in the path of what is there, perhaps with a word and a colon before it, is of the path in any case.
+
     Raises:
         UserError: an empty name.
     """
     known, found = {entry.name for entry in registry.entries("dataset")} if paths else set(), list[str]()
-    for word in text.split(","):
+    pieces = text.split(",")
+    while pieces:
+        longest = next((k for k in range(len(pieces), 1, -1) if _is_there(",".join(pieces[:k]))), 1)
+        word, pieces = ",".join(pieces[:longest]), pieces[longest:]
         if paths and found and ":" in found[-1] and word.partition(":")[0].strip() not in known:
             found[-1] += f",{word}"
         else:
@@ -197,6 +204,12 @@ def split(text: str, *, paths: bool = False) -> list[str]:
     if not all(words) or len(set(words)) < len(words):
         raise UserError(f"{text!r} must be different names with commas between")
     return words
+
+
+def _is_there(word: str) -> bool:
+    """Whether a word is a path, or one behind a colon, of what is on the disk."""
+    kind, _, path = word.partition(":")
+    return os.path.exists(word.strip()) or ("," not in kind and os.path.exists(path.strip()))
 
 
 def varied(lists: Mapping[str, list[str]], vary: Sequence[str]) -> dict[str, list[Any]]:
@@ -225,7 +238,7 @@ def values(text: str) -> tuple[str, list[Any]]:
     if not equals or not key.strip():
         raise UserError(f"--vary wants KEY=V1,V2, as in --vary labeler.tau=0.5,0.7, got {text!r}")
     (full,) = named({key.strip(): ""})
-    found = [parse_set(f"{key}={word}")[1] for word in split(rest)]
+    found = [parse_set(f"{key}={word}")[1] for word in split(rest, paths=full == "data.name")]
     if any(value in found[:i] for i, value in enumerate(found)):
         raise UserError(f"--vary {text}: two of the values are equal")
     return full, found

@@ -152,14 +152,18 @@ def comparisons(runs: PathLike) -> list[Path]:
 
 
 def find(runs: PathLike, name: str | None) -> Path:
-    """The comparison whose folder is `name`, or whose folder's name begins so; None is the newest.
+    """The comparison whose folder is `name`, or whose folder's name begins so, with its store before it or not; None is
+    the newest.
 
     Raises:
         UserError: there is none, or several.
     """
     known = comparisons(runs)
-    if name is not None and (Path(name) / MARK).is_file():
-        return Path(name)
+    if name is not None:
+        path = Path(name).parent if Path(name).name == MARK else Path(name)
+        if (path / MARK).is_file():
+            return path
+        name = path.name if path.parent.absolute() in (Path.cwd(), Path(runs).absolute()) else str(path)
     chosen = [folder for folder in known if name is None or folder.name.startswith(name)]
     if not chosen:
         among = f"; there are {', '.join(f.name for f in known)}" if known else ""

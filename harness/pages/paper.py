@@ -96,7 +96,8 @@ def _value(group: pd.DataFrame) -> str:
     good = group[group["error"] == ""]["top1"]
     if not len(good):
         return "" if not len(group) else Planned.error if Planned.error in set(group["error"]) else NOT_RUN
-    return f"{good.mean():.1f}" + (f" ± {good.std():.1f}" if len(good) > 1 else "")
+    some = f" ({len(good)} of {len(group)} seeds)" if len(good) < len(group) else ""
+    return f"{good.mean():.1f}" + (f" ± {good.std():.1f}" if len(good) > 1 else "") + some
 
 
 def _gain(group: pd.DataFrame, condition: pd.DataFrame, labels: str) -> dict[str, str]:

@@ -34,7 +34,11 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: there is none, or it is damaged or of another version.
     """
-    about = read_json(folder / MARK)
+    try:
+        about = read_json(folder / MARK)
+    except UserError as error:
+        again = "; the same `sslkit compare` makes it anew" if (folder / MARK).is_file() else ""
+        raise UserError(f"{error}{again}") from None
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
         raise UserError(f"{folder / MARK} is of another version; the same `sslkit compare` makes it anew")
     if isinstance(about.get("comparison"), dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -69,7 +70,8 @@ def _side_by_side(todo: list[Task], jobs: int) -> Iterator[Planned]:
     leave_if_imported()
     context = multiprocessing.get_context("spawn")
     jobs = max(1, min(jobs, len(todo)))
-    with ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),)) as pool, _passing_on():
+    pool = ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),))
+    with _without_a_script_that_is_no_file(), pool, _passing_on():
         busy: dict[Future[Planned], Planned] = {}
         try:
             while todo or busy:
@@ -91,6 +93,21 @@ def _side_by_side(todo: list[Task], jobs: int) -> Iterator[Planned]:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _without_a_script_that_is_no_file() -> Iterator[None]:
+    """While entered, new processes do not look for the script of `python -`, which is called <stdin>."""
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None)
+    if script is None or os.path.exists(script):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = script
 
 
 @contextmanager

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sslkit.config import Flat
-from sslkit.config.resolve import read_toml
+from sslkit.config.resolve import named
 from sslkit.errors import UserError
 from sslkit.harness.plan.arms import Comparison, plan, product, unseeded
 from sslkit.harness.plan.cost import equal_compute
 from sslkit.harness.plan.survey import Survey, survey
 from sslkit.harness.studies import CONDITIONS, read_study
 from sslkit.harness.work.compare import settled
+from sslkit.recipes import keys_of
+from sslkit.recipes.replaced import check_lengths
 from sslkit.store import PathLike, Store
 
 SEEDS = 8
@@ -56,16 +58,17 @@ def comparison(words: Words, runs: PathLike, name: str) -> tuple[Comparison, Sur
 
 
 def _planned(words: Words, cache: Path) -> Comparison:
-    base = (read_toml(words.config) if words.config else {}) | unseeded(words.base)
     conditions = {CONDITIONS[name]: values for name, values in words.conditions.items()}
-    seeds, first, reference, remarks = words.seeds, words.first_seed, words.reference, list[str]()
-    if words.study is None:
-        arms, settings = product(base, words.varied, remarks), _nothing
-    elif words.varied:
+    if words.study is not None and words.varied:
         raise UserError("a study has its own arms; drop --algo, --teacher, --labeler, --mixer and --vary")
+    study = None if words.study is None else read_study(words.study, words.scale)
+    conditions = (study.conditions if study else {}) | conditions
+    base, remarks = _base(words, [*(study.arms.values() if study else ()), *_each(words.varied | conditions)])
+    seeds, first, reference = words.seeds, words.first_seed, words.reference
+    if study is None:
+        arms, settings = product(base, words.varied, remarks), _nothing
     else:
-        study = read_study(words.study, words.scale)
-        arms, settings, conditions = study.arms, study.settings, study.conditions | conditions
+        arms, settings = study.arms, study.settings
         seeds, reference = study.seeds if seeds is None else seeds, reference or study.reference
         first = study.first_seed if first is None else first
         remarks.append(study.question)
@@ -73,6 +76,20 @@ def _planned(words: Words, cache: Path) -> Comparison:
         base["data.name"] = conditions.pop("data.name")[0]
     count = SEEDS if seeds is None else seeds
     return plan(base, arms, conditions, count, reference or "finetune+", remarks, cache, settings, first or 0)
+
+
+def _base(words: Words, arms: Sequence[Mapping[str, Any]]) -> tuple[Flat, list[str]]:
+    """The keys of all runs, and a remark on those of the file that go with what an arm has in their place."""
+    asked = named(unseeded(words.base))
+    check_lengths(asked)
+    if not words.config:
+        return dict(words.base), []
+    file, said = keys_of(words.config, [asked, *(asked | named(arm) for arm in arms)])
+    return file | words.base, [said] if said else []
+
+
+def _each(varied: Mapping[str, Sequence[Any]]) -> list[Flat]:
+    return [{key: value} for key, values in varied.items() for value in values]
 
 
 def _nothing(called: Collection[str]) -> Flat:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from sslkit.cli.group import Commands
-from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store
+from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store, with_bars
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.store import drives
 from sslkit.store.version import __version__
@@ -200,6 +200,7 @@ def show_command(run: str, classes: bool, as_json: bool) -> None:
 @click.option("--n", type=int, default=8, show_default=True, help="How many images.")
 @click.option("--out", required=True, metavar="FILE.png", help="Picture to make; never overwritten.")
 @plugins
+@with_bars
 def show_views_command(
     run: str | None,
     data: str | None,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins
+from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins, with_bars
 from sslkit.terminal import show
 
 
@@ -19,6 +19,7 @@ from sslkit.terminal import show
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set data.test=0.3.")
 @plugins
 @as_json
+@with_bars
 def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Look at data before training: classes, counts, sizes, bad files, duplicates. Every image is decoded once.
 
@@ -29,8 +30,7 @@ def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bo
 
     request = dict(map(parse_set, sets)) | {DATA_KEYS[k]: v for k, v in flags.items() if v is not None}
     request |= {"data.name": named_data(data)} | ({} if seed is None else {"seed": seed})
-    with Console(stderr=True, emoji=False).status("looking at every image"):
-        found = data_report(request)
+    found = data_report(request)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

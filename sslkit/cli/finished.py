@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sslkit.cli.options import as_json, plugins
+from sslkit.cli.options import as_json, plugins, with_bars
 
 network = click.option(
     "--network",
@@ -43,6 +43,7 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
 @calibrated
 @plugins
 @as_json
+@with_bars
 def predict_command(
     run: str,
     paths: tuple[str, ...],
@@ -56,23 +57,29 @@ def predict_command(
 ) -> None:
     """Classify images with the averaged network of a finished run.
 
-    PATHS are image files, folders, tar and zip files, lists of paths, and data sets as csv:FILE or parquet:DIR. Where
-    labels are known, by folders that are called as the classes or by the data set, it also says the accuracy and the
-    worst errors.
+    PATHS are image files, folders, tar, zip and parquet files, lists of paths, and data sets as csv:FILE. Where labels
+    are known, by folders that are called as the classes or by the data set, it also says the accuracy and the worst
+    errors.
     """
     from sslkit.config.resolve import parse_set
-    from sslkit.finished.predict import Form, predict
+    from sslkit.finished.predict import UNKNOWN, Form, predict
+    from sslkit.terminal import count
 
     form = Form(all_classes, top, unknown_below)
     found = predict(Path(run), paths, out=Path(out), form=form, keys=dict(map(parse_set, sets)), **options)
+    for remark in found.get("remarks", ()):
+        click.echo(remark, err=True)
     for word in ("skipped", "unread"):
         for reason in found.get(word, ()):
             click.echo(f"{word}: {reason}", err=True)
     if as_json:
         click.echo(json.dumps(found))
         return
-    accuracy = f"; {found['labeled']} have a label, accuracy {100 * found['top1']:.1f}%" if "top1" in found else ""
-    click.echo(f"{found['images']} images predicted, written to {out}{accuracy}")
+    said = [f"{count(found['images'], 'image')} predicted, written to {out}"]
+    said += [f"{found['unknown']} are {UNKNOWN}, below {unknown_below:g}"] if "unknown" in found else []
+    what = "accuracy of the most probable class, known or not," if found.get("unknown") else "accuracy"
+    said += [f"{found['labeled']} have a label, {what} {100 * found['top1']:.1f}%"] if "top1" in found else []
+    click.echo("; ".join(said))
     if found.get("errors"):
         show_errors(found["errors"])
 
@@ -97,6 +104,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
 @plugins
 @as_json
+@with_bars
 def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
     """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
     from sslkit.finished.audit import audit
@@ -136,6 +144,7 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
 @network
 @calibrated
 @plugins
+@with_bars
 def export_command(run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...]) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
 
 from sslkit.plugins import load_plugin
 
@@ -28,6 +30,19 @@ class ShareOrFolder(click.ParamType):  # type: ignore[type-arg]
 
 store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
+
+
+def with_bars(command: F) -> F:
+    """A command that shows a bar while every image is looked at."""
+
+    @functools.wraps(command)
+    def watched(*arguments: Any, **named: Any) -> Any:
+        from sslkit.terminal.progress import bars
+
+        with bars(Console(stderr=True, emoji=False)):
+            return command(*arguments, **named)
+
+    return watched  # type: ignore[return-value]
 
 
 def _plugin_option(**how: Any) -> Callable[[F], F]:

@@ -105,6 +105,8 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+# keys that leave a run what it is: where its data are, how they are held, how fast it is
+FREE = ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", "grad_checkpoint", "pretrain.dir")
 STAGES = ("pretrain", "probe", "finetune", "semi")
 PARTS = {"algo": "algorithm", "adapt": "adapter"}
 PARTS |= {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}

@@ -7,7 +7,9 @@ import io
 import unicodedata
 from collections.abc import Iterable
 
-UNLABELLED = ("", "-1", "nan", "NaN")  # the last two as pandas writes what is missing among words
+NOTHING = ("", "nan", "NaN", "<NA>")  # but for the first as pandas writes what is missing among words
+UNLABELLED = (*NOTHING, "-1")
+MISSING = ("na", "n/a", "#n/a", "null", "none")  # the same by other programs, in lower case, or a class of that name
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet computes
 
 
@@ -36,5 +38,5 @@ def plain(text: str) -> str:
 def class_order(names: Iterable[str]) -> list[str]:
     """Class names in their order: that of numbers where all are whole numbers, else that of their letters."""
     names = sorted(names)
-    numbers = all(name.isdecimal() and len(name) < 19 for name in names)
+    numbers = all(name.removeprefix("-").isdecimal() and len(name) < 21 for name in names)
     return sorted(names, key=int) if numbers else names

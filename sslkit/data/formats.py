@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sslkit import registry
 from sslkit.errors import UserError
 from sslkit.plugins import plugin_hashes
 from sslkit.reader import Reader
+from sslkit.store.drives import PASSING
 
 HEAD = 512  # bytes by which a file is known
 LAST = "pillow"  # which reads what no other knows
@@ -59,11 +60,18 @@ def is_image(path: str) -> bool:
 
 
 def beginning(path: str) -> bytes:
-    """The first bytes of a file; none of what is no file, or cannot be opened."""
-    with suppress(OSError):
-        if os.path.isfile(path):
+    """The first bytes of a file; none of what is no file, or cannot be opened.
+
+    Raises:
+        OSError: the drive fails.
+    """
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
             with open(path, "rb") as file:
                 return file.read(HEAD)
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
     return b""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -218,7 +219,7 @@ def size_of(item: Any, name: str) -> tuple[int, int]:
 def _file(item: Any, name: str) -> BinaryIO:
     if isinstance(item, bytes):
         return io.BytesIO(item)
-    if not os.path.isfile(item) and os.path.exists(item):
+    if not stat.S_ISREG(os.stat(item).st_mode):
         raise BadImageError(f"{name} is no file")  # a pipe would be waited for
     return open(item, "rb")
 

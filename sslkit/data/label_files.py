@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.columns import NOBODY, USUAL, Columns
+from sslkit.data.columns import NOBODY, USUAL, Columns, beside, called
 from sslkit.data.csv_files import UNLABELLED, class_order
 from sslkit.data.image import Array
 from sslkit.data.names import NONE, SHOWN, Names
@@ -115,11 +115,12 @@ def label_by(
         _agree(file, classes, folders[place], after[place])
     unused = " and ".join(name for name in UNUSED if name in table.columns)
     said = f", its column {unused} is not used (csv:FILE as the data would)" if unused else ""
-    called = table.names["label"]
-    of = f" in the column {called!r}" if called.lower() not in ("", "label") else ""
+    column = table.names["label"]
+    of = f" in {called(column, table.header)}" if column.lower() not in ("", "label") else ""
+    of += beside(column, table.header)
     said += f", and not the folders {first(classes)}" if anew else ""
     return Labelled(
-        found, after, f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}{of}{said}", called
+        found, after, f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}{of}{said}", column
     )
 
 

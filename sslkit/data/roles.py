@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sslkit.data.columns import LABEL, NO_LABEL, PARTS, Columns, label_column, usual
+from sslkit.data.columns import LABEL, PARTS, Columns, label_columns, usual
 from sslkit.data.csv_files import UNLABELLED, composed
 from sslkit.data.formats import suffixes
 from sslkit.errors import UserError
 
-ONES, ZEROS = ("1", "1.0", "true"), ("0", "0.0", "false")  # of a column a class, in any case of letters
 SAMPLE = 200  # rows that are looked at to find the paths
 IsImage = Callable[[str], bool]
 
@@ -90,7 +89,11 @@ def roles(
         place["split"] = found[:1]
         free.remove(found[0])
     if "label" in known and "label" not in place and free:
-        place["label"] = _labels(body, free, classes)
+        must = "label" not in optional
+        may = _naming(body, free, classes) if classes and not must else free
+        names, values = [body.names[i] for i in may], [body.values(i) for i in may]
+        chosen = label_columns(names, values, len(body.rows), body.where, classes, needed=must)
+        place |= {"label": [i for k in chosen for i in _named(body, names[k])]} if chosen else {}
     for role in known:
         if role not in (*place, *optional):
             if role in ("path", "label") or not free:
@@ -156,35 +159,12 @@ def _says_parts(body: Body, i: int) -> bool:
     return len(values) > 1 and values <= PARTS.keys() and len({PARTS[value] for value in values}) > 1
 
 
-def _labels(body: Body, free: Sequence[int], classes: Collection[str]) -> list[int]:
-    names = [body.names[i] for i in free]
-    if chosen := usual(names, LABEL):
-        return _named(body, chosen)
-    values = {i: body.values(i) for i in free}
-    among = [i for i in free if values[i] and {*map(composed, values[i])} <= {*classes}]
-    if len(among) == 1:
-        return among
-    fit = [i for i in free if values[i] and not measures(values[i])]
-    hot = [i for i in fit if {value.lower() for value in values[i]} <= {*ONES, *ZEROS}]
-    if len(hot) > 1:
-        classes = ",".join(body.names[i] for i in hot)
-        own = [i for i in fit if i not in hot and body.names[i].lower() not in NO_LABEL]
-        rest = [f"{body.names[i]} ({len(values[i])} values)" for i in own if 1 < len(values[i]) < len(body.rows)]
-        if not rest:
-            return hot
-        raise UserError(
-            f"{body.where}: which of the columns has the labels: {', '.join(rest)}, or {classes}, one a class? "
-            f"--set data.label={classes} says it"
-        )
-    chosen = label_column(names, {body.names[i]: len(values[i]) for i in fit}, len(body.rows), body.where)
-    if not chosen and len(free) > 1:
-        raise UserError(f"{body.where}: which of the columns {names} has the labels? --set data.label=NAME says it")
-    return _named(body, chosen or names[0])
-
-
-def measures(values: set[str]) -> bool:
-    """Whether they are numbers of which one is not whole."""
-    try:
-        return not all(float(value).is_integer() for value in values)
-    except (ValueError, OverflowError):
-        return False
+def _naming(body: Body, free: Sequence[int], classes: Collection[str]) -> list[int]:
+    """The columns that may be the labels of known classes: of a usual name, or with such classes in or above them."""
+    if usual([body.names[i] for i in free], LABEL):
+        return [*free]
+    values = {i: {*map(composed, body.values(i))} for i in free}
+    whole = [i for i in free if values[i] and values[i] <= {*classes}]
+    some = [i for i in free if any(value in classes and not value.isdecimal() for value in values[i])]
+    ones = [i for i in free if composed(body.names[i]) in classes]
+    return whole or some or (ones if len(ones) > 1 else [])

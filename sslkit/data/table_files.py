@@ -35,6 +35,7 @@ BOOKS = {  # a file within the zip: what that is
     "content.xml": "an OpenDocument table (.ods)",
     "Index/Document.iwa": "a Numbers table",
 }
+SEPARATOR = re.compile(r'"?sep=(.)"?')  # which some write into the first line for Excel
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
@@ -54,6 +55,20 @@ def read_rows(file: Path) -> Rows:
     Raises:
         UserError: no such file, no table in text, no text in UTF-8.
     """
+    text = read_text(file)
+    found = json_rows(file, text)
+    if found:
+        (names, cells), at, unit = found
+        return Rows(None if names == numbered(len(names)) else names, cells, at, unit)
+    return _spaced(text) or _separated(file, text)
+
+
+def read_text(file: Path) -> str:
+    """The text of a table or list, without the mark of its encoding.
+
+    Raises:
+        UserError: as `read_rows`.
+    """
     try:
         data = file.expanduser().read_bytes()
     except OSError as error:
@@ -65,11 +80,7 @@ def read_rows(file: Path) -> Rows:
             raise UnicodeError
     except UnicodeError:
         raise UserError(f"{file} is no text in UTF-8; save it again as such (in Excel: CSV UTF-8)") from None
-    found = json_rows(file, text)
-    if found:
-        (names, cells), at, unit = found
-        return Rows(None if names == numbered(len(names)) else names, cells, at, unit)
-    return _spaced(text) or _separated(file, text)
+    return text
 
 
 def numbered(count: int) -> list[str]:
@@ -133,12 +144,13 @@ def _halves(line: str) -> tuple[str, str] | None:
 def _separated(file: Path, text: str) -> Rows:
     """Cells between commas, semicolons, tabs or, where the first line has none of these, bars."""
     line = text.lstrip("\r\n").partition("\n")[0]
-    between = max(",;\t", key=line.count)
+    said = SEPARATOR.fullmatch(line.strip())
+    between = said[1] if said else max(",;\t", key=line.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=between if between in line else "|")
     cells, at = list[list[str]](), list[int]()
     try:
         for row in reader:
-            if any(map(str.strip, row)):
+            if any(map(str.strip, row)) and not (said and reader.line_num == 1):
                 cells.append([plain(cell.strip()) for cell in row])
                 at.append(reader.line_num)
     except csv.Error as error:

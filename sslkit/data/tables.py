@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslkit.data.columns import NOBODY, Columns, whole_numbers
-from sslkit.data.csv_files import UNLABELLED, composed
-from sslkit.data.roles import ONES, Body, IsImage, is_header, measures, roles
+from sslkit.data.columns import NOBODY, SHOWN, Columns, as_written, check_whole, one_a_row
+from sslkit.data.csv_files import composed
+from sslkit.data.roles import Body, IsImage, is_header, roles
 from sslkit.data.table_files import numbered, read_rows
 from sslkit.errors import UserError, listed
-
-SHOWN = 10  # rows that a message names
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ def read_columns(
         optional: columns that need not be there.
         asked: names that columns do have.
         is_image: whether a cell without the suffix of an image names one; None for tables without images.
-        classes: that are known; of columns without a usual name, the one that says nothing else has the labels.
+        classes: that are known; of columns without a usual name, the one that says nothing else has the labels. Where
+            labels are optional, too, a column that names none of the classes has none.
 
     Raises:
         UserError: the file cannot be read as a table, has no row or one that is too short, no column that is asked
@@ -72,6 +71,8 @@ def read_columns(
     named = read.header is not None or is_header(first, read.cells[1:], words, is_image)
     above = int(named and read.header is None)  # the row of names
     cells, at = read.cells[above:], read.at[above:]
+    if not cells:
+        raise UserError(f"{file} holds no row")
     names = [name or number for name, number in zip(first, numbered(len(first)), strict=True)] if named else None
     widest = numbered(max(map(len, cells), default=len(first)))
     body = Body(str(file), names or widest, cells, named, is_image or (lambda _: False))
@@ -79,8 +80,6 @@ def read_columns(
     for row, number in zip(cells, at, strict=True):
         if len(row) <= max(i for some in place.values() for i in some):
             raise UserError(f"{file}, {read.unit} {number}: too few columns, {len(row)} of {len(body.names)}")
-    if not cells:
-        raise UserError(f"{file} holds no row")
     columns = {role: [row[some[0]] for row in cells] for role, some in place.items()}
     called = {role: ",".join(body.names[i] for i in some) if named else "" for role, some in place.items()}
     table = Table(str(file), columns, called, list(body.names) if named else [], at, read.unit)
@@ -91,7 +90,8 @@ def read_columns(
 
 def _labels(table: Table, body: Body, place: Sequence[int]) -> list[str]:
     if len(place) > 1:
-        return _the_ones(table, body, place)
+        names = [composed(body.names[i]) if body.named else str(number) for number, i in enumerate(place)]
+        return one_a_row(names, [[row[i] for i in place] for row in body.rows], table.file, table.rows)
     labels = [composed(label) for label in table["label"]]
     nested = [i for i, label in enumerate(labels) if re.match(r'[\[{]["\d\[{]', label)]
     name = body.names[place[0]]
@@ -99,32 +99,8 @@ def _labels(table: Table, body: Body, place: Sequence[int]) -> list[str]:
         raise UserError(
             f"{table.file}: column {name!r} holds lists or objects in {table.rows(nested)}; an image has one class here"
         )
-    if measures({*labels} - {*UNLABELLED}):
-        seen = next(label for label in labels if label not in UNLABELLED and measures({label}))
-        raise UserError(f"{table.file}: column {name!r} holds {seen}, a measure and no class; data.label names another")
-    return whole_numbers(labels, UNLABELLED)
-
-
-def _the_ones(table: Table, body: Body, place: Sequence[int]) -> list[str]:
-    """Of each row the name of the column that has the 1; "" where all cells are empty.
-
-    Raises:
-        UserError: rows have none or several; names them.
-    """
-    classes = [composed(body.names[i]) if body.named else str(number) for number, i in enumerate(place)]
-    found, wrong = list[str](), list[int]()
-    for number, row in enumerate(body.rows):
-        ones = [name for name, i in zip(classes, place, strict=True) if row[i].lower() in ONES]
-        empty = all(row[i] in UNLABELLED for i in place)
-        if len(ones) != 1 and not empty:
-            wrong.append(number)
-        found.append(ones[0] if ones else "")
-    if wrong:
-        raise UserError(
-            f"{table.file}: not exactly one 1 among the columns {listed(classes, SHOWN)} in {table.rows(wrong)} "
-            f"({len(wrong)} of {len(body.rows)} rows); an image has one class here (data.label names the columns)"
-        )
-    return found
+    check_whole(labels, table.file, name)
+    return as_written(labels)
 
 
 def refuse_several(table: Table, classes: Sequence[str] = ()) -> None:

@@ -33,6 +33,11 @@ def watched(watch: Watch) -> Iterator[None]:
         _watch.reset(token)
 
 
+def watching(what: str, total: int) -> AbstractContextManager[Advance]:
+    """While entered, who watches is told of what is done by a call for every image, or several, that are done."""
+    return _watch.get()(what, total)
+
+
 def in_threads(function: Callable[[int], T], numbers: Sequence[int], what: str = "") -> list[T]:
     """The function's values in order; threads take a block of numbers each.
 
@@ -44,7 +49,7 @@ def in_threads(function: Callable[[int], T], numbers: Sequence[int], what: str =
         return [function(i) for i in numbers[start : start + BLOCK]]
 
     found: list[T] = []
-    watch = _watch.get() if what and len(numbers) else _unseen
+    watch = watching if what and len(numbers) else _unseen
     with watch(what, len(numbers)) as advance, ThreadPoolExecutor() as pool:
         for block in pool.map(some, range(0, len(numbers), BLOCK)):
             found += block

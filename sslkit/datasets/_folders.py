@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from sslkit.data import Raw
 from sslkit.data.formats import NO_SUFFIX, counted, is_image, kind, suffixes
 from sslkit.errors import UserError
 from sslkit.store import is_store
+from sslkit.store.drives import PASSING
 
 
 def class_folders(root: Path, train: str, test: str, layout: str) -> tuple[list[str], Raw, Raw]:
@@ -193,7 +194,7 @@ class _Walk:
             self._enter(place, link, real, link)
 
     def _enter(self, place: int, top: str, real: str, link: str) -> None:
-        for at, inside, files in os.walk(top, onerror=_refuse):
+        for at, inside, files in walk(top, _refuse):
             here = real + at[len(top) :]
             if here in self._owner:
                 self._met(place, at, link, *self._owner[here])
@@ -220,3 +221,31 @@ class _Walk:
 
 def _refuse(error: OSError) -> None:
     raise UserError(f"cannot read folder {error.filename}: {error.strerror}")
+
+
+def walk(top: str, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk` that follows links; but that takes a folder for a file where the drive fails when it is asked.
+
+    Args:
+        onerror: is called where a folder cannot be read.
+    """
+    waiting = [top]
+    while waiting:
+        at = waiting.pop()
+        try:
+            entries = [(entry.name, _is_folder(entry)) for entry in os.scandir(at)]
+        except OSError as error:
+            onerror(error)
+            continue
+        inside, files = ([name for name, is_folder in entries if is_folder is wanted] for wanted in (True, False))
+        yield at, inside, files
+        waiting += [os.path.join(at, name) for name in reversed(inside)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
+        return False

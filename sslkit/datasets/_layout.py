@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sslkit.data.csv_files import composed
 from sslkit.data.names import Names
-from sslkit.datasets._folders import class_names, files_below, has_image, holds_runs, images_among, is_hidden
+from sslkit.datasets._folders import class_names, files_below, has_image, holds_runs, images_among, is_hidden, walk
 from sslkit.datasets._labels_beside import PERHAPS, TABLES, is_table
 from sslkit.errors import UserError
+from sslkit.store.drives import PASSING
 
 KINDS = {  # by name, in small letters without spaces, hyphens and underlines
     "training": r"train(ing)?(val)?|labell?ed",
@@ -197,7 +198,7 @@ class Tree:
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
     """Folders and the files of each, links followed, each folder once."""
     seen = set[str]()
-    for at, inside, files in os.walk(top, followlinks=True):
+    for at, inside, files in walk(str(top), _left_out):
         real = os.path.realpath(at)
         if real in seen or holds_runs(at):
             inside.clear()
@@ -205,6 +206,12 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
         seen.add(real)
         inside[:] = [name for name in inside if not is_hidden(name)]
         yield at, files
+
+
+def _left_out(error: OSError) -> None:
+    """A folder that may not be read is no part, as `lost+found` of a disk."""
+    if error.errno in PASSING:
+        raise error
 
 
 @dataclass(frozen=True)

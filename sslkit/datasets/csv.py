@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.data import Dataset, Raw
-from sslkit.data.columns import USUAL, Columns, by_split, said
+from sslkit.data.columns import USUAL, Columns, alone, by_split, no_labels, said
 from sslkit.data.csv_files import UNLABELLED, class_order
 from sslkit.data.names import SHOWN
 from sslkit.data.tables import Table, read_columns, refuse_several
@@ -48,7 +48,10 @@ class Csv(Dataset):
         train, test, told = by_split([words[i] for i in rows], table.names.get("split", "split"), str(self.file))
         train, test = [rows[i] for i in train], [rows[i] for i in test]
         classes = self._classes(table, columns["label"], train, test)
-        about = [said(str(self.file), table.names["label"], classes, table.header)] if classes and table.header else []
+        label, used = table.names.get("label", ""), {*table.names.values()}
+        about = [said(str(self.file), label, classes, table.header, used)] if label else []
+        if "label" not in table.columns:
+            about = no_labels(str(self.file), [name for name in table.header if name not in used])
         more = [f"{len(paths) - len(rows)} rows say of an image what another says"] if len(rows) < len(paths) else []
         self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*found, *more))]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
@@ -70,8 +73,9 @@ class Csv(Dataset):
 
     def _raw(self, columns: dict[str, list[str]], rows: list[int], place: dict[str, int]) -> Raw:
         label = np.array([place[columns["label"][i]] for i in rows], np.int64)
-        groups = [columns["group"][i] or columns["path"][i] for i in rows] if "group" in columns else ()
-        return Raw([columns["path"][i] for i in rows], label, root=self.file.parent, groups=groups)
+        names = [columns["path"][i] for i in rows]
+        groups = alone([columns["group"][i] for i in rows], names) if "group" in columns else ()
+        return Raw(names, label, root=self.file.parent, groups=groups)
 
 
 def _once(table: Table, columns: dict[str, list[str]]) -> list[int]:

@@ -12,14 +12,18 @@ from typing import Any
 from sslkit import registry
 from sslkit.config import Flat
 from sslkit.config.resolve import argument
-from sslkit.data.columns import USUAL
-from sslkit.data.csv_files import composed
+from sslkit.data.columns import NOBODY, PATH, USUAL, Columns
+from sslkit.data.columns import said as column_said
+from sslkit.data.csv_files import UNLABELLED, composed
+from sslkit.data.formats import counted
+from sslkit.data.table_files import read_text
 from sslkit.data.tables import read_columns
 from sslkit.datasets._folders import files_below, none_but
 from sslkit.datasets._listed import Files, find_files
-from sslkit.errors import UserError
+from sslkit.errors import UserError, listed
 from sslkit.finished.archives import images_in, is_archive
 from sslkit.prepare.dataset import place_of
+from sslkit.store.drives import tried_again
 
 LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 Given = Callable[[str], Flat]
@@ -34,74 +38,124 @@ class Input:
     label: int = -1  # number of its class, -1 where it is not known
 
     def opened(self) -> Any:
-        """An array, bytes or a path."""
-        return self.source() if callable(self.source) else self.source
+        """An array, bytes or a path.
+
+        Raises:
+            BadImageError: it cannot be got out of its archive.
+        """
+        return tried_again(self.source)() if callable(self.source) else self.source
 
 
-def inputs(words: Sequence[str], classes: Sequence[str], given: Given = lambda _: {}) -> list[Input]:
+@tried_again
+def inputs(
+    words: Sequence[str], classes: Sequence[str], given: Given = lambda _: {}, said: list[str] | None = None
+) -> list[Input]:
     """All images that are named.
 
     Args:
         words: image files; folders, tar and zip files, in which the name of the nearest folder that is called as a
             class is an image's label; lists, `NAME.txt` with a path a line or any table, and data sets as `csv:FILE`,
-            whose labels of the same name are labels.
+            whose labels of the same name are labels. Parquet files, and folders of nothing else, are data sets.
         classes: of the network.
         given: the configuration that is meant for a data set of this name, by key: what names its columns and folders.
+        said: gets how data sets and labels were understood, and what was left out.
 
     Raises:
         UserError: there is no such file, folder or data set, or no image in it.
     """
-    left: Counter[str] = Counter()
-    found = [one for word in words for one in _named(word, classes, given, left)]
+    told = list[str]()
+    found = [one for word in words for one in _named(word, classes, given, told)]
     if not found:
-        raise UserError(f"no image in {', '.join(words)}{none_but(left)}")
+        raise UserError("; ".join(told))
+    if said is not None:
+        said += told
     return found
 
 
-def _named(word: str, classes: Sequence[str], given: Given, left: Counter[str]) -> Iterator[Input]:
-    known = {entry.name for entry in registry.entries("dataset")}
-    if not Path(word).exists() and word.partition(":")[0] in known and ":" in word:
-        yield from _of_dataset(word, classes, given(word))
-    elif Path(word).suffix.lower() in LISTS and Path(word).is_file():
-        yield from _of_list(Path(word), classes)
-    elif is_archive(Path(word)):
-        for name, read in images_in(Path(word), left):
-            yield Input(f"{word}/{name}", read, _label(Path(name), Path(), classes))
+def _named(word: str, classes: Sequence[str], given: Given, said: list[str]) -> Iterator[Input]:
+    path, known = Path(word), {entry.name for entry in registry.entries("dataset")}
+    name, _, rest = word.partition(":")
+    if not word.strip():
+        raise UserError("the path of what is to be predicted is empty")
+    if name in known and not path.exists():
+        listed = name == "csv" and rest
+        yield from (_of_list if listed else _of_dataset)(word, classes, given(word), said)
+    elif path.suffix.lower() in LISTS and path.is_file():
+        yield from _of_list(f"csv:{word}", classes, given(f"csv:{word}"), said)
+    elif path.suffix.lower() == ".parquet" and path.is_file():
+        yield from _of_dataset(f"parquet:{word}", classes, given(f"parquet:{word}"), said)
     else:
-        for file in _files(Path(word), left):
-            yield Input(str(file), str(file), _label(file, Path(word), classes))
+        yield from _of_files(path, classes, given, said)
 
 
-def _of_list(file: Path, classes: Sequence[str]) -> Iterator[Input]:
+def _of_files(path: Path, classes: Sequence[str], given: Given, said: list[str]) -> Iterator[Input]:
+    """An image file, or the images in a folder or archive; what else is in it is counted."""
+    left: Counter[str] = Counter()
+    if is_archive(path):
+        inside = images_in(path, left)
+        found = [Input(f"{path}/{name}", read, _label(Path(name), Path(), classes)) for name, read in inside]
+    else:
+        found = [Input(str(file), str(file), _label(file, path, classes)) for file in _files(path, left)]
+    yield from found
+    if not found and path.is_dir() and left.keys() == {".parquet"}:
+        word = f"parquet:{path}"
+        yield from _of_dataset(word, classes, given(word), said)
+    elif left or not found:
+        said.append(f"{path}: left out {counted(left)}" if found else f"no image in {path}{none_but(left)}")
+
+
+def _of_list(word: str, classes: Sequence[str], given: Flat, said: list[str]) -> Iterator[Input]:
     """The images of a list: each line is a path where one of them is a file, else the list is a table.
 
     Labels are class names, or numbers of classes where none is a name; others are not known.
     """
-    lines = [line.strip() for line in file.read_bytes().decode("utf-8", "replace").splitlines() if line.strip()]
-    if any(os.path.isfile(file.parent / line) for line in lines):
-        yield from (Input(line, str(file.parent / line)) for line in lines)
-        return
+    cls = registry.load("dataset", word)
+    file = Path(argument("dataset", word, cls)["file"]).expanduser()
+    asked = Columns(**place_of(given, word, cls))
     files = Files(file.parent)
-    table = read_columns(file, USUAL, ("label", "split", "group"), is_image=files.has)
-    paths, _ = find_files(files, table)
+    lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    if asked == NOBODY and any(os.path.isfile(file.parent / line) for line in lines):
+        header = lines[0].lower() in PATH and not files.has(lines[0])
+        yield from (Input(line, str(file.parent / line)) for line in lines[header:])
+        return
+    table = read_columns(file, USUAL, ("label", "split", "group"), asked, files.has, classes)
+    paths, remarks = find_files(files, table)
     labels = table.columns.get("label", [""] * len(paths))
-    names = {name: c for c, name in enumerate(classes)}
-    place = names if names.keys() & {*labels} else {str(c): c for c in range(len(classes))}
+    place = {name: c for c, name in enumerate(classes)}
+    known = [name for name in classes if name in labels]
+    if not known:
+        place = {str(c): c for c in range(len(classes))}
+        meant = [f"{c} is {name}" for c, name in enumerate(classes) if str(c) in labels]
+        remarks += [f"labels are numbers of the run's classes: {listed(meant)}"] if meant else []
+    elif table.header:
+        said.append(column_said(str(file), table.names["label"], known, table.header, {*table.names.values()}))
+    said += [f"{file}: {remark}" for remark in remarks]
+    said += _strange(str(file), [label for label in labels if label not in place and label not in UNLABELLED])
     for name, path, label in zip(table["path"], paths, labels, strict=True):
         yield Input(name, str(file.parent / path), place.get(label, -1))
 
 
-def _of_dataset(word: str, classes: Sequence[str], given: Flat) -> Iterator[Input]:
+def _of_dataset(word: str, classes: Sequence[str], given: Flat, said: list[str]) -> Iterator[Input]:
     """Both parts of a data set."""
     cls = registry.load("dataset", word)
     options = place_of(given, word, cls)
     if "classes" in options:  # labels are told by their names
         options["classes"] = options["classes"] or "folders"
-    own, *parts = cls(**argument("dataset", word, cls), **options).read()
+    dataset = cls(**argument("dataset", word, cls), **options)
+    own, *parts = dataset.read()
     place = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
+    said += [remark for remark in dataset.remarks if remark]
+    said += _strange(word.partition(":")[2], [own[c] for raw in parts for c in raw.label if c >= 0 and c not in place])
     for part, raw in zip(("train", "test"), parts, strict=True):
         for i in range(len(raw.images)):
             yield Input(raw.name(i, part), raw.source(i), place.get(int(raw.label[i]), -1))
+
+
+def _strange(word: str, labels: Sequence[str]) -> list[str]:
+    """That images are not judged, whose labels are no class of the run."""
+    names = [repr(name) for name in sorted({*labels})]
+    some = f"{len(labels)} image{'s' * (len(labels) > 1)}"
+    return [f"{word}: labels that are no class of the run are not judged: {listed(names)} ({some})"] if labels else []
 
 
 def _files(path: Path, left: Counter[str]) -> list[Path]:

@@ -35,7 +35,8 @@ class Look:
 
 def inspect(raw: Raw, part: str) -> list[Look]:
     """One look at every image of a part, by threads."""
-    return in_threads(lambda i: look(raw.source(i), raw.name(i, part), raw.tone), range(len(raw.images)))
+    what = f"{part} images are looked at"
+    return in_threads(lambda i: look(raw.source(i), raw.name(i, part), raw.tone), range(len(raw.images)), what)
 
 
 def look(source: object, name: str, tone: Tone = PLAIN) -> Look:

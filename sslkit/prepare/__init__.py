@@ -20,7 +20,6 @@ from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
-from sslkit.data.depth import toned
 from sslkit.data.duplicates import equal_pixels
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
@@ -32,6 +31,7 @@ from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
+from sslkit.prepare.levels import Told, levels_of, told_by, toned
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.store import drives
 from sslkit.weights.origin import Origin
@@ -102,17 +102,18 @@ class Gathered:
     start: Origin  # of the weights that the first stage starts from; without a name where there are none
 
 
-def prepare(request: Mapping[str, Any], cache: Path | None = None) -> Prepared:
+def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | None = None) -> Prepared:
     """Resolve a request, read its data set, decode it and split it.
 
     Args:
         cache: folder where decoded images are kept for the next time.
+        told: as for `gather`.
 
     Raises:
         UserError: anything in the request that cannot be.
     """
     try:
-        found = gather(request, cache)
+        found = gather(request, cache, told=told)
         data, parts = found.config.data, found.parts
         assert data.size is not None, "gathered"
         decode = functools.partial(
@@ -192,7 +193,7 @@ def _with_source(made: Prepared, cache: Path | None) -> Prepared:
     kept = {f"data.{name}": getattr(config.data, name) for name in names}
     asked = {"data.name": own.data, "data.dir": own.dir, "data.labels": "all", "backbone.name": config.backbone.name}
     asked |= {"stages": "finetune", "weights": "none"}
-    theirs = prepare(asked | {k: v for k, v in kept.items() if v is not None}, cache)
+    theirs = prepare(asked | {k: v for k, v in kept.items() if v is not None}, cache, told_by(config.data, made.images))
     if theirs.images.fingerprint == made.images.fingerprint:
         raise UserError(f"pretrain.data={own.data} is the data set of the run itself: its labels would all be known")
     policy = config.views.pretrain
@@ -204,12 +205,15 @@ def _with_source(made: Prepared, cache: Path | None) -> Prepared:
     return replace(made, config=config, source=replace(theirs, config=source, split=places))
 
 
-def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = skip_bad) -> Gathered:
+def gather(
+    request: Mapping[str, Any], cache: Path | None = None, look: Look = skip_bad, told: Told | None = None
+) -> Gathered:
     """Resolve a request and read its data set: classes, parts, labels, and which images are left out.
 
     Args:
         cache: folder for what is found out about files.
         look: gets what was read before anything else is done with it, the rule `data.on_bad_image`, and the cache.
+        told: how levels are read where the request does not say it, and whose they were; None: as for the weights.
 
     Raises:
         UserError: anything in the request that cannot be.
@@ -219,10 +223,10 @@ def gather(request: Mapping[str, Any], cache: Path | None = None, look: Look = s
     cls = dataset_of(flat)
     place = argument("dataset", name, cls) | place_of(flat, name, cls)
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
-    white = coerce("data.white", flat.get("data.white"), str | None)
-    bands = coerce("data.bands", flat.get("data.bands", ""), str)
-    read = (cls, place, rule, look, cache, white, bands)
-    parts = _once("parts", read, lambda: look(_toned(_read(cls, place), white, bands, cache), rule, cache))
+    levels = levels_of(flat, told)
+    read = (cls, place, rule, look, cache, levels)
+    parts = _once("parts", read, lambda: look(toned(_read(cls, place), levels, cache), rule, cache))
+    flat |= levels.taken(parts.train.tone)
     side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
     # Of one's own images those without a label are the pool.
     beneath = {"data.labels": "all"} if is_own(name) and (parts.train.label < 0).any() else {}
@@ -273,21 +277,12 @@ def resolved(
     return config, start, chosen
 
 
+@drives.tried_again
 def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     """A data set as it reads itself."""
     dataset: Dataset = cls(**place)
     classes, train, test = dataset.read()
     return Parts(classes, train, test, list(dataset.remarks))
-
-
-def _toned(parts: Parts, white: str | None, bands: str, cache: Path | None) -> Parts:
-    """With how levels are read."""
-    try:
-        Data(white=white, bands=bands)  # else a wrong value would be met when it is used
-    except ValueError as error:
-        raise UserError(f"data.{error}") from None
-    tone, said = toned(parts.train, white, bands, cache)
-    return replace(parts, train=replace(parts.train, tone=tone), test=replace(parts.test, tone=tone)).said(said)
 
 
 def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts:

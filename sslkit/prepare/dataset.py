@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sslkit import registry
-from sslkit.config import Flat
+from sslkit.config import Data, Flat
 from sslkit.config.resolve import options
 from sslkit.config.values import coerce
 from sslkit.errors import UserError
@@ -46,6 +46,21 @@ def place_of(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
         said = coerce("data.classes", flat.get("data.classes", ""), str)
         given |= {"classes": said or ("file" if of_labels else "")}
     return given
+
+
+def tone_asked(flat: Mapping[str, Any]) -> tuple[str | None, str]:
+    """`data.white` and `data.bands` of a configuration: which level is white, and which bands are colours.
+
+    Raises:
+        UserError: a wrong value.
+    """
+    white = coerce("data.white", flat.get("data.white"), str | None)
+    bands = coerce("data.bands", flat.get("data.bands", ""), str)
+    try:
+        Data(white=white, bands=bands)
+    except ValueError as error:
+        raise UserError(f"data.{error}") from None
+    return white, bands
 
 
 def _is_folder(key: str, flat: Mapping[str, Any]) -> bool:

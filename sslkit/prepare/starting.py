@@ -12,7 +12,7 @@ from sslkit.config.values import coerce
 from sslkit.data import is_own
 from sslkit.errors import UserError
 from sslkit.network import Classifier
-from sslkit.weights.origin import Origin, origin_of, sentence
+from sslkit.weights.origin import Origin, backbone_of, origin_of, sentence
 from sslkit.weights.packages import install, packaged
 
 MAX_SIZE = 224  # pixels, unless asked for more
@@ -42,6 +42,10 @@ def choose_start(request: Flat, side: Callable[[], int]) -> tuple[Flat, Origin, 
     weights = coerce("weights", flat.get("weights"), str | None)
     own = is_own(str(flat.get("data.name", "digits"))) and "pretrain" not in str(flat.get("stages", ""))
     free = weights is None and own and _pixels(flat, side) >= LARGE
+    if flat.get("backbone.name", "auto") == "auto" and (of_run := backbone_of(weights)):
+        flat = of_run | {k: v for k, v in flat.items() if k != "backbone.name"}
+        told = "".join(f", {key}={value}" for key, value in of_run.items() if key != "backbone.name")
+        said.append(f"backbone {of_run['backbone.name']}{told}, as the run has it that is started from")
     if flat.get("backbone.name", "auto") == "auto":
         if not free and weights in NOTHING:
             return flat, Origin(""), said

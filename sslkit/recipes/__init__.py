@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sslkit import registry
-from sslkit.config import PARTS, Flat
+from sslkit.config import Flat
 from sslkit.config.duration import in_seconds, refuse_steps
-from sslkit.config.resolve import SLOTS, named, options, read_toml
-from sslkit.errors import unknown
+from sslkit.config.resolve import named, read_toml
+from sslkit.errors import UserError, unknown
 from sslkit.plugins import load_plugin
+from sslkit.recipes.replaced import check_lengths, differing, replaced
 
 FOLDER = Path(__file__).parent
-NO_PART = ("auto", "full")  # names that stand for none
 HEADS = ("Here", "Source", "Published", "Protocol", "Hardware", "Deviations")
 
 
@@ -41,6 +42,11 @@ def about(name: str) -> dict[str, str]:
     return found
 
 
+def file_of(config: str | os.PathLike[str]) -> Path:
+    """The configuration file, also where the folder of a run is named."""
+    return Path(config) / "config.toml" if Path(config).is_dir() else Path(config)
+
+
 def layers(
     recipe: str | None,
     config: str | os.PathLike[str] | None,
@@ -50,9 +56,10 @@ def layers(
 ) -> Flat:
     """What is asked for, by key: `request` over the file `config` over the recipe.
 
-    Options of a part that the request replaces are left out with it, unless its successor has them, too.
+    What goes with a part, data set, length or weights that the request replaces is left out (`replaced`).
 
     Args:
+        config: a file, or the folder of a run.
         plugins: files whose parts it may name; they are loaded.
         say: given a sentence on what is left out, and on a run whose file it is that is not gone on with.
 
@@ -62,40 +69,46 @@ def layers(
     for plugin in plugins:
         load_plugin(plugin)
     flat: Flat = {}
+    config = file_of(config) if config else None
+    run = config.parent if config and (config.parent / "run.json").is_file() else None
     if recipe is not None:
         if recipe not in recipes():
             raise unknown("recipe", recipe, recipes(), see="sslkit list recipes")
+        if run:
+            raise UserError(f"{config} is a run's, and names every key, so that nothing of {recipe} is left; drop one")
         flat |= read_toml(recipes()[recipe])
     refuse_steps(named(request))
-    file, asked = read_toml(config) if config else {}, named(request)
+    file, asked = read_toml(config) if config else {}, in_seconds(named(request))
+    check_lengths(asked)
     beneath = flat | file
-    gone = _replaced(beneath, asked)
-    if config and (Path(config).parent / "run.json").is_file():
-        apart = [f"{key} {file[key]} -> {asked[key]}" for key in asked if key in file and file[key] != asked[key]]
-        if apart:
-            say(f"{Path(config).parent.name} is not gone on with, this is another run: {', '.join(apart)}")
+    gone = replaced(beneath, asked, _prepared_for(run) if run else None)
+    if run and (apart := differing(file, asked)):
+        say(f"{run.name} is not gone on with, this is another run: {', '.join(apart)}")
     if gone:
-        say(f"of other parts than those asked for, and left out: {', '.join(f'{k}={beneath[k]}' for k in gone)}")
+        say(_left_out(beneath, gone))
     return in_seconds({k: v for k, v in beneath.items() if k not in gone} | asked)
 
 
-def _replaced(beneath: Flat, asked: Flat) -> list[str]:
-    """Keys of `beneath` that are options of a part in whose place `asked` has another, or of a slot that is gone.
+def keys_of(config: str | os.PathLike[str], asks: Iterable[Flat]) -> tuple[Flat, str]:
+    """The keys of a file that go with none of what several requests replace, and what is said of the others.
 
-    An option that both parts have stays, unless it is what the old one has by default: a run's file names all.
+    Raises:
+        UserError: there is no such file, or no such part.
     """
-    gone: list[str] = []
-    if "algo.name" in asked:
-        slots = registry.load("algorithm", str(asked["algo.name"])).slots
-        gone = [key for key in beneath if key not in asked and key.partition(".")[0] in {*SLOTS} - slots.keys()]
-    for section, kind in PARTS.items():
-        old, new = (str(flat.get(f"{section}.name", "")) for flat in (beneath, asked))
-        if old and new and old != new:
-            before, now = (options(registry.load(kind, n)) if n not in NO_PART else {} for n in (old, new))
-            own = {key: key.partition(".")[2] for key in beneath if key.startswith(f"{section}.") and key not in asked}
-            gone += [
-                key
-                for key, name in own.items()
-                if key not in gone and (name not in now or (name in before and before[name].default == beneath[key]))
-            ]
-    return gone
+    config = file_of(config)
+    file, run = read_toml(config), config.parent if (config.parent / "run.json").is_file() else None
+    about = _prepared_for(run) if run else None
+    gone = [*dict.fromkeys(key for asked in asks for key in replaced(file, asked, about))]
+    return {k: v for k, v in file.items() if k not in gone}, _left_out(file, gone) if gone else ""
+
+
+def _left_out(file: Flat, gone: Iterable[str]) -> str:
+    return f"gone with what is replaced, and left out: {', '.join(f'{key}={file[key]}' for key in gone)}"
+
+
+def _prepared_for(run: Path) -> Mapping[str, Any]:
+    """How images were prepared for the weights that a run started from, by the name of the key in `data`."""
+    with suppress(OSError, ValueError, KeyError, TypeError):  # it started from none, or is damaged
+        about = json.loads((run / "data.json").read_text("utf-8"))["weights"]
+        return {key: about[key] for key in ("stats", "interpolation", "size") if about[key] is not None}
+    return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -15,23 +16,23 @@ from typing import Any
 
 import torch
 
-from sslkit.config import Config, Flat, flatten
-from sslkit.config.resolve import to_toml
+from sslkit.config import FREE, Config, Flat, flatten
+from sslkit.config.resolve import read_toml, to_toml
 from sslkit.errors import UserError
 from sslkit.finished import check_weights, has_weights
 from sslkit.machine import Machine, description, ranks, resolve_machine
 from sslkit.plugins import plugin_hashes
 from sslkit.prepare import Prepared
+from sslkit.recipes import file_of
 from sslkit.record.budget import within
 from sslkit.record.stages import Stage, stages
-from sslkit.store import Store, is_done, read_json, remove, unfinished, write_json
+from sslkit.store import Store, is_done, read_json, remove, store_of, unfinished, write_json
 from sslkit.store.files import write_text
 from sslkit.store.version import __version__
 from sslkit.training.differences import changes
 from sslkit.training.spec import Spec, stamp
 
 KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
-FREE = ("grad_checkpoint", "pretrain.dir")  # like the threads and the folder of the data
 # keys that came later, with the value that leaves a run what it was: it keeps its name
 LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune", "semi")}
 LATER |= {f"data.{name}": "" for name in ("image", "label", "split", "group", "classes", "train", "unlabeled")}
@@ -73,6 +74,27 @@ def place_of(store: Store, prepared: Prepared, name: str | None, *, again: bool,
     folder = store.run_folder(name, digest, again=again)
     finished = is_done(folder) and not again and (has_weights(folder) or not keep)
     return Place(folder, folder.name.rpartition(digest)[2], finished)
+
+
+def not_gone_on(file: str | os.PathLike[str] | None, place: Place, prepared: Prepared) -> str:
+    """Why the run whose `config.toml` was given is not gone on with, though nothing else was asked for; "" if it is."""
+    file = file_of(file) if file else None
+    run = file.parent if file else Path()
+    if not file or not (run / "run.json").is_file() or run.resolve().name == place.folder.name:
+        return ""
+    told, now = read_toml(file), {key: "auto" if v is None else v for key, v in flatten(prepared.config).items()}
+    if any(told.get(key, "") != value for key, value in now.items() if key not in (*FREE, *LATER)):
+        return ""
+    what = "plug-ins, or the number of processes"
+    with suppress(UserError, KeyError):  # a stage that was removed, or is damaged
+        first = next(iter(read_run(run)["stages"].values()))
+        fingerprint = read_json(store_of(run) / "stages" / first / "spec.json")["data"]["fingerprint"]
+        changed = fingerprint not in (
+            prepared.images.fingerprint,
+            prepared.source and prepared.source.images.fingerprint,
+        )
+        what = "images or their labels" if changed else what
+    return f"{run.resolve().name} is not gone on with, this is another run: its {what} have changed"
 
 
 def begin(store: Store, place: Place, prepared: Prepared, machine: Machine, say: Callable[[str], None]) -> Machine:
@@ -126,7 +148,7 @@ def run_name(config: Config) -> str:
 def run_digest(prepared: Prepared) -> str:
     """8 hexadecimal digits of configuration, data and split; of neither the threads nor where the data came from."""
     flat = flatten(prepared.config)
-    for name in ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", *FREE):
+    for name in FREE:
         flat.pop(name)
     flat = {key: value for key, value in flat.items() if LATER.get(key, ...) != value}
     flat["plugins"] = sorted(plugin_hashes().values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from sslkit.data.threads import watched
 from sslkit.record.advice import Watch
 from sslkit.terminal import say
 from sslkit.training.log import PROGRESS, QUALITY
@@ -51,6 +52,11 @@ def counting(what: str, total: int, console: Console) -> Iterator[Callable[[int]
         yield advance
     if time.perf_counter() - start > LONG:
         say(console, f"{what}: {done:,}, {now():,.0f} a second")
+
+
+def bars(console: Console) -> AbstractContextManager[None]:
+    """While entered, such a bar for work that looks at every image."""
+    return watched(lambda what, total: counting(what, total, console))
 
 
 class Bar:

@@ -11,13 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from sslkit.data.threads import watched
 from sslkit.machine import Machine
 from sslkit.prepare import Prepared
 from sslkit.record.stages import Stage
 from sslkit.terminal import say
 from sslkit.terminal.introduction import introduction
-from sslkit.terminal.progress import Bar, counting
+from sslkit.terminal.progress import Bar, bars
 from sslkit.terminal.tables import plan_table
 from sslkit.training.networks import build_network, load
 from sslkit.training.timing import Seconds, step_seconds
@@ -38,7 +37,7 @@ class Screen:
 
     def watching(self) -> AbstractContextManager[None]:
         """While entered, a bar for work that looks at every image."""
-        return watched(lambda what, total: counting(what, total, self.console))
+        return bars(self.console)
 
     def bar(self, stage: Stage) -> Bar:
         return Bar(stage.label, stage.spec, self.console)

@@ -31,7 +31,7 @@ from sslkit.store import bases
 from sslkit.training.evaluation import autocast, in_halves
 from sslkit.training.frozen_forward import folded, in_order
 from sslkit.training.spec import Spec
-from sslkit.weights import HEAD, bare
+from sslkit.weights.matching import HEAD, bare
 
 BATCH, GPU_BATCH = 16, 64  # images of a forward; always as many: a row does not depend on the images beside it
 DIGEST = 24  # letters of a row's name

@@ -9,10 +9,8 @@ No code of a file is ever run.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +20,14 @@ from rich.text import Text
 from torch import Tensor
 
 from sslkit.errors import UserError, listed
-from sslkit.network import HEADS, Classifier
+from sslkit.network import Classifier
 from sslkit.store import checkpoint
 from sslkit.store.files import filling, new_folder, write_text
 from sslkit.weights.fitting import Places, places_of, reshaped
 from sslkit.weights.heads import by_name, classes_of, sentence
-from sslkit.weights.reading import read, select, shown
+from sslkit.weights.matching import HEAD, bare, check_no_deeper, check_share, check_whole, choose, match
+from sslkit.weights.reading import read, shown
 
-PREFIXES = ("module", "_orig_mod", "backbone", "encoder", "model")
-HEAD = re.compile(rf"(head\.)?({'|'.join(HEADS)})\.(weight|bias)")
-POOLED = re.compile(r"fc_norm\.(weight|bias)")  # of a network that pools the mean, where the file's pools a token
-UNUSED = re.compile(r"mask_token|decoder_.*|norm\.(weight|bias)")  # MAE's decoder; the norm that mean pooling replaces
-Sorted = tuple[dict[str, Tensor], list[str], list[str]]
 ROWS = {
     "loaded": "loaded",
     "resampled": "of these, resampled",
@@ -87,22 +81,23 @@ def load_weights(
     a head of another number of classes stays as it starts.
 
     Args:
-        which: the container to take; None is the first that there is of `CONTAINERS`.
+        which: the container to take, or what stands before the names of its weights; None is the first that there is of
+            `CONTAINERS`, else the only one that has the network's names.
         classes: of the network's head, in its order; without them rows are taken in the file's order.
         partial: what the file lacks of the network stays as it starts. Else nothing may be lacking but a head, and the
-            norm after pooling where the file pools otherwise.
+            norm after pooling where the file pools otherwise; and the file may have no further blocks.
 
     Raises:
         UserError: the file is missing or damaged, holds other objects than tensors, an unknown `which`, weights that
             are not finite or not of the network's shapes, or not all of the network, or with `partial` less than half.
     """
     path, own = Path(path), network.state_dict()
-    roots = {name.partition(".")[0] for name in own}
-    tensors, ignored, remarks = select(read(path), which, roots, path)
-    found, unexpected, skipped = _match(tensors, own, network.own_name, path)
-    _check_share(found, unexpected, own, path)
+    tensors, ignored, remarks = choose(read(path), which, own, network.own_name, path)
+    found, unexpected, skipped = match(tensors, own, network.own_name, path)
+    check_share(found, unexpected, own, path)
     if not partial:
-        _check_whole(found, own, path)
+        check_whole(found, own, path)
+        check_no_deeper([name for name in tensors if name not in (*unexpected, *skipped)], unexpected, path)
     heads = {name: found.pop(name) for name in [*found] if _is_head(name, found[name], own[name])}
     places = places_of(network, found, path)
     fitted = {name: _fit(name, tensor, own[name], places, path) for name, tensor in found.items()}
@@ -125,43 +120,6 @@ def _moved(name: str, found: Mapping[str, Tensor], fitted: Mapping[str, Tensor])
     return name.endswith("pos_embed") and not found[name].to(fitted[name].dtype).equal(fitted[name])
 
 
-def _match(
-    tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], own_name: Callable[[str], str], path: Path
-) -> Sorted:
-    """The file's tensors by the network's names, and the file's names that are unexpected and that are ignored.
-
-    Args:
-        own_name: `Classifier.own_name`, for names that are not the network's.
-    """
-    names = {bare(name): name for name in own} | {name: name for name in own}
-    found: dict[str, Tensor] = {}
-    unexpected: list[str] = []
-    ignored: list[str] = []
-    for name, tensor in tensors.items():
-        ends = [*_endings(name)]
-        target = next((names[end] for end in [*ends, *map(own_name, ends)] if end in names), None)
-        if target in found:
-            raise UserError(f"{path} has two tensors for {target}, one of them {shown(name)}")
-        if target is not None:
-            found[target] = tensor
-        else:
-            (ignored if UNUSED.fullmatch(bare(name)) else unexpected).append(name)
-    return found, unexpected, ignored
-
-
-def _endings(name: str) -> Iterable[str]:
-    """The name, and what is left of it as prefixes are taken off."""
-    yield name
-    while name.partition(".")[0] in PREFIXES and "." in name:
-        name = name.partition(".")[2]
-        yield name
-
-
-def bare(name: str) -> str:
-    """A parameter's name without what wrappers put before it."""
-    return list(_endings(name))[-1]
-
-
 def _is_head(name: str, tensor: Tensor, like: Tensor) -> bool:
     of_head = HEAD.fullmatch(bare(name)) and tensor.ndim == like.ndim
     return bool(of_head) and tensor.shape[1:] == like.shape[1:]
@@ -182,30 +140,6 @@ def _fit_heads(
         said = [f"the file does not name the {len(ours)} classes of its head: its rows are taken in their order"]
     same = {name: tensor for name, tensor in heads.items() if len(tensor) == len(own[name])}
     return {name: _fit(name, tensor, own[name], None, path) for name, tensor in same.items()}, said
-
-
-def _check_whole(found: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
-    """Raise where the file lacks a tensor of the network that nobody expects to be new."""
-    counters = ("num_batches_tracked",)  # of BatchNorm, which nothing reads
-    new = (HEAD, POOLED)
-    lacking = [bare(n) for n in own if n not in found and not any(r.fullmatch(bare(n)) for r in new)]
-    lacking = [name for name in lacking if not name.endswith(counters)]
-    if lacking:
-        raise UserError(
-            f"{path} lacks {len(lacking)} of the network's {len(own)} tensors, {listed(lacking)}; "
-            "--weights-partial leaves them as they start"
-        )
-
-
-def _check_share(found: Mapping[str, Tensor], unexpected: list[str], own: Mapping[str, Tensor], path: Path) -> None:
-    """Raise where the file has names for less than half of the network's values, the head aside."""
-    sizes = {name: tensor.numel() for name, tensor in own.items() if not HEAD.fullmatch(bare(name))}
-    share = sum(size for name, size in sizes.items() if name in found) / max(1, sum(sizes.values()))
-    if share < 0.5:
-        lacking = [bare(name) for name in sizes if name not in found][:5]
-        pairs = [(SequenceMatcher(None, a, b).ratio(), a, b) for a in lacking for b in unexpected[:200]]
-        near = f"; nearest are the network's {max(pairs)[1]} and the file's {shown(max(pairs)[2])}" if pairs else ""
-        raise UserError(f"{path} has {share:.0%} of the network's values: it is of another architecture{near}")
 
 
 def _fit(name: str, tensor: Tensor, like: Tensor, places: Places | None, path: Path) -> Tensor:

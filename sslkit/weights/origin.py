@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from sslkit import registry
+from sslkit.config import Flat
+from sslkit.config.resolve import options
 from sslkit.config.starting import NOTHING
 from sslkit.config.statistics import written
+from sslkit.data.image import PLAIN, Tone
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
 from sslkit.store import read_json, store_of
@@ -64,10 +67,50 @@ def origin_of(weights: str | None, cls: type[Classifier], argument: Mapping[str,
     if kind == "timm":
         name = name or timm_name(cls, argument, backbone)
         return _of_config(f"timm:{name}", vars(timm_about(name)))
-    path = Path(weights).expanduser()
+    path = at(weights)
     if (path / "run.json").is_file():
         return _of_run(path)
     return _of_file(path)
+
+
+def tone_of(weights: str | None) -> Tone:
+    """How levels of images were read for the key `weights`: for a run, or what `sslkit export` wrote of one.
+
+    Raises:
+        UserError: the run is damaged.
+    """
+    path = at(weights or "")
+    about: Any = {}
+    if weights not in NOTHING and (path / "run.json").is_file():
+        about = _data_of(path)
+    elif path.name == "model.safetensors":
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            about = json.loads((path.parent / "config.json").read_text("utf-8"))["sslkit"]
+    return Tone(about.get("white"), tuple(about.get("bands", ()))) if isinstance(about, Mapping) else PLAIN
+
+
+def backbone_of(weights: str | None) -> Flat:
+    """The keys of the backbone of a run that `weights` names: its name, and options that are not as ever; else none.
+
+    Raises:
+        UserError: the run is damaged.
+    """
+    path = Path(weights or "").expanduser()
+    if weights in NOTHING or not (path / "run.json").is_file():
+        return {}
+    part = _spec_of(path)["parts"]["backbone"]
+    with suppress(UserError):  # it is of a plug-in that is not loaded: its name says so later
+        usual = options(registry.load("backbone", part["name"]))
+        own = {k: value for k, value in part["options"].items() if k in usual and value != usual[k].default}
+        return {"backbone.name": part["name"]} | {f"backbone.{k}": value for k, value in own.items()}
+    return {"backbone.name": part["name"]}
+
+
+def at(weights: str) -> Path:
+    """The run or file that is named; of a folder as `sslkit export` and the hub have it its file."""
+    path = Path(weights).expanduser()
+    file = path / "model.safetensors"
+    return file if file.is_file() and not (path / "run.json").is_file() else path
 
 
 def timm_name(cls: type[Classifier], argument: Mapping[str, str], backbone: str) -> str:
@@ -135,9 +178,19 @@ def _of_config(name: str, about: Mapping[str, Any]) -> Origin:
 
 
 def _of_run(run: Path) -> Origin:
-    last = list(read_json(run / "run.json")["stages"].values())[-1]
-    data = read_json(store_of(run) / "stages" / last / "spec.json")["data"]
+    data = _data_of(run)
     return _of_config(f"the run {run.name}", data | {"input_size": [data["size"]]})
+
+
+def _data_of(run: Path) -> dict[str, Any]:
+    """What the specification of a run's last stage says of its data."""
+    data: dict[str, Any] = _spec_of(run)["data"]
+    return data
+
+
+def _spec_of(run: Path) -> Any:
+    last = list(read_json(run / "run.json")["stages"].values())[-1]
+    return read_json(store_of(run) / "stages" / last / "spec.json")
 
 
 def _of_file(path: Path) -> Origin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ CONTAINERS = (  # in this order
     "state_dict", "model_state_dict", "model", "teacher", "averaged", "student", "model_ema", "net", "network",
     "model_state", "state_dict_ema", "ema_state_dict", "ema",
 )  # fmt: skip
+DEEPEST = 5  # containers in each other
 Selected = tuple[dict[str, Tensor], list[str], list[str]]
 
 
@@ -94,6 +95,34 @@ def _plain(content: Mapping[Any, Any]) -> dict[str, Tensor]:
         return dense and not (value.is_meta or value.is_quantized) and value.untyped_storage().nbytes() >= value.nbytes
 
     return {name: value for name, value in content.items() if isinstance(name, str) and whole(value)}
+
+
+def located(content: Any, known: Callable[[str], bool]) -> dict[str, dict[str, Tensor]]:
+    """The sets of weights of a network, by what stands before its names: containers in containers, and prefixes.
+
+    Args:
+        known: whether the rest of a name is the network's.
+
+    Returns:
+        for each beginning, such as `checkpoint.module.encoder_q`, its tensors by the rest of their names.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in _flat(content).items():
+        parts = name.split(".")
+        rest = next((k for k in range(len(parts)) if known(".".join(parts[k:]))), None)
+        if rest is not None:
+            found.setdefault(".".join(parts[:rest]), {})[".".join(parts[rest:])] = tensor
+    return found
+
+
+def _flat(content: Any, before: str = "", depth: int = 0) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping) or depth > DEEPEST:
+        return {}
+    inner = [(name, value) for name, value in content.items() if isinstance(name, str) and isinstance(value, Mapping)]
+    found = {before + name: tensor for name, tensor in _plain(content).items()}
+    for name, value in inner:
+        found |= _flat(value, f"{before}{name}.", depth + 1)
+    return found
 
 
 def shown(name: str) -> str:

@@ -21,8 +21,8 @@ from sslkit.errors import UserError, one_line
 from sslkit.network import HEADS, Classifier
 from sslkit.store import bases, read_json, store_of, weights_of
 from sslkit.store.checkpoint import under
-from sslkit.weights import HEAD, bare
-from sslkit.weights.origin import timm_about, timm_name
+from sslkit.weights.matching import HEAD, bare
+from sslkit.weights.origin import at, timm_about, timm_name
 from sslkit.weights.packages import install, packaged
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # timm looks for them in this order
@@ -45,7 +45,7 @@ def first_weights(config: Config) -> Path | None:
     kind, _, name = config.weights.partition(":")
     if kind == "timm":
         return timm_file(name or timm_name(cls, argument("backbone", chosen, cls), chosen))
-    path = Path(config.weights).expanduser()
+    path = at(config.weights)
     if (path / "run.json").is_file():
         last = list(read_json(path / "run.json")["stages"].values())[-1]
         stage = store_of(path) / "stages" / last

@@ -64,11 +64,9 @@ def shown(*rows: tuple[float, float, float]) -> Tensor:
     return torch.tensor(rows).log()[:, :, None, None]
 
 
-def by_hand(name: str, views: dict[str, Tensor], step: Step = STEP, **chosen: float) -> Any:
+def by_hand(name: str, request: dict[str, Any] | None = None, step: Step = STEP, **views: Tensor) -> Any:
     """Terms of one forward of `Scale`, and the gradient by its parameter of all but the supervised one."""
-    made: Any = algorithm(
-        name, setup(Scale(), averaged=Scale(), classes=3), {f"algo.{key}": value for key, value in chosen.items()}
-    )
+    made: Any = algorithm(name, setup(Scale(), averaged=Scale(), classes=3), request)
     if hasattr(made, "mixer"):
         made.mixer = Quarter()
     n = len(next(iter(views.values())))
@@ -81,7 +79,7 @@ def by_hand(name: str, views: dict[str, Tensor], step: Step = STEP, **chosen: fl
 
 def test_pseudo_label_by_hand():
     """The second image is rejected; -ln 0.96 = 0.040822, -ln 0.97 = 0.030459, divided by all three."""
-    terms, slope = by_hand("pseudo_label", {"weak": shown((0.96, 0.03, 0.01), (0.5, 0.3, 0.2), (0.02, 0.01, 0.97))})
+    terms, slope = by_hand("pseudo_label", weak=shown((0.96, 0.03, 0.01), (0.5, 0.3, 0.2), (0.02, 0.01, 0.97)))
     assert terms["supervised"] == pytest.approx(0.693147, rel=1e-5)
     assert terms["unlabeled"] == pytest.approx(RAMP * (0.040822 + 0.030459) / 3, rel=1e-4)
     # d/ds of -log softmax(s log p)_y at s = 1 is sum_c p_c log p_c - log p_y
@@ -91,8 +89,7 @@ def test_pseudo_label_by_hand():
 def test_pi_model_by_hand():
     """Squares 0.01 + 0.01, 0.09 + 0.09 and none, over three images and three classes."""
     weak = shown((0.5, 0.3, 0.2), (0.2, 0.2, 0.6), (0.1, 0.8, 0.1))
-    weak2 = shown((0.6, 0.2, 0.2), (0.2, 0.5, 0.3), (0.1, 0.8, 0.1))
-    terms, slope = by_hand("pi_model", {"weak": weak, "weak2": weak2})
+    terms, slope = by_hand("pi_model", weak=weak, weak2=shown((0.6, 0.2, 0.2), (0.2, 0.5, 0.3), (0.1, 0.8, 0.1)))
     assert terms["consistency"] == pytest.approx(10 * RAMP * 0.2 / 9, rel=1e-5)
     # of the second view alone: 2 sum_c (b_c - a_c) b_c (log b_c - sum_k b_k log b_k) = 0.07910, 0.13233 and 0
     assert slope == pytest.approx(10 * RAMP * (0.07910 + 0.13233) / 9, rel=1e-4)
@@ -107,7 +104,7 @@ def test_vat_by_hand(seed):
     """
     step = Step(3, 20, seed)
     weak = shown((0.5, 0.5, 1e-30), (0.75, 0.25, 1e-30), (0.75, 0.25, 1e-30))
-    terms, slope = by_hand("vat", {"weak": weak}, step, eps=math.log(3) / math.sqrt(2), xi=1e-3)
+    terms, slope = by_hand("vat", {"algo.eps": math.log(3) / math.sqrt(2), "algo.xi": 1e-3}, step, weak=weak)
     u = step.uniform("vat.direction", 2, 3, 3, 1, 1, device=torch.device("cpu"))
     d = ((-2 * (1 - u[0]).log()).sqrt() * (2 * math.pi * u[1]).cos())[:, :, 0, 0]
     up = (d[:, 0] > d[:, 1]).tolist()
@@ -121,7 +118,7 @@ def test_vat_by_hand(seed):
 
 def test_ict_by_hand():
     """0.75 ln (8, 1, 1) + 0.25 ln (1, 1, 8) is (4.756828, 1, 1.681793) / 7.438621, the target (0.625, 0.1, 0.275)."""
-    terms, slope = by_hand("ict", {"weak": shown((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8))})
+    terms, slope = by_hand("ict", weak=shown((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8)))
     off = [4.756828 / 7.438621 - 0.625, 1 / 7.438621 - 0.1, 1.681793 / 7.438621 - 0.275]  # twice; the middle is alone
     assert terms["consistency"] == pytest.approx(50 * RAMP * 2 * sum(d * d for d in off) / 9, rel=1e-4)
     # p_c (z_c - sum_k p_k z_k) = (0.28444, -0.14987, -0.13456) is the student's p by its scale
@@ -131,8 +128,7 @@ def test_ict_by_hand():
 
 def test_mixmatch_by_hand():
     """q = (0.4, 0.4, 0.2)^2 / 0.36 = (4/9, 4/9, 1/9); x and the second view mix, the first view stays as it is."""
-    views = {"weak": shown((0.6, 0.2, 0.2)), "weak2": shown((0.2, 0.6, 0.2))}
-    terms, _ = by_hand("mixmatch", views)
+    terms, _ = by_hand("mixmatch", weak=shown((0.6, 0.2, 0.2)), weak2=shown((0.2, 0.6, 0.2)))
     # x': (2^0.75, 3^0.25, 1) / 3.997867, its target (0.861111, 0.111111, 0.027778)
     expected = 0.861111 * -math.log(0.420673) + 0.111111 * -math.log(0.329194) + 0.027778 * -math.log(0.250133)
     assert terms["supervised"] == pytest.approx(expected, rel=1e-5)
@@ -218,7 +214,7 @@ def test_mixmatch_moves_statistics_once_by_all_mixed_images():
 def test_mixmatch_without_a_mixer_is_supervised_by_the_targets_it_is_given():
     made = algorithm("mixmatch", setup(), {"mixer": "none"})
     given = batch(type(made))
-    target = torch.rand(3, 5, generator=torch.Generator().manual_seed(0))  # weighed, too
+    target = torch.rand(3, 5, generator=torch.Generator().manual_seed(0))  # and weighed
     x = replace(given["labeled"], target=target)
     expected = F.cross_entropy(made.student(x["weak"]).logits, target)
     found = made({**given, "labeled": x}, STEP).terms["supervised"]

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from sslkit.contracts import PseudoLabels
+from sslkit.contracts import PseudoLabels, Stream
 from sslkit.errors import UserError
 from sslkit.network import Output
 from tests.algorithms import reference
@@ -24,7 +24,8 @@ def certain(label: list[int], confidence: list[float]) -> Output:
 
 
 def label(labeler, weak: Output) -> PseudoLabels:
-    return labeler.label(weak, output(2, seed=9), {}, STEP)
+    labeled = Stream({}, torch.arange(2), torch.arange(2))
+    return labeler.label(weak, output(2, seed=9), {"labeled": labeled}, STEP)
 
 
 @pytest.mark.parametrize(("n", "tau", "smoothing"), [*itertools.product([1, 2, 7], [0.0, 0.6, 1.0], [0.0, 0.1])])

@@ -17,8 +17,9 @@ from sslkit.backbones._wrn import WideResNet
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.contracts import Losses
 from sslkit.training.engine import Engine
+from tests.algorithms.classic import Terms
 from tests.algorithms.make import Small, gradient, job
-from tests.algorithms.plain import Plain, Terms
+from tests.algorithms.plain import Plain
 
 CASES: dict[str, dict[str, Any]] = {
     "supervised": {"algo": "supervised", "semi.clip": 0.5},

@@ -12,7 +12,9 @@ from sslkit.backbones._timm import Width
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.terminal import screen
 from tests.cli.call import Call, folder_of, run
+from tests.datasets.make import pictures
 
+CLASSES = ["cat", "dog", "emu"]
 NARROW = Width(dim=32, depth=2, heads=2)
 
 
@@ -55,3 +57,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         call = run(*arguments)
     assert call.code == 0, call.err
     return Finished(arguments, runs, folder_of(call, runs), call)
+
+
+@pytest.fixture
+def photos() -> list[str]:
+    """Paths of images in folders that are called as the classes."""
+    names = [f"d/{name}/{i}.png" for name in CLASSES for i in range(2)]
+    pictures(Path(), names)
+    return names

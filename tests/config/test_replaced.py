@@ -34,7 +34,7 @@ def test_options_of_a_replaced_part_go_with_it(tmp_path: Path) -> None:
     flat, said = made(tmp_path, mixer="none")
     assert "mixer.alpha" not in flat
     assert flat["mixer.name"] == "none"
-    assert said == ["of other parts than those asked for, and left out: mixer.alpha=0.5"]
+    assert said == ["gone with what is replaced, and left out: mixer.alpha=0.5"]
     same, nothing = made(tmp_path, mixer="prob_pseudo")
     assert same["mixer.alpha"] == 0.5
     assert nothing == []

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageFile
 
 from sslkit.data.duplicates import content
 from sslkit.data.image import BadImageError, Square, read_rgb, to_pixels
 from sslkit.data.stored import identity
+from sslkit.datasets._folders import files_below
+from sslkit.finished.inputs import inputs
+from sslkit.prepare import gather
 from sslkit.store import drives
 from tests.cli.call import assert_refused, run
+from tests.datasets.make import picture
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +116,84 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "photos" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / f"photos/{'ab'[i % 2]}/{i}.png")
     return tmp_path / "photos"
+
+
+TABLES = {"csv:t.csv": (io, "open"), "parquet:p": (pq, "read_table")}
+LISTED: dict[str, tuple[Any, str]] = {
+    "folder:photos": (os, "scandir"),
+    "photos": (os, "scandir"),
+    **TABLES,
+    "t.csv": (io, "open"),
+}
+
+
+@pytest.mark.parametrize("times", [1, 3, 4])
+@pytest.mark.parametrize("word", LISTED)
+def test_lists_of_images_are_read_again(word: str, times: int, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = sorted(photos.rglob("*.png"))
+    frame = pd.DataFrame({"path": [f"photos/{f.parent.name}/{f.name}" for f in files], "label": [*"ab"] * 10})
+    frame.to_csv("t.csv", index=False)
+    Path("p").mkdir()
+    frame.assign(path=[f.read_bytes() for f in files]).to_parquet("p/0.parquet")
+
+    def read() -> list[str]:
+        if ":" in word:
+            return [*gather({"data": word, "data.labels": "all", "backbone": "vit_micro"}).parts.names]
+        return [one.name for one in inputs([word], ["a", "b"])]
+
+    expected = read()
+    owner, name = LISTED[word]
+    real = getattr(owner, name)
+    monkeypatch.setattr(owner, name, failing(times, errno.ESTALE, real))
+    if times == 4:
+        with pytest.raises(drives.DriveError, match="tried 4 times"):
+            read()
+        return
+    assert read() == expected
+    assert len(expected) == 20
+    assert len(drives.said()) == 1
+
+
+@pytest.mark.parametrize("nth", range(6))
+def test_a_folder_is_none_the_less_one_where_the_drive_fails_when_it_is_asked(
+    nth: int, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some drives are asked for each name what it is: nothing is lost where they fail at one of them."""
+    (photos / "a" / "deep").mkdir()
+    picture(photos / "a" / "deep" / "x.png", 7)
+    real, asked = os.scandir, [0]
+
+    class Entry:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.entry, self.name, self.path = entry, entry.name, entry.path
+            self.is_symlink, self.is_file = entry.is_symlink, entry.is_file
+
+        def is_dir(self) -> bool:
+            asked[0] += 1
+            if asked[0] == nth + 1:
+                raise OSError(errno.EIO, "Input/output error")
+            return self.entry.is_dir()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda path: map(Entry, sorted(real(path), key=lambda e: not e.is_dir())))
+        found = gather({"data": "folder:photos", "data.labels": "all", "backbone": "vit_micro"})
+    assert len(found.parts.names) == 21
+    assert asked[0] > nth
+    assert len(drives.said()) == 1
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_file_is_no_damaged_image_where_the_drive_fails_when_it_is_asked(
+    listed: bool, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = image.rename(image.parent / "bare")
+    read: Callable[..., Any] = files_below if listed else read_rgb
+    words = (bare.parent, "") if listed else (str(bare), "bare")
+    real, once = os.stat, failing(1, errno.EIO, os.stat)
+    monkeypatch.setattr(os, "stat", lambda path, **how: (once if str(path) == str(bare) else real)(path, **how))
+    found = drives.tried_again(read)(*words)
+    assert found == ["bare"] if listed else found.size == (8, 8)
+    assert len(drives.said()) == 1
 
 
 ASKED = ("--data", "folder:photos", "--labels", "all", "--stages", "finetune", "--weights", "none", "--json")

@@ -131,8 +131,8 @@ REFUSED = {
     "several numbers": ("path,label\na,1\nb,2\nc,2 1\n", "several labels in 1 of 3 rows: '2 1' (line 4, 'c')"),
     "a short row": ("path,label,split\na,x,train\nb,x\n", "line 3: too few columns, 2 of 3"),
     "names alone": ("path,label,split\n", "holds no row"),
-    "nothing": ("", "needs the columns"),
-    "blank": ("\n\n  \n", "needs the columns"),
+    "nothing": ("", "holds no row"),
+    "blank": ("\n\n  \n", "holds no row"),
     "a cell without end": ("path,label,split\n" + "x" * 200_000 + ",y,train\n", "field larger"),
 }
 

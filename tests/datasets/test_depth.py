@@ -51,9 +51,9 @@ def tiff(levels: Array) -> bytes:
     return file.getvalue()
 
 
-def asked(root: Path, **keys: Any) -> Prepared:
+def asked(root: Path, more: dict[str, Any] | None = None, **keys: Any) -> Prepared:
     request = {"data": f"folder:{root}", "data.labels": "2/class"} | {f"data.{k}": v for k, v in keys.items()}
-    return prepare(TINY | request)
+    return prepare(TINY | request | (more or {}))
 
 
 def pixels(made: Prepared) -> dict[str, Array]:

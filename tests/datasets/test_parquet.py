@@ -173,11 +173,14 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
         prepare({"data": f"parquet:{tmp_path}", "data.labels": "2/class", "backbone": "vit_micro"})
 
 
-@pytest.mark.parametrize("folder", ["gone", "train.parquet"])
-def test_missing_folders(folder: str, tmp_path: Path) -> None:
-    write(tmp_path, "train", [0])
-    with pytest.raises(UserError, match="no folder"):
-        read(tmp_path / folder)
+def test_a_folder_that_is_not_there_and_a_file(tmp_path: Path) -> None:
+    write(tmp_path, "test", [0, 1])
+    with pytest.raises(UserError, match="no folder or file"):
+        read(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"no train\*\.parquet, only test.*; parquet:.*test.*parquet takes that file"):
+        read(tmp_path)
+    classes, train, test = read(next(tmp_path.glob("*.parquet")))
+    assert (classes, len(train.images), len(test.images)) == (["0", "1"], 2, 0)
 
 
 def test_torn_file_and_bad_metadata_are_one_line(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_steps_on_a_gpu_are_those_of_the_cpu(algorithm: str, tmp_path: Path) -> 
 def test_mixers_on_a_gpu(name: str, confidences: list[float]) -> None:
     given, x = labels(confidences), images(len(confidences), 8, 9)
     mixer = part("mixer", name, setup())
-    moved = PseudoLabels(*(tensor.to(DEVICE) for tensor in (given.target, given.weight, given.confidence)))
+    moved = PseudoLabels(given.target.to(DEVICE), given.weight.to(DEVICE), given.confidence.to(DEVICE))
     for index in range(4):
         here, there = mixer.mix(x, given, Step(index, 20, 11)), mixer.mix(x.to(DEVICE), moved, Step(index, 20, 11))
         torch.testing.assert_close(there.images.cpu(), here.images, rtol=0, atol=1e-5)

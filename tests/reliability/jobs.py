@@ -11,20 +11,17 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.record.stages import stages
 from sslkit.training.engine import Engine
 from sslkit.training.stage import Job, build
+from tests.algorithms.make import stepping
 
 ALGORITHMS = ("supervised", "fixmatch", "flexmatch", "mean_teacher", "ema_teacher")
-ALGORITHMS += ("pseudo_label", "pi_model", "vat", "ict", "mixmatch")
+MORE = tuple(name for name in stepping() if name not in ALGORITHMS)  # a new one is tested by being there
 STEPS = 13
 SETTINGS = {
     **{"finetune.steps": 1, "semi.steps": STEPS, "semi.batch": 8, "semi.mu": 2, "semi.lr": 3e-3},
     **{"control.run": False, "eval.decay": 0.8, "threads": 1},
 }
-TAU = {
-    "fixmatch": 0.2,
-    "flexmatch": 0.2,
-    "ema_teacher": 0.2,
-    "pseudo_label": 0.2,
-}  # networks this young reject some images at it
+# Networks this young reject some images at it.
+TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch"), 0.2)
 
 
 @cache

@@ -13,7 +13,7 @@ from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.errors import Stopped
 from sslkit.store import checkpoint
 from sslkit.training.engine import Engine
-from tests.reliability.jobs import ALGORITHMS, STEPS, job, train
+from tests.reliability.jobs import ALGORITHMS, MORE, STEPS, job, train
 from tests.training.test_execution import ONE_BLOCK, compiles
 
 ODD = 7  # after this step, which is no log interval
@@ -31,13 +31,13 @@ OFTEN = [
     ("supervised", "wrn_10_1", "adamw"),
     ("mean_teacher", "wrn_10_1", "sgd"),
     ("fixmatch", "wrn_10_1", "sgd"),
-    ("ict", "wrn_10_1", "adamw"),
 ]
 CASES = [
     *(
         pytest.param(*case, False, marks=() if case in OFTEN else pytest.mark.slow)
         for case in product(ALGORITHMS, ["vit_micro", "wrn_10_1"], ["adamw", "sgd"])
     ),
+    *(pytest.param(name, "wrn_10_1", "adamw", False, marks=pytest.mark.slow) for name in MORE),
     pytest.param("ema_teacher", "vit_micro", "adamw", True, marks=[pytest.mark.slow, compiles]),
 ]
 

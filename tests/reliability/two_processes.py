@@ -15,10 +15,11 @@ import torch
 import torch.distributed as dist
 
 from sslkit.store import checkpoint
-from tests.reliability.jobs import ALGORITHMS, job, train
+from tests.reliability.jobs import ALGORITHMS, MORE, job, train
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"semi__optimizer": optimizer}) for name in ALGORITHMS for optimizer in ("sgd", "adamw")),
+    *((name, {"semi__optimizer": "sgd"}) for name in MORE),
     ("ema_teacher", {"semi__optimizer": "sgd", "mixer": "none"}),
     ("flexmatch", {"semi__optimizer": "sgd", "mixer": "prob_pseudo", "teacher": "ema"}),
     ("fixmatch", {"semi__optimizer": "sgd", "semi__accumulate": 2, "semi__clip": 0.5}),

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from sslkit.training.log import Log
+from tests.algorithms.make import stepping
 from tests.guard import HostSync, no_sync
 from tests.kernel.make import engine
 
-ALGORITHMS = ["supervised", "fixmatch", "flexmatch", "mean_teacher", "ema_teacher"]
-ALGORITHMS += ["pseudo_label", "pi_model", "vat", "ict", "mixmatch"]
+ALGORITHMS = stepping()
 SLOTTED = [algorithm for algorithm in ALGORITHMS if algorithm != "supervised"]
 CASES = [
     *((algorithm, "vit_micro", {}) for algorithm in ALGORITHMS),

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sslkit.errors import UserError
 from sslkit.weights import load_weights
 
 from .make import CLASSES, classifier, holds, saved, state, vit
@@ -62,8 +61,5 @@ def test_a_container_of_any_name(name: str, flat: bool, tmp_path: Path) -> None:
     content = {f"{name}.{n}": t for n, t in tensors.items()} if flat else {name: tensors, "epoch": 3}
     network = vit()
     path = saved(tmp_path, content)
-    if name == "my own" and not flat:
-        with pytest.raises(UserError, match="it has my own: --weights-container my own takes that"):
-            load_weights(network, path)
     load_weights(network, path, name)
     holds(network, tensors)

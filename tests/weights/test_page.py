@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sslkit.weights import PREFIXES
+from sslkit.weights.matching import PREFIXES
 from sslkit.weights.reading import CONTAINERS, PICKLED
 from tests.docs.page import blocks, text
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sslkit.harness import load
 from sslkit.harness.numbers.frame import results
-from sslkit.harness.pages.paper import FILE, paper
+from sslkit.harness.pages.paper import FILE, _value, paper
 from tests.cli.call import Call, sslkit
 from tests.harness.work.test_compare import SMALL, Fixmatch, elsewhere, folder  # noqa: F401
 
@@ -92,6 +93,13 @@ def formats(made: Call) -> None:
     assert "is as accurate as finetune with" in worth[0]
     markdown = sslkit("table", "--format", "markdown").out
     assert all(text in markdown for text in (worth[0], "| equal cost", "| flags") if "flags" not in text)
+
+
+@pytest.mark.parametrize("failed", [0, 1, 2, 3])
+def test_how_many_seeds_a_mean_is_of_is_said_where_some_failed(failed: int) -> None:
+    top1 = [float("nan")] * failed + [50.0, 60.0, 70.0][failed:]
+    value = _value(pd.DataFrame({"top1": top1, "error": ["damaged"] * failed + [""] * (3 - failed)}))
+    assert value == ["60.0 ± 10.0", "65.0 ± 7.1 (2 of 3 seeds)", "70.0 (1 of 3 seeds)", "not run"][failed]
 
 
 def test_other_comparisons_have_the_papers_table_on_demand(fixmatch: Fixmatch) -> None:

@@ -1,4 +1,4 @@
-"""A script that compares in several processes and has no main guard ends with a sentence, not with tracebacks."""
+"""A script that compares in several processes and has no main guard ends with a sentence; one that is no file works."""
 
 from __future__ import annotations
 
@@ -27,3 +27,14 @@ def test_a_script_without_a_main_guard(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error: ") == 1
     assert "this beneath `if __name__ == '__main__':`" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_script_that_is_no_file(tmp_path: Path) -> None:
+    """As `python - < script.py` has it, which no process could import."""
+    done = subprocess.run(
+        [sys.executable, "-"], input=SCRIPT, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "fixmatch" in done.stdout
