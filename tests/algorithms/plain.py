@@ -18,10 +18,8 @@ from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.training.spec import Spec
 from tests.algorithms import classic, reference
-from tests.algorithms.classic import protected
+from tests.algorithms.classic import Terms, protected
 from tests.algorithms.make import gradient
-
-Terms = classic.Terms
 
 
 @dataclass
