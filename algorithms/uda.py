@@ -52,7 +52,7 @@ class UDA(PseudoLabeling):
         classes = out.logits.shape[1]
         target = one_hot(y, classes) if y.ndim == 1 else y  # (B, C)
         loss = -(target * out.logits.log_softmax(1)).sum(1)  # (B,)
-        known = (target * out.p.detach()).sum(1)  # (B,)
+        known = (target * out.p).sum(1)  # (B,)
         counts = (known <= self.limit(step, classes)).float()  # (B,)
         return (counts * loss).sum() / counts.sum().clamp_min(1)
 

@@ -97,7 +97,8 @@ def label_columns(
     if len(among) == 1:
         return among
     fit = [i for i, own in enumerate(values) if own and not measures(own)]
-    hot = [i for i in fit if {value.lower() for value in values[i]} <= {*ONES, *ZEROS}]
+    lower = {i: {value.lower() for value in values[i]} - {*MISSING} for i in fit}
+    hot = [i for i in fit if lower[i] and lower[i] <= {*ONES, *ZEROS}]
     hot = hot if len(hot) > 1 else []
     other = [i for i in fit if i not in hot and names[i].lower() not in NO_LABEL]
     repeat = [i for i in other if 1 < len(values[i]) < rows]
@@ -117,9 +118,9 @@ def label_columns(
 
 
 def measures(values: Collection[str]) -> bool:
-    """Whether they are numbers of which one is not whole."""
+    """Whether they are numbers of which one is not whole; what programs write for a missing one aside."""
     try:
-        return not all(float(value).is_integer() for value in values)
+        return not all(float(value).is_integer() for value in values if value.lower() not in MISSING)
     except (ValueError, OverflowError):
         return False
 
@@ -148,7 +149,7 @@ def one_a_row(
     found, wrong = list[str](), list[int]()
     for number, row in enumerate(cells):
         ones = [name for name, cell in zip(classes, row, strict=True) if cell.lower() in ONES]
-        if len(ones) != 1 and not all(cell in UNLABELLED for cell in row):
+        if len(ones) != 1 and not all(cell in UNLABELLED or cell.lower() in MISSING for cell in row):
             wrong.append(number)
         found.append(ones[0] if ones else "")
     if wrong:

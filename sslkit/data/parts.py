@@ -83,6 +83,9 @@ def arrange(parts: Parts, data: Data, *, bare: bool = False) -> Parts:
     parts = _grouped(parts, data.groups) if data.groups else parts
     parts = _classed(parts, data)
     labelled = _labelled(parts, data)
+    if bare and not _measures(labelled) and _all_differ(labelled.train.learned):  # as captions do: none for a test
+        train = replace(labelled.train, label=np.full_like(labelled.train.label, -1))
+        labelled = replace(labelled, classes=[], train=train)
     if bare and unlabelled(labelled.classes, labelled.train.learned):
         labelled = replace(labelled, classes=labelled.classes or ["unlabelled"])  # a head of none cannot be built
         return labelled.said("no labels of two classes, which pre-training does not need: nothing is measured")
@@ -143,6 +146,12 @@ def _labelled(parts: Parts, data: Data) -> Parts:
 def unlabelled(classes: Sequence[str], label: Array) -> bool:
     """Whether labels (N,) are of fewer than two of the classes, so that no classifier can be learned or judged."""
     return len(classes) < 2 or len(np.unique(label[label >= 0])) < 2
+
+
+def _all_differ(label: Array) -> bool:
+    """Whether there are labels (N,), and each stands at one image."""
+    known = label[label >= 0]
+    return 0 < len(known) == len(np.unique(known))
 
 
 def _measures(parts: Parts) -> bool:

@@ -199,39 +199,6 @@ def test_files_of_no_part_are_named(tmp_path: Path) -> None:
     assert any("1 train, 1 test files, not used: old.parquet, val.parquet" in remark for remark in made.remarks)
 
 
-@pytest.mark.parametrize("place", ["parquet", "csv"])
-@pytest.mark.parametrize("nothing", ["", "nan", None])
-def test_images_without_a_group_stand_alone(nothing: str | None, place: str, tmp_path: Path) -> None:
-    groups = ["p1", nothing, "p2", nothing, "p1", nothing]
-    if place == "csv":
-        pictures(tmp_path, [f"{i}.png" for i in range(6)])
-        lines = [[f"{i}.png", "ab"[i % 2], group or ""] for i, group in enumerate(groups)]
-        options = {"file": str(csv(tmp_path, ["path", "label", "patient"], lines))}
-    else:
-        write(tmp_path, "all", table({"label": [0, 1] * 3, "patient": groups}, 6))
-        options = {"dir": str(tmp_path)}
-    found = read(place, **options)[1].groups
-    assert len({*found}) == 5
-    assert found[0] == found[4]
-
-
-@pytest.mark.parametrize("missing", ["NA", "N/A", "null", "None", "#N/A", "<NA>"])
-def test_a_word_for_nothing_is_no_label_among_numbers_and_said_among_words(missing: str, tmp_path: Path) -> None:
-    pictures(tmp_path, [f"{i}.png" for i in range(6)])
-    for cells in (["1", "0", missing, "10", "1", missing], ["cat", "dog", missing, "cat", "dog", missing]):
-        file = csv(tmp_path, ["path", "label"], [[f"{i}.png", cell] for i, cell in enumerate(cells)])
-        write(tmp_path, "all", table({"label": cells}, 6))
-        number = cells[0] == "1"
-        word = None if number or missing == "<NA>" else missing
-        wanted = [word if cell == missing else cell for cell in cells]
-        for data in (f"csv:{file}", f"parquet:{tmp_path}"):
-            made = prepare({"data": data, "data.labels": "1/class", "data.test": 0.1, "backbone": "vit_micro"})
-            kept = [made.images.classes[c] if c >= 0 else None for c in made.images.label]
-            assert sorted(kept, key=str) == sorted(wanted, key=str)
-            said = next(remark for remark in made.remarks if "labels are the column 'label'" in remark)
-            assert (f"{missing!r} is a class, an empty cell is no label" in said) == (word is not None)
-
-
 def test_labels_of_several_types_and_places_are_refused_by_name(tmp_path: Path) -> None:
     for column, words in (
         ({"label": [png(0), png(1)]}, "holds bytes that are no text, which is no class"),
