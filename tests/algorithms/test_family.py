@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sslkit.contracts import PseudoLabels
+from sslkit.contracts import PseudoLabels, Stream
 from sslkit.errors import UserError
 from sslkit.network import Output
 from sslkit.randomness import Step
 from tests.algorithms import reference
-from tests.algorithms.make import CLASSES, STEP, algorithm, batch, built_in, setup
+from tests.algorithms.make import CLASSES, STEP, algorithm, batch, built_in, network, setup
 from tests.algorithms.reference import Row
 
 
@@ -151,7 +151,42 @@ def test_adamatchs_weight_rises_by_half_a_cosine(index: int, share: float) -> No
     assert made.strength(Step(index, 20, 0)) == pytest.approx(3 * share)
 
 
-@pytest.mark.parametrize("name", ["freematch", "refixmatch"])
+@pytest.mark.parametrize("tau", [0.0, 0.5])
+@pytest.mark.parametrize("backbone", ["vit", "wrn"])
+def test_defixmatch_is_the_loop(backbone: str, tau: float) -> None:
+    made: Any = algorithm("defixmatch", setup(network(backbone)), {"labeler.tau": tau})
+    given = batch(type(made), labeled=7, unlabeled=8)
+    terms = {name: term.item() for name, term in made(given, STEP).terms.items()}
+    x, u = given["labeled"], given["unlabeled"]
+    views = [x["weak"], x["strong"], u["weak"], u["strong"]]
+    p_x, q_x, p_u, q_u = (made.student(view).p.tolist() for view in views)
+    y = x.y.tolist()
+
+    def kept(weak: list[Row], strong: list[Row]) -> float:
+        guesses = [reference.guess(p) for p in weak]
+        lost = [-math.log(q[c]) if o >= tau else 0.0 for (c, o), q in zip(guesses, strong, strict=True)]
+        return sum(lost) / len(lost)
+
+    def given_label(rows: list[Row]) -> float:
+        return -sum(math.log(p[c]) for p, c in zip(rows, y, strict=True)) / len(y)
+
+    expected = {"supervised": given_label(p_x) / 2, "supervised strong": given_label(q_x) / 2}
+    expected |= {"unlabeled": 0.5 * kept(p_u, q_u), "bias": -0.5 * kept(p_x, q_x)}
+    assert terms == pytest.approx({name: expected[name] for name in terms}, rel=1e-4)
+    assert terms.keys() == expected.keys()
+
+
+def test_defixmatch_on_the_labelled_images_is_supervised() -> None:
+    """By hand: where the pool is the labelled images, what pseudo-labels give is taken away again."""
+    made: Any = algorithm("defixmatch", setup(), {"algo.lambda_u": 7.0, "labeler.tau": 0.4})
+    x = batch(type(made), labeled=6)["labeled"]
+    losses = made({"labeled": x, "unlabeled": Stream(x.views, x.index)}, STEP)
+    alone = losses.terms["supervised"] + losses.terms["supervised strong"]
+    assert losses.terms["unlabeled"].item() > 0
+    assert losses.total.item() == pytest.approx(alone.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["freematch", "refixmatch", "defixmatch"])
 @pytest.mark.parametrize("mixer", [name for name in built_in("mixer") if name != "none"])
 def test_what_compares_views_of_one_image_refuses_mixers(name: str, mixer: str) -> None:
     with pytest.raises(UserError, match="it needs --mixer none"):
