@@ -59,7 +59,7 @@ RUN: list[tuple[list[str], str]] = [
     (["--data", "digits:x"], "nothing after a colon"),
     (["--data", "parquet"], "parquet:DIR"),
     (["--data", "parquet:"], "parquet:DIR"),
-    (["--data", "parquet:gone"], "no folder gone"),
+    (["--data", "parquet:gone"], "no folder or file gone"),
     (["--data", "parquet:empty"], "holds no *.parquet"),
     (["--data", ""], "unknown dataset ''"),
     # keys and values
@@ -137,7 +137,7 @@ RUN: list[tuple[list[str], str]] = [
     ([*put("semi.batch=7"), *put("semi.accumulate=2")], "do not divide"),
     # files
     (["--config", "gone.toml"], "gone.toml"),
-    (["--config", "empty"], "Is a directory"),
+    (["--config", "empty"], "empty/config.toml"),
     (["--config", "torn.toml"], "not a TOML file"),
     (["--config", "key.toml"], "'semi.lr'"),
     (["--config", "x" * 5000], "File name too long"),

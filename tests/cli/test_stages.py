@@ -117,7 +117,7 @@ def test_the_content_of_a_weight_file_is_in_the_key() -> None:
         (["--weights", "gone.pth"], "no such file"),
         (["--weights", "bad.pth"], "bad.pth"),
         (["--set", "finetune.layer_decay=0"], "layer_decay must be from 0.01 to 1"),
-        (["--set", "semi.epochs=1", "--set", "semi.images=5"], "exclude each other"),
+        (["--set", "semi.epochs=1", "--set", "semi.images=5"], "both set the length of the stage semi"),
         (["--backbone", "wrn_10_1", "--set", "semi.drop_path=0.1"], "no drop_path"),
         (["--set", "finetune.smoothing=1"], "finetune.smoothing"),
         (["--recipe", "nothing"], "unknown recipe"),

@@ -46,7 +46,7 @@ def names(kind: str) -> list[str]:
 
 
 def test_built_in_parts_are_the_files() -> None:
-    assert names("mixer") == ["none", "prob_pseudo", "pseudo", "pseudo_plus"]
+    assert names("mixer") == ["mixup", "none", "prob_pseudo", "pseudo", "pseudo_plus"]
     assert names("teacher") == ["ema", "self"]
     assert {"digits", "parquet"} <= set(names("dataset"))
     for kind in registry.KINDS:
@@ -221,7 +221,7 @@ def test_list_escapes_markup(install: Install, capsys: pytest.CaptureFixture[str
 def test_list_check_counts_both_of_one_name(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     install("mixer", "none", "json:JSONDecoder", "thief")
     assert main(["list", "mixers", "--check"]) == 2
-    assert "2 of 5 parts" in capsys.readouterr().err
+    assert "2 of 6 parts" in capsys.readouterr().err
 
 
 def test_listing_and_help_import_no_torch() -> None:
