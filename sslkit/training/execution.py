@@ -88,7 +88,7 @@ def make_room() -> None:
     Unless told otherwise it keeps eight graphs of one function for the whole process. Networks of one class share
     theirs: the ninth network, shape or mode, as in a later run of a comparison, would not be compiled at all.
     """
-    torch._dynamo.reset()
+    torch.compiler.reset()
     torch._dynamo.config.recompile_limit = 64
 
 
