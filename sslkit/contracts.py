@@ -1,6 +1,6 @@
 """The contracts: what an algorithm is, what its slots are, and what they exchange. No part ever sees a hidden label.
 
-A part is `Part(setup, **options)`, its options typed keyword parameters; what outlives a restart is in a buffer of it.
+A part is `Part(setup, **options)`, options typed keyword parameters; what outlives a restart is a parameter or buffer.
 Shapes: B labelled images, N any, N_u the pool, M mixed, C classes, D features, S a square's side, L patches, K seen."""
 
 from __future__ import annotations
