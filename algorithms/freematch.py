@@ -5,11 +5,13 @@ Paper: Wang et al. 2023, FreeMatch, arXiv:2205.07246
 The thresholds are the labeler's.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from sslkit.algorithms.labelers.freematch import FreeMatch as Thresholds
-from sslkit.contracts import Batch, Mixer, PseudoLabeler, PseudoLabels, Setup, Teacher
+from sslkit.contracts import Batch, PseudoLabels, Setup
 from sslkit.errors import UserError
 from sslkit.losses import one_hot
 from sslkit.network import Output
@@ -33,22 +35,9 @@ class FreeMatch(PseudoLabeling):
     slots = {"teacher": "self", "labeler": "freematch", "mixer": "none"}
     whole = True
 
-    def __init__(
-        self,
-        setup: Setup,
-        *,
-        teacher: Teacher,
-        labeler: PseudoLabeler,
-        mixer: Mixer,
-        lambda_u: float = 1.0,
-        lambda_f: float = 0.001,
-        burn_in: float = 0.0,
-        joint: bool = False,
-    ) -> None:
-        super().__init__(
-            setup, teacher=teacher, labeler=labeler, mixer=mixer, lambda_u=lambda_u, burn_in=burn_in, joint=joint
-        )
-        if not isinstance(labeler, Thresholds):
+    def __init__(self, setup: Setup, *, lambda_f: float = 0.001, **family: Any) -> None:
+        super().__init__(setup, **family)
+        if not isinstance(self.labeler, Thresholds):
             raise UserError("freematch's fairness term needs the running means of --labeler freematch")
         if lambda_f < 0:
             raise UserError(f"algo.lambda_f must be 0 or more, got {lambda_f}")

@@ -3,11 +3,13 @@
 Paper: Nguyen and Yang 2023, ReFixMatch, arXiv:2308.07509
 """
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from sslkit.algorithms.labelers.sharpened import check_temperature
-from sslkit.contracts import Batch, Mixer, PseudoLabeler, PseudoLabels, Setup, Teacher
+from sslkit.contracts import Batch, PseudoLabels, Setup
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -28,21 +30,8 @@ class ReFixMatch(PseudoLabeling):
     slots = {"teacher": "self", "labeler": "threshold", "mixer": "none"}
     whole = True
 
-    def __init__(
-        self,
-        setup: Setup,
-        *,
-        teacher: Teacher,
-        labeler: PseudoLabeler,
-        mixer: Mixer,
-        lambda_u: float = 1.0,
-        burn_in: float = 0.0,
-        joint: bool = False,
-        temperature: float = 0.5,
-    ) -> None:
-        super().__init__(
-            setup, teacher=teacher, labeler=labeler, mixer=mixer, lambda_u=lambda_u, burn_in=burn_in, joint=joint
-        )
+    def __init__(self, setup: Setup, *, temperature: float = 0.5, **family: Any) -> None:
+        super().__init__(setup, **family)
         self.temperature = check_temperature(temperature, "algo.temperature")
 
     def extra(

@@ -6,11 +6,11 @@ Targets and their threshold are the labeler's.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
-from sslkit.contracts import Mixer, PseudoLabeler, Setup, Teacher
+from sslkit.contracts import Setup
 from sslkit.losses import one_hot
 from sslkit.network import Output
 from sslkit.randomness import Step
@@ -32,20 +32,9 @@ class UDA(PseudoLabeling):
     slots = {"teacher": "self", "labeler": "sharpened", "mixer": "none"}
 
     def __init__(
-        self,
-        setup: Setup,
-        *,
-        teacher: Teacher,
-        labeler: PseudoLabeler,
-        mixer: Mixer,
-        lambda_u: float = 1.0,
-        burn_in: float = 0.0,
-        joint: bool = False,
-        annealing: Literal["none", "linear", "exp", "log"] = "none",
+        self, setup: Setup, *, annealing: Literal["none", "linear", "exp", "log"] = "none", **family: Any
     ) -> None:
-        super().__init__(
-            setup, teacher=teacher, labeler=labeler, mixer=mixer, lambda_u=lambda_u, burn_in=burn_in, joint=joint
-        )
+        super().__init__(setup, **family)
         self.annealing = annealing
 
     def supervised(self, out: Output, y: Tensor, step: Step) -> Tensor:

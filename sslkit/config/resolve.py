@@ -210,12 +210,22 @@ def argument(kind: str, name: str, cls: type) -> dict[str, str]:
 
 
 def options(part: type) -> dict[str, inspect.Parameter]:
-    """Name -> parameter of a part's options, each `annotation` resolved to a type."""
-    init = part.__init__  # type: ignore[misc]
-    hints = typing.get_type_hints(init)
-    keyword = [p for p in inspect.signature(init).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    """Name -> parameter of a part's options, each `annotation` resolved to a type.
+
+    Where `__init__` takes `**others`, which it passes on, those of the class above come first.
+    """
     slots: Mapping[str, str] = getattr(part, "slots", {})
-    return {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in keyword if p.name not in slots}
+    found: dict[str, inspect.Parameter] = {}
+    for cls in part.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        init = vars(cls)["__init__"]
+        hints, parameters = typing.get_type_hints(init), inspect.signature(init).parameters.values()
+        own = {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in parameters if p.kind is p.KEYWORD_ONLY}
+        found = own | found  # a class below may have another default
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return {name: p for name, p in found.items() if name not in slots}
 
 
 def build(flat: Flat, parts: Mapping[str, type | None]) -> Config:
