@@ -9,11 +9,9 @@ labelled images as well, and mixes the teacher's logits; here it is probabilitie
 
 from collections.abc import Sequence
 
-import torch
-
-from sslkit.contracts import Algorithm, Batch, Losses, Mixer, PseudoLabels, Setup, Teacher
+from sslkit.contracts import Algorithm, Batch, Losses, Mixer, Setup, Teacher
 from sslkit.errors import UserError
-from sslkit.losses import cross_entropy, frozen_stats
+from sslkit.losses import all_kept, cross_entropy, frozen_stats
 from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -46,7 +44,7 @@ class ICT(Algorithm):
         x, u = batch["labeled"], batch["unlabeled"]  # views (B, 3, H, W) and (N, 3, H, W)
         with frozen_stats(self.student):  # only labelled images move BatchNorm's statistics
             target = self.teacher.predict(self.student, u["weak"], step).p  # (N, C)
-        labels = PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))  # (N, C), (N,), (N,)
+        labels = all_kept(target)
         mixed = self.mixer.mix(u["weak"], labels, step)  # images (M, 3, H, W), target (M, C), weight (M,)
         out_x = step.forward("labeled", self.student, x["weak"])  # logits (B, C)
         with frozen_stats(self.student):

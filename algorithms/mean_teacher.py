@@ -8,12 +8,11 @@ statistics.
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 
-from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Teacher
+from sslkit.contracts import Algorithm, Batch, Losses, Setup, Teacher
 from sslkit.errors import UserError
-from sslkit.losses import cross_entropy, frozen_stats
+from sslkit.losses import all_kept, cross_entropy, frozen_stats
 from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -46,7 +45,7 @@ class MeanTeacher(Algorithm):
         with frozen_stats(self.student):
             p = step.forward("student", self.student, u["weak2"]).p  # (N, C)
         consistency = self.weight * step.ramp(self.ramp) * F.mse_loss(p, target)  # ()
-        labels = PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))  # (N, C), (N,), (N,)
+        labels = all_kept(target)
         return Losses({"supervised": cross_entropy(out_x, x.y), "consistency": consistency}, labels)
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from sslkit.contracts import Algorithm, Batch, Losses, Mixer, PseudoLabels, Setup, Stream
 from sslkit.errors import UserError
-from sslkit.losses import frozen_stats, one_hot, weighted_ce
+from sslkit.losses import all_kept, frozen_stats, one_hot, weighted_ce
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -71,7 +71,7 @@ class MixMatch(Algorithm):
         with frozen_stats(self.student):
             p = [step.forward(f"guess.{view}", self.student, u[view]).p for view in ("weak", "weak2")]  # (N, C) each
         target = ((p[0] + p[1]).log() / self.temperature).softmax(1)  # (N, C), halving cancels
-        return PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))
+        return all_kept(target)
 
 
 def joined(*labels: PseudoLabels) -> PseudoLabels:

@@ -10,9 +10,9 @@ and the term is of labelled images, too (`--pool all` has them in the pool).
 import torch
 import torch.nn.functional as F
 
-from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup
+from sslkit.contracts import Algorithm, Batch, Losses, Setup
 from sslkit.errors import UserError
-from sslkit.losses import cross_entropy, frozen_stats
+from sslkit.losses import all_kept, cross_entropy, frozen_stats
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -44,5 +44,5 @@ class PiModel(Algorithm):
                 target = step.forward("target", self.student, u["weak"]).p  # (N, C)
             p = step.forward("student", self.student, u["weak2"]).p  # (N, C)
         consistency = self.weight * step.ramp(self.ramp) * F.mse_loss(p, target)  # ()
-        labels = PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))  # (N, C), (N,), (N,)
+        labels = all_kept(target)
         return Losses({"supervised": cross_entropy(out_x, x.y), "consistency": consistency}, labels)

@@ -14,9 +14,9 @@ import math
 import torch
 from torch import Tensor
 
-from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup
+from sslkit.contracts import Algorithm, Batch, Losses, Setup
 from sslkit.errors import UserError
-from sslkit.losses import cross_entropy, frozen_stats
+from sslkit.losses import all_kept, cross_entropy, frozen_stats
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -69,7 +69,7 @@ class VAT(Algorithm):
         adversarial = self.weight * step.ramp(self.ramp) * divergence(clean.detach(), moved).mean()  # ()
         entropy = -self.entropy * (clean.p * clean.logits.log_softmax(1)).sum(1).mean()  # ()
         target = clean.p.detach()  # (N, C)
-        labels = PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))  # (N, C), (N,), (N,)
+        labels = all_kept(target)
         terms = {"supervised": cross_entropy(out_x, x.y), "adversarial": adversarial, "entropy": entropy}
         return Losses(terms, labels)
 

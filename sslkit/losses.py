@@ -33,6 +33,11 @@ def one_hot(label: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
     return hard * (1 - smoothing) + smoothing / classes if smoothing else hard
 
 
+def all_kept(target: Tensor) -> PseudoLabels:
+    """Labels (N, C) of a method that rejects no image, with the largest probability as confidence."""
+    return PseudoLabels(target, torch.ones_like(target[:, 0]), target.amax(1))
+
+
 def joint_forward(name: str, network: Classifier, step: Step, *groups: Tensor) -> list[Output]:
     """One forward of all groups together, so that BatchNorm sees their joint statistics; split again."""
     output = step.forward(name, network, torch.cat(groups))  # of all groups, one after another
