@@ -108,6 +108,7 @@ class Images:
     fingerprint: str  # sha256 of pixels, labels and class names; on demand, of what tells files apart instead of pixels
     names: Sequence[str]  # (N,)
     tone: Tone = PLAIN  # how their levels were read
+    sights: Array | None = None  # (N,) `data.seen.SIGHT`, where they are decoded on demand
 
     @property
     def size(self) -> int:

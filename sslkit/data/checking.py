@@ -1,4 +1,4 @@
-"""Which images cannot be read: found in one pass before training, and kept image by image for the next run."""
+"""Which images cannot be read, and what equals what: one pass before training, kept image by image for the next run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sslkit.data import Raw, formats
-from sslkit.data.image import PLAIN, BadImageError, read_rgb
-from sslkit.data.seen import Seen, marks
+from sslkit.data.image import PLAIN, Array, BadImageError, read_rgb
+from sslkit.data.seen import SIGHT, Seen, marks, sight
 from sslkit.data.stored import identity, reading
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
@@ -24,28 +24,37 @@ MOST = 20  # images that cannot be read are named in one message
 
 
 def bad_images(raw: Raw, part: str, cache: Path | None = None) -> dict[int, str]:
-    """Number of each image that cannot be decoded -> the sentence that says why, with its name.
+    """Number of each image that cannot be decoded -> the sentence that says why, with its name; as `looked_at`."""
+    return looked_at(raw, part, cache)[0]
+
+
+def looked_at(raw: Raw, part: str, cache: Path | None = None) -> tuple[dict[int, str], Array]:
+    """Number of each image that cannot be decoded -> the sentence that says why, with its name; and (N,) `SIGHT`.
 
     Every image is decoded once, by threads, and forgotten; with `cache`, those that were read before are not opened.
+    Arrays are not looked at: what is there of them is 0.
 
     Args:
         part: "train" or "test", for the names.
     """
     if isinstance(raw.images, np.ndarray):
-        return {}
+        return {}, np.zeros(len(raw.images), SIGHT)
     of, seen = marks(raw), Seen(cache, reading(raw.tone))
-    new = np.flatnonzero(~seen.known(of))
+    known, sights = seen.known(of)
+    new = np.flatnonzero(~known)
 
     def reason(i: int) -> str:
         try:
-            read_rgb(raw.source(i), raw.name(i, part), raw.tone)
+            sights[i] = sight(read_rgb(raw.source(i), raw.name(i, part), raw.tone))
         except BadImageError as error:
             return str(error)
         return ""
 
     reasons = in_threads(reason, new.tolist(), f"{part} images are read, to find those that cannot be")
-    seen.add(of[new[[not said for said in reasons]]])
-    return {i: said for i, said in zip(new.tolist(), reasons, strict=True) if said}
+    good = new[[not said for said in reasons]]
+    sights["mark"][good] = of[good]
+    seen.add(sights[good])
+    return {i: said for i, said in zip(new.tolist(), reasons, strict=True) if said}, sights
 
 
 def refuse(reasons: Sequence[str], among: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from sslkit.data import Images, Raw
-from sslkit.data.checking import bad_images, refuse
+from sslkit.data.checking import looked_at, refuse
 from sslkit.data.image import Array, BadImageError, Square, size_of
 from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
@@ -56,7 +56,6 @@ def decode(
     limit: float = math.inf,
     whole: bool = False,
     workers: int | None = None,
-    checked: bool = False,
 ) -> Images:
     """Decode every image once: RGB, the middle square, scaled to `size`. Where that takes too much
     memory, they are decoded on demand instead, and come out the same; all of them are read once before.
@@ -69,7 +68,6 @@ def decode(
         limit: bytes; encoded images that take more when they are decoded are decoded on demand.
         whole: crops are cut out of whole images, which are decoded on demand.
         workers: threads that decode on demand; None is one a core.
-        checked: all images are known to be readable.
 
     Raises:
         BadImageError: images are missing or broken; names them.
@@ -84,9 +82,9 @@ def decode(
     stored = Stored(source, [*train.all_names("train"), *test.all_names("test")], square)
     encoded = not isinstance(source(0), np.ndarray)
     pixels: Array | OnDemand
+    sights = None
     if whole or (encoded and stored.nbytes > limit):
-        if not checked:
-            _refuse_bad(train, test, cache)
+        sights = _looked_at(train, test, cache) if encoded else None
         pixels = OnDemand(stored, np.arange(len(stored)), whole, ThreadPoolExecutor(workers or os.cpu_count()))
         digest = stored.digest()
     else:
@@ -94,14 +92,13 @@ def decode(
         digest = hashlib.sha256(pixels.data)
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest.update(label.tobytes() + "\0".join(classes).encode())
-    return Images(pixels, label, count, classes, digest.hexdigest(), stored.names, train.tone)
+    return Images(pixels, label, count, classes, digest.hexdigest(), stored.names, train.tone, sights)
 
 
-def _refuse_bad(train: Raw, test: Raw, cache: Path | None) -> None:
-    found = [
-        reason for raw, part in ((train, "train"), (test, "test")) for reason in bad_images(raw, part, cache).values()
-    ]
-    refuse(found, len(train.images) + len(test.images))
+def _looked_at(train: Raw, test: Raw, cache: Path | None) -> Array:
+    found = [looked_at(raw, part, cache) for raw, part in ((train, "train"), (test, "test"))]
+    refuse([reason for reasons, _ in found for reason in reasons.values()], len(train.images) + len(test.images))
+    return np.concatenate([sights for _, sights in found])
 
 
 def _decode(stored: Stored) -> Array:

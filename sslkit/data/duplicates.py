@@ -78,14 +78,18 @@ def _same(raw: Raw) -> list[list[int]]:
     return [*groups.values()]
 
 
-def equal_pixels(pixels: Array, train: int) -> list[Equal]:
+def pixel_keys(pixels: Array) -> list[bytes]:
+    """16 bytes of each image (N, 3, S, S) uint8 that equal ones share."""
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
+
+
+def equal_keys(keys: Sequence[bytes], train: int) -> list[Equal]:
     """Training images that are, decoded, what a test image is, each with the first such; files may be of two formats.
 
     Args:
-        pixels: (N, 3, S, S) uint8, training part first.
+        keys: (N,) that equal images share, training part first.
         train: images of the training part.
     """
-    keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
     tested = {key: i for i, key in reversed([*enumerate(keys[train:])])}
     return [Equal(i, tested[key]) for i, key in enumerate(keys[:train]) if key in tested]
 

@@ -34,6 +34,11 @@ def perceptual_hash(grey: Image.Image) -> int:
     return int(_hashes(small[None])[0])
 
 
+def thumb(grey: Image.Image) -> Array:
+    """(`THUMB`, `THUMB`) uint8, the small picture of an image."""
+    return np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BOX))
+
+
 def _hashes(small: Array) -> Array:
     """(N,) uint64 of pictures in grey (N, `SURE`, `SURE`)."""
     signs = (WAVE @ small @ WAVE.T).reshape(len(small), -1) > 0

@@ -10,7 +10,7 @@ from PIL import Image
 from sslkit.data import Raw
 from sslkit.data.duplicates import content
 from sslkit.data.image import PLAIN, Array, BadImageError, Tone, seen, to_rgb
-from sslkit.data.near import THUMB, perceptual_hash
+from sslkit.data.near import perceptual_hash, thumb
 from sslkit.data.threads import in_threads
 from sslkit.reader import Levels
 
@@ -58,6 +58,6 @@ def look(source: object, name: str, tone: Tone = PLAIN) -> Look:
         form,
         content(source),
         perceptual_hash(grey),
-        np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BOX)),
+        thumb(grey),
         np.stack([share @ LEVELS, share @ LEVELS**2]),
     )

@@ -128,7 +128,6 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
             limit=1e9 * data.cache_gb if data.cache_gb is not None else memory() / 2,
             whole=data.whole,
             workers=data.workers,
-            checked=data.on_bad_image == "skip",
         )
         images = _once("images", (data, cache), decode)
     except BadImageError as error:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sslkit.data import Images
-from sslkit.data.duplicates import equal_pixels
-from sslkit.data.image import Array
+from sslkit.data.duplicates import equal_keys, pixel_keys
 from sslkit.data.near import SURE, alike_across, looks
 from sslkit.data.parts import Parts
 
@@ -18,12 +17,17 @@ MOST = 20_000  # images up to which those that look alike are searched; `sslkit 
 def in_both(images: Images, parts: Parts) -> list[str]:
     """What is said of training images that are a test image in another file, or look like one, as they are decoded.
 
-    Nothing where they are decoded for every batch. Those that are a test image byte for byte are said before.
+    Those that are a test image byte for byte are said before.
     """
-    if not isinstance(images.pixels, np.ndarray):
+    if images.sights is not None:  # decoded for every batch: whole images, as they were looked at
+        keys = images.sights["pixels"].copy().view("V16")[:, 0].tolist()
+    elif isinstance(images.pixels, np.ndarray):
+        keys = pixel_keys(images.pixels)
+    else:
         return []
-    pairs = [(one.train, images.train + one.test) for one in equal_pixels(images.pixels, images.train)]
-    return [*_equal(images, parts, pairs), *_near(images, images.pixels, {a for a, _ in pairs})]
+    pairs = [(one.train, images.train + one.test) for one in equal_keys(keys, images.train)]
+    near = _near(images, {a for a, _ in pairs}) if images.size >= SURE and len(keys) <= MOST else []
+    return [*_equal(images, parts, pairs), *near]
 
 
 def _equal(images: Images, parts: Parts, pairs: Sequence[tuple[int, int]]) -> list[str]:
@@ -36,11 +40,13 @@ def _equal(images: Images, parts: Parts, pairs: Sequence[tuple[int, int]]) -> li
     return [f"the same pixels in training and in test, in other files: {len(new)}, kept in both: {some}"]
 
 
-def _near(images: Images, pixels: Array, equal: set[int]) -> list[str]:
-    """Args: pixels (N, 3, S, S) uint8; numbers of training images whose pixels are a test image's."""
-    if images.size < SURE or len(pixels) > MOST or not 0 < images.train < len(pixels):
+def _near(images: Images, equal: set[int]) -> list[str]:
+    """Args: numbers of training images whose pixels are a test image's."""
+    if not 0 < images.train < len(images.label):
         return []
-    pairs = alike_across(*looks(pixels), images.train)
+    seen = images.sights
+    hashes, thumbs = looks(np.asarray(images.pixels)) if seen is None else (seen["hash"], seen["thumb"])
+    pairs = alike_across(hashes, thumbs, images.train)
     first = {a: b for a, b in reversed(pairs.tolist()) if a not in equal}
     if not first:
         return []

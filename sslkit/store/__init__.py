@@ -24,7 +24,7 @@ PathLike = str | os.PathLike[str]
 WEIGHTS = "weights.safetensors"
 FOLDERS = ("stages", "data", "features", "frozen")  # of a store, beside its runs and comparisons
 # Names of what lies in them: stages; images, features, and what was found out about files.
-OWN = re.compile(r"[0-9a-f]{16,}(-\d+)?|.*[0-9a-f]{16}(-\d+)?\.(npy|json|safetensors)|readable-.*\.npy")
+OWN = re.compile(r"[0-9a-f]{16,}(-\d+)?|.*[0-9a-f]{16}(-\d+)?\.(npy|json|safetensors)|(readable|seen)-.*\.npy")
 LONGEST, TAIL = 80, 8  # letters of a name as a part of a path, and of its end that is kept
 
 

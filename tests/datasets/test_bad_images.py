@@ -107,7 +107,7 @@ def test_the_answer_is_remembered_until_a_file_changes(pets: Path, here: Path, m
     (pets / "train/cat/cat0.png").write_text("torn")
     assert len(asked(pets, here / "cache", on_bad_image="skip").stored["bad_images"]) == 5
     assert len(opened) == 22 + 2 * len(BAD) + 1
-    for file in (here / "cache").glob("readable-*"):
+    for file in (here / "cache").glob("seen-*"):
         file.write_text("torn")
     assert len(asked(pets, here / "cache", on_bad_image="skip").stored["bad_images"]) == 5
     assert len(opened) == 2 * 22 + 2 * len(BAD) + 1
