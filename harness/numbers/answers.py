@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,7 @@ def _reference(row: str, rows: list[str], reference: str) -> str:
 def _answer(results: Results, condition: str, row: str, reference: str, comparisons: int) -> Answer:
     group = results.good[results.good["condition"] == condition]
     mine, theirs = (group[group["row"] == name] for name in (row, reference))
-    both = pd.merge(mine, theirs, on="seed", suffixes=("", "_r")).sort_values("seed")
+    both = _paired(mine, theirs)
     values = (both["top1"] - both["top1_r"]).tolist()
     identical = bool(values) and not any(values) and _identical(results, zip(both["key"], both["key_r"], strict=True))
     if len(both) < SEEDS:
@@ -78,11 +79,29 @@ def _answer(results: Results, condition: str, row: str, reference: str, comparis
     return Answer(condition, row, reference, values, comparisons, differ(values, comparisons), again, identical)
 
 
+def _paired(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """The lines of two rows on their common seeds."""
+    return pd.merge(mine, theirs, on="seed", suffixes=("", "_r")).sort_values("seed")
+
+
 def _identical(results: Results, keys: Iterable[tuple[str, str]]) -> bool:
     """Whether both stages of each pair have the same predictions."""
     with contextlib.suppress(UserError):  # damaged ones are named elsewhere
         return all(torch.equal(*(predictions(results.runs, key)["averaged"] for key in pair)) for pair in keys)
     return False
+
+
+def equals(results: Results, found: list[Answer]) -> list[str]:
+    """Which arms have the same predictions in every common seed, besides those that equal the reference."""
+    said, known = [], {(a.condition, a.row) for a in found if a.identical or is_control(a.row)}
+    for condition, group in results.good.groupby("condition", sort=False):
+        rows = [(str(row), mine) for row, mine in group.groupby("row", sort=False) if (condition, row) not in known]
+        for (one, mine), (other, theirs) in combinations((r for r in rows if r[0] != results.reference), 2):
+            both = _paired(mine, theirs)
+            pair = both["key"], both["key_r"]
+            if len(both) and (both["top1"] == both["top1_r"]).all() and _identical(results, zip(*pair, strict=True)):
+                said.append(f"{condition}: {one} and {other} have the same predictions in every common seed.")
+    return said
 
 
 def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sslkit.harness.numbers.answers import Answer, answers, notes, sentences
+from sslkit.harness.numbers.answers import Answer, answers, equals, notes, sentences
 from sslkit.harness.numbers.efficiency import worths
 from sslkit.harness.numbers.frame import Results
 from sslkit.harness.pages import cost_table, paper, tables
@@ -58,7 +58,7 @@ def said(known: Results, delta: float, *, style: str | None = None, room: Sequen
         sources=paper.sources() if papers else [],
         question=question,
         claim=claim,
-        verdicts=sentences(found, delta),
+        verdicts=[*sentences(found, delta), *equals(known, found)],
         warnings=tables.mixed(known),
         worths=[str(worth) for worth in worths(known)],
         notes=notes(known, found, shown, delta),

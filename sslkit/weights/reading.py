@@ -27,6 +27,8 @@ Selected = tuple[dict[str, Tensor], list[str], list[str]]
 def read(path: Path) -> Any:
     """What the file holds, without running code of it."""
     known = (".safetensors", *PICKLED)
+    if path.suffix.lower() == ".zip":
+        raise UserError(f"{path} is an archive; unpack it, and name the run or the file of weights that is in it")
     if path.suffix.lower() not in known:
         raise UserError(f"{path} is no file of weights that can be read: {', '.join(known)}")
     if not path.is_file():

@@ -40,6 +40,8 @@ def test_the_backbone_is_the_runs(options: dict[str, Any], photos: str) -> None:
     assert sslkit("run", "--data", photos, *SHORT, "--size", 32, "--weights", run).code == 0
     named = prepare(request | {"weights": str(run), "backbone": "vit_mini"})
     assert named.config.backbone.name == "vit_mini", "it is asked for"
+    Path("run.zip").touch()
+    assert_refused(sslkit("run", *SHORT, "--weights", "run.zip"), "run.zip is an archive; unpack it, and name the run")
     assert_refused(
         sslkit("run", "--data", photos, *SHORT, "--weights", run, "--backbone", "wrn_10_1"), "of another architecture"
     )

@@ -17,7 +17,7 @@ from tests.harness.work.test_compare import compare, elsewhere, folder  # noqa: 
 def test_a_row_that_does_nothing_is_called_identical_and_not_equivalent(seeds: int) -> None:
     """No pseudo-label passes tau 1 in so few steps, so this arm is finetune+ to the bit."""
     rates = ("--set", "semi.lr=1e-3", "--set", "control.lr=1e-3")
-    nothing = ("--vary", "labeler.tau=1.0,0.0", *rates, "--set", "algo.joint=false")
+    nothing = ("--vary", "labeler.tau=1.0,1e-9,0.0", *rates, "--set", "algo.joint=false")
     made = compare("--algo", "fixmatch", *nothing, "--seeds", seeds)
     assert made.code == 0, made.err
     shown = sslkit("table", "--format", "json").json
@@ -25,6 +25,8 @@ def test_a_row_that_does_nothing_is_called_identical_and_not_equivalent(seeds: i
     assert verdicts["labeler.tau=1.0"] == IDENTICAL
     assert verdicts["labeler.tau=0.0"] != IDENTICAL
     assert "labeler.tau=1.0 and finetune+ are identical" in " ".join(shown["verdicts"])
+    (said,) = [words for words in shown["verdicts"] if "common seed" in words and " and " in words]
+    assert "labeler.tau=1e-09 and fixmatch x labeler.tau=0.0 have the same predictions in every common seed" in said
     by_path = sslkit("table", folder(), "--format", "json")
     assert by_path.json == shown
     there, half = folder(), folder().name[:-2]
