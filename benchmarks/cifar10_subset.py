@@ -4,7 +4,8 @@
 
 CIFAR10 is a folder with train.parquet and test.parquet; OUT, a new folder, gets such files with the rows from the first
 number to before the second. `sslkit ... --data parquet:OUT` reads it. `--stand-in` takes the test from train.parquet,
-so that settings can be chosen without a test image being seen.
+so that settings can be chosen without a test image being seen. `--classes 2,3` keeps of these rows the images of the
+classes with these numbers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 
@@ -31,11 +33,14 @@ class Rows(click.ParamType[slice]):
 @click.option("--train", type=Rows(), required=True)
 @click.option("--test", type=Rows(), required=True)
 @click.option("--stand-in", is_flag=True, help="Take the test from train.parquet.")
-def main(cifar10: Path, out: Path, train: slice, test: slice, stand_in: bool) -> None:
+@click.option("--classes", default="", help="Numbers of classes, with commas; of others no image is taken.")
+def main(cifar10: Path, out: Path, train: slice, test: slice, stand_in: bool, classes: str) -> None:
+    chosen = [int(number) for number in classes.split(",") if number]
     source = {"train": ("train", train), "test": ("train" if stand_in else "test", test)}
     out.mkdir(parents=True)
     for name, (file, rows) in source.items():
         table = pq.read_table(cifar10 / f"{file}.parquet").slice(rows.start, rows.stop - rows.start)
+        table = table.filter(pc.field("label").isin(chosen)) if chosen else table
         pq.write_table(table, out / f"{name}.parquet")
         click.echo(f"{out / name}.parquet: {table.num_rows} images")
 
