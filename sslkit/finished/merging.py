@@ -5,9 +5,11 @@ It is done on a copy and only here: merged weights are rounded, and would drift 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from sslkit import adapter
 from sslkit.adapter import Inserted
@@ -25,10 +27,11 @@ def merged(predictor: Predictor, whole: bool = False) -> Predictor:
         whole: nothing that an adapter put in may be left.
 
     Raises:
-        UserError: something is left, or the logits of both differ by more than `TOLERANCE`.
+        UserError: something is left, the logits of both differ by more than `TOLERANCE`, or with `whole` those of the
+            network by itself.
     """
     if not any(isinstance(module, Inserted) for module in predictor.network.modules()):
-        return predictor
+        return _alone(predictor) if whole else predictor
     network = adapter.merged(predictor.network)
     left = any(isinstance(module, Inserted) for module in network.modules())
     if left and whole:
@@ -36,11 +39,33 @@ def merged(predictor: Predictor, whole: bool = False) -> Predictor:
         raise UserError(
             f"timm has no place for {name}, which no weights of its own can hold; use --format onnx or torch"
         )
-    device, size = torch.device(predictor.spec.device), predictor.square.size
-    images = torch.randn(IMAGES, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-    with torch.no_grad():
-        mine, theirs = (predictor.algorithm.predict(n, images).float() for n in (network, predictor.network))
-    apart = float((mine - theirs).abs().max() / theirs.abs().max().clamp(min=1))
+    apart = _apart(predictor, lambda images: predictor.algorithm.predict(network, images))
     if not apart <= TOLERANCE:
         raise UserError(f"logits of the merged network would differ by {apart:.2g}, more than {TOLERANCE:g}")
-    return replace(predictor, network=network)
+    made = replace(predictor, network=network)
+    return _alone(made) if whole else made
+
+
+def _alone(predictor: Predictor) -> Predictor:
+    """The predictor whose network alone, with its own head, gives the logits.
+
+    Raises:
+        UserError: they are made otherwise, by neighbours say.
+    """
+    network = predictor.network
+    if not _apart(predictor, lambda images: network(images).logits) <= TOLERANCE:
+        name = predictor.spec.parts["algo"]["name"]
+        raise UserError(
+            f"{name} does not classify by the network's head, and timm has no place for what it uses in its stead; "
+            "use --format onnx or torch"
+        )
+    return predictor
+
+
+@torch.no_grad()
+def _apart(predictor: Predictor, logits: Callable[[Tensor], Tensor]) -> float:
+    """The largest difference of a logit from the predictor's, as a share of its largest logit."""
+    device, size = torch.device(predictor.spec.device), predictor.square.size
+    images = torch.randn(IMAGES, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+    mine, theirs = logits(images).float(), predictor.algorithm.predict(predictor.network, images).float()
+    return float((mine - theirs).abs().max() / theirs.abs().max().clamp(min=1))

@@ -104,3 +104,15 @@ def test_one_class_is_refused_in_a_line(finished: Finished, tmp_path: Path, monk
     refused = run("--weights", finished.folder, "--algo", "linear", "--labels", "index:one.csv")
     assert_refused(refused, "labels of two classes")
     assert not RUNS.exists()
+
+
+def test_timms_folder_is_refused_to_a_method_that_has_no_linear_head(finished: Finished) -> None:
+    """The network's own head was never trained: its logits would be those of another classifier."""
+    for name, fits in (("knn", False), ("sgmm", False), ("linear", True)):
+        folder, out = folder_of(started(finished, "--algo", name), RUNS), Path(f"out-{name}")
+        call = sslkit("export", folder, "--out", out)
+        if fits:
+            assert call.code == 0, call.err
+        else:
+            assert_refused(call, f"{name} does not classify by the network's head", "--format onnx or torch")
+        assert out.exists() is fits
