@@ -36,7 +36,7 @@ class Stream:
         return self.label if self.target is None else self.target
 
 
-Batch = Mapping[str, Stream]  # "labeled", "unlabeled"; "all": labelled and unlabelled images
+Batch = Mapping[str, Stream]  # "labeled", "unlabeled"; "balanced": labelled, classes alike; "all": both
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class Trainer(Protocol):
     def update(self, name: str = "main") -> None:
         """Clip, step the optimizer called `name`, clear its gradients."""
 
-    def predict_pool(self, network: Classifier) -> Tensor:
-        """(N_u, C) float32 probabilities for the unlabelled pool, by its index, without augmentation."""
+    def encode(self, network: Classifier, stream: str) -> Output:
+        """For all images of a stream, "labeled" or "unlabeled", by its index, without augmentation; on the CPU."""
 
 
 class Algorithm(nn.Module, ABC):
@@ -143,10 +143,18 @@ class Algorithm(nn.Module, ABC):
     slots: ClassVar[Mapping[str, str]] = {}  # slot -> default part; slots that are not here are refused
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this method wants set otherwise
     classifies: ClassVar[bool] = True  # False: no head is trained, and the stage is not evaluated
+    decides: ClassVar[str] = ""  # which of `heads` classifies at test time; "": the network's own
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
         self.student = setup.student
+
+    @classmethod
+    def heads(cls, features: int, classes: int) -> dict[str, nn.Module]:
+        """Further heads on features (N, D), by name: `network.added[name]`, trained, averaged and stored with it.
+
+        Linear ones for all classes start as the network's own head is then."""
+        return {}
 
     @abstractmethod
     def forward(self, batch: Batch, step: Step) -> Losses: ...
@@ -159,7 +167,8 @@ class Algorithm(nn.Module, ABC):
 
     def predict(self, network: Classifier, images: Tensor) -> Tensor:
         """(N, C) logits at test time."""
-        return network(images).logits
+        output = network(images)
+        return network.added[self.decides](output.features) if self.decides else output.logits
 
     def start(self, trainer: Trainer) -> None:
         """Once, before the first step of a stage."""

@@ -53,6 +53,7 @@ class Classifier(nn.Module, ABC):
     trained_defaults: ClassVar[Mapping[str, Any]] = {}  # the same, in a run that pre-trains or starts from `weights`
     frozen_statistics: bool = False  # BatchNorm normalises by its running statistics in training, too, and keeps them
     frozen: frozenset[str] = frozenset()  # names of the parameters that an adapter froze
+    added: nn.ModuleDict  # the heads that a stage's algorithm has beside the network's own, where it has any
 
     @abstractmethod
     def forward(self, images: Tensor) -> Output: ...
@@ -75,7 +76,8 @@ class Classifier(nn.Module, ABC):
         Raises:
             UserError: it is not one linear layer called head, fc or classifier.
         """
-        found = [m for n, m in self.named_modules() if n.rpartition(".")[2] in HEADS and isinstance(m, nn.Linear)]
+        named = [(n, m) for n, m in self.named_modules() if isinstance(m, nn.Linear) and not n.startswith("added.")]
+        found = [m for n, m in named if n.rpartition(".")[2] in HEADS]
         if len(found) != 1:
             raise UserError(
                 f"{type(self).__name__} has no linear layer called {', '.join(HEADS)}; which probe and --adapt need"

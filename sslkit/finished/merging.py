@@ -5,11 +5,12 @@ It is done on a copy and only here: merged weights are rounded, and would drift 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslkit import adapter
 from sslkit.adapter import Inserted
@@ -47,19 +48,22 @@ def merged(predictor: Predictor, whole: bool = False) -> Predictor:
 
 
 def _alone(predictor: Predictor) -> Predictor:
-    """The predictor whose network alone, with its own head, gives the logits.
+    """The predictor whose network alone, with its own head, gives the logits; it gets the weights of a linear one.
 
     Raises:
         UserError: they are made otherwise, by neighbours say.
     """
-    network = predictor.network
+    network, decides = predictor.network, predictor.algorithm.decides
+    if decides and isinstance(network.added[decides], nn.Linear):
+        network = copy.deepcopy(network)
+        network.classifier().load_state_dict(network.added[decides].state_dict())
     if not _apart(predictor, lambda images: network(images).logits) <= TOLERANCE:
         name = predictor.spec.parts["algo"]["name"]
         raise UserError(
             f"{name} does not classify by the network's head, and timm has no place for what it uses in its stead; "
             "use --format onnx or torch"
         )
-    return predictor
+    return replace(predictor, network=network)
 
 
 @torch.no_grad()

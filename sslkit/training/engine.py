@@ -17,11 +17,11 @@ from torch.nn.utils import clip_grads_with_norm_
 from sslkit.contracts import Batch, Losses
 from sslkit.errors import Stopped
 from sslkit.machine import ranks
-from sslkit.network import Classifier
+from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.store import bases, checkpoint
 from sslkit.training.calibration import calibrate
-from sslkit.training.evaluation import autocast, logits, outputs, scores
+from sslkit.training.evaluation import autocast, encode, logits, outputs, scores
 from sslkit.training.log import EVERY, Log, NonFinite, SharedLog
 from sslkit.training.optim import learning_rate, optimizer, optimizer_tensors, restore_optimizers
 from sslkit.training.stage import Job, checkpoints, last_checkpoint, not_finite
@@ -96,9 +96,8 @@ class Engine:
             self.statistics.merge()
         self.runs = 0
 
-    def predict_pool(self, network: Classifier) -> Tensor:
-        assert self.job.pool is not None, "this stage has no unlabelled pool"
-        return logits(self.algorithm, network, self.job.pool, self.spec).softmax(1)
+    def encode(self, network: Classifier, stream: str) -> Output:
+        return encode(network, self.job.pixels[stream], self.spec)
 
     def train(self) -> dict[str, Any]:
         """All steps from the last checkpoint on; the stage's result.

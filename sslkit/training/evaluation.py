@@ -16,7 +16,7 @@ from sslkit.contracts import Algorithm, PseudoLabels
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import out_of_memory
 from sslkit.machine import ranks
-from sslkit.network import Classifier
+from sslkit.network import Classifier, Output
 from sslkit.training.spec import Spec
 
 BATCH = 500  # images
@@ -32,30 +32,48 @@ def uncompiled(spec: Spec) -> AbstractContextManager[object]:
     return torch.compiler.set_stance("force_eager") if spec.training.get("compile") else nullcontext()
 
 
-@torch.no_grad()
 def logits(algorithm: Algorithm, network: Classifier, pixels: Pixels, spec: Spec) -> Tensor:
-    """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation.
+    """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation; as `_forwarded`."""
+    width = len(spec.data["classes"])
+    return _forwarded(lambda images: algorithm.predict(network, images), width, network, pixels, spec)
 
-    Several processes share out whole batches, so each has the logits that one process would have. A batch for which
-    memory is not enough is halved.
+
+def encode(network: Classifier, pixels: Pixels, spec: Spec) -> Output:
+    """The network's own logits (N, C) and features (N, D), of images as those of `logits`."""
+
+    def both(images: Tensor) -> Tensor:
+        output = network(images)
+        return torch.cat([output.logits, output.features], 1)
+
+    classes = len(spec.data["classes"])
+    found = _forwarded(both, classes + network.feature_dim, network, pixels, spec)
+    return Output(found[:, :classes], found[:, classes:])
+
+
+@torch.no_grad()
+def _forwarded(
+    forward: Callable[[Tensor], Tensor], width: int, network: Classifier, pixels: Pixels, spec: Spec
+) -> Tensor:
+    """(N, width) float32 on the CPU, what `forward` gives of normalised images, with the network in evaluation mode.
+
+    Several processes share out whole batches, so each has what one process would have. A batch for which memory is not
+    enough is halved.
     """
     was_training = network.training
     network.eval()
     mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
-    found = torch.zeros(len(pixels), len(spec.data["classes"]))
+    found = torch.zeros(len(pixels), width)
     mine = [slice(i, i + BATCH) for i in range(BATCH * ranks.rank(), len(pixels), BATCH * ranks.count())]
     with autocast(spec), uncompiled(spec):
         for some, read in zip(mine, in_turn(pixels, mine), strict=True):
             whole = len(read) if spec.training.get("fsdp") else 1  # shards are gathered equally often everywhere
             found[some] = in_halves(
-                lambda part: algorithm.predict(network, normalise(part.to(spec.device), mean, std)).float().cpu(),
-                read,
-                whole,
+                lambda part: forward(normalise(part.to(spec.device), mean, std)).float().cpu(), read, whole
             )
         if spec.training.get("fsdp"):  # the others cannot go through the network without this one
             blank = torch.zeros(1, 3, spec.data["size"], spec.data["size"], device=spec.device)
             for _ in range(-(-len(pixels) // (BATCH * ranks.count())) - len(mine)):
-                algorithm.predict(network, blank)
+                forward(blank)
     network.train(was_training)
     return ranks.total(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,19 @@ def start_networks(spec: Spec, parent: Path | None, weights: Path | None) -> tup
     averaged = student.twin()
     take_over(parent, fingerprint, {"student.": student, "averaged.": averaged})
     return student, averaged
+
+
+def add_heads(spec: Spec, *networks: Classifier) -> None:
+    """Give each network the heads that the stage's algorithm has beside its own; see `Algorithm.heads`."""
+    cls = registry.load("algorithm", spec.parts["algo"]["name"]) if "algo" in spec.parts else None
+    seeded("heads", spec.seed)
+    heads = cls.heads(networks[0].feature_dim, len(spec.data["classes"])) if cls else {}
+    for network in networks if heads else ():
+        network.added = nn.ModuleDict(copy.deepcopy(heads))
+        own = network.classifier()
+        for head in network.added.values():
+            if isinstance(head, nn.Linear) and head.weight.shape == own.weight.shape:
+                head.load_state_dict(own.state_dict())
 
 
 def load(network: Classifier, weights: Path, spec: Spec) -> Loaded:

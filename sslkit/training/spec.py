@@ -148,7 +148,7 @@ def _views(config: Config, algorithm: type[Algorithm], training: Training) -> di
         views[stream] = {}
         for name in names:
             kind = name.rstrip("0123456789")
-            policy = known.get(config.views.labeled if stream == "labeled" and kind == "weak" else kind)
+            policy = known.get(config.views.labeled if stream in ("labeled", "balanced") and kind == "weak" else kind)
             if policy is None:
                 raise unknown(f"view of {algorithm.__name__}", name, known)
             views[stream][name] = asdict(policy)

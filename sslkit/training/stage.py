@@ -30,7 +30,7 @@ from sslkit.store import bases, checkpoint
 from sslkit.store.checkpoint import under
 from sslkit.training.execution import equip
 from sslkit.training.loader import Loader, Source, Targets
-from sslkit.training.networks import part, start_networks
+from sslkit.training.networks import add_heads, part, start_networks
 from sslkit.training.spec import Spec
 
 
@@ -43,7 +43,7 @@ class Job:
     average: Average
     loader: Loader
     truth: Tensor | None  # hidden labels of the pool, for the engine alone
-    pool: Pixels | None  # (N_u, 3, S, S) uint8
+    pixels: dict[str, Pixels]  # stream -> (N, 3, S, S) uint8, by index
     evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
 
     def weights(self) -> dict[str, Tensor]:
@@ -143,14 +143,13 @@ def build(
     weighed = torch.tensor(class_weights, device=device) if class_weights else None
     smoothing, mixup, cutmix = (spec.training[name] for name in ("smoothing", "mixup", "cutmix"))
     targets = Targets(len(images.classes), smoothing, mixup, cutmix, weighed)
-    pooled = "unlabeled" in spec.views
     return Job(
         spec=spec,
         algorithm=algorithm,
         average=average,
         loader=Loader(sources, views, spec.draws, parts, mean, std, targets),
-        truth=label[torch.from_numpy(split.pool)].to(device) if pooled else None,
-        pool=sources["unlabeled"].pixels if pooled else None,
+        truth=label[torch.from_numpy(split.pool)].to(device) if "unlabeled" in spec.views else None,
+        pixels={stream: source.pixels for stream, source in sources.items()},
         evaluation={
             name: (images.subset(i), label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)
         },
@@ -158,13 +157,14 @@ def build(
 
 
 def _sources(spec: Spec, images: Images, split: Split, world: int) -> dict[str, Source]:
-    """Stream -> its images, of which "labeled" alone has labels.
+    """Stream -> its images, of which "labeled" and "balanced" alone have labels.
 
     Raises:
         UserError: a batch does not divide, the pool is empty.
     """
     device, parts = torch.device(spec.device), spec.training["accumulate"] * world
     indices = {"labeled": split.labeled, "unlabeled": split.pool, "all": np.union1d(split.labeled, split.pool)}
+    indices["balanced"] = split.labeled
     sources = {}
     for stream in spec.views:
         index = indices[stream]
@@ -179,8 +179,8 @@ def _sources(spec: Spec, images: Images, split: Split, world: int) -> dict[str, 
             raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
         pixels, label = _placed(images.subset(index), device), torch.from_numpy(images.label[index])
         sources[stream] = Source(pixels, torch.from_numpy(index), None, batch)
-        if stream == "labeled":
-            even = spec.data.get("sampling") == "classes"
+        if stream in ("labeled", "balanced"):
+            even = stream == "balanced" or spec.data.get("sampling") == "classes"
             shown = sorted(set(label.tolist())) if even else ()
             evenly = [(label == c).nonzero().flatten() for c in shown]
             sources[stream] = replace(sources[stream], label=label.to(device), evenly=evenly)
@@ -240,6 +240,7 @@ def not_finite(spec: Spec, error: Exception, kept: Sequence[Path]) -> UserError:
 def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None) -> tuple[Algorithm, Average]:
     """The algorithm with its student and slots, and the averaged network, as they start."""
     student, averaged = start_networks(spec, parent, weights)
+    add_heads(spec, *{id(network): network for network in (student, averaged)}.values())
     counts = torch.tensor(spec.data["counts"])
     setup = Setup(
         student=student,

@@ -79,7 +79,7 @@ def adapted(stage: Path) -> bool:
 
 
 def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]) -> None:
-    """Load what a stage left: the tensors of each prefix into its network.
+    """Load what a stage left: the tensors of each prefix into its network, but for the heads that its algorithm added.
 
     Args:
         parent: the stage's folder.
@@ -93,7 +93,8 @@ def take_over(parent: Path, fingerprint: str, networks: Mapping[str, Classifier]
     for prefix, network in networks.items():
         own = {n: t for n, t in network.state_dict().items() if learned != fingerprint and HEAD.fullmatch(bare(n))}
         try:
-            network.load_state_dict(under(prefix, tensors) | own)
+            left = {n: t for n, t in under(prefix, tensors).items() if not n.startswith("added.")}
+            network.load_state_dict(left | own)
         except RuntimeError as error:
             hint = f"a head must be called {', '.join(HEADS[:-1])} or {HEADS[-1]}, to be replaced"
             raise UserError(f"the weights of {parent} do not fit: {one_line(error)}; {hint}") from None

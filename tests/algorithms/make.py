@@ -17,7 +17,7 @@ from sslkit.config.resolve import SLOTS, options
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Stream
 from sslkit.frozen import OnFeatures
 from sslkit.machine import Machine
-from sslkit.network import Classifier, Shape
+from sslkit.network import Classifier, Output, Shape
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.record.stages import stages
@@ -147,8 +147,8 @@ class Trainer:
                 if p.grad is not None:
                     p.sub_(p.grad, alpha=0.1)
 
-    def predict_pool(self, network: Classifier) -> Tensor:
-        raise AssertionError("no step asks for the whole pool")
+    def encode(self, network: Classifier, stream: str) -> Output:
+        raise AssertionError("no step asks for a whole stream")
 
 
 def labels(confidence: list[float], tau: float = 0.5, classes: int = CLASSES, smoothing: float = 0.1) -> PseudoLabels:

@@ -104,7 +104,7 @@ def test_engine_is_the_training_written_out(case, tmp_path, monkeypatch):
     made.algorithm.double()
     made.average.double()
     networks = copy.deepcopy(made.algorithm.student), copy.deepcopy(made.average.network)
-    plain = Plain(made.spec, *networks, 0 if made.pool is None else len(made.pool))
+    plain = Plain(made.spec, *networks, len(made.pixels.get("unlabeled", ())))
     engine = Recorder(made, tmp_path)
     engine.gradients, engine.losses = [], []
     made.algorithm.train()

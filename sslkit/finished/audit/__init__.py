@@ -117,7 +117,7 @@ def _seen(predictor: Predictor, images: Images, features: Path, index: Array) ->
 def look(predictor: Predictor, pixels: Pixels) -> Seen:
     """Probabilities and features of images, without augmentation."""
     spec, network, algorithm = predictor.spec, predictor.network, predictor.algorithm
-    plain = type(algorithm).predict is Algorithm.predict  # then one forward gives both
+    plain = type(algorithm).predict is Algorithm.predict and not algorithm.decides  # then one forward gives both
     mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
     parts = [slice(start, start + BATCH) for start in range(0, len(pixels), BATCH)]
     p, features = [], []
