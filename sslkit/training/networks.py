@@ -13,7 +13,7 @@ from sslkit import registry
 from sslkit.adapter import adapt
 from sslkit.config import PARTS
 from sslkit.config.resolve import argument, options
-from sslkit.contracts import Setup
+from sslkit.contracts import Algorithm, Setup
 from sslkit.errors import UserError
 from sslkit.network import Classifier, Shape
 from sslkit.randomness import seeded
@@ -44,11 +44,9 @@ def start_networks(spec: Spec, parent: Path | None, weights: Path | None) -> tup
     return student, averaged
 
 
-def add_heads(spec: Spec, *networks: Classifier) -> None:
-    """Give each network the heads that the stage's algorithm has beside its own; see `Algorithm.heads`."""
-    cls = registry.load("algorithm", spec.parts["algo"]["name"]) if "algo" in spec.parts else None
-    seeded("heads", spec.seed)
-    heads = cls.heads(networks[0].feature_dim, len(spec.data["classes"])) if cls else {}
+def add_heads(cls: type[Algorithm], classes: int, *networks: Classifier) -> None:
+    """Give each network the same heads that an algorithm has beside its own; see `Algorithm.heads`."""
+    heads = cls.heads(networks[0].feature_dim, classes)
     for network in networks if heads else ():
         network.added = nn.ModuleDict(copy.deepcopy(heads))
         own = network.classifier()

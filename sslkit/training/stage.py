@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sslkit import registry
 from sslkit.augment.policy import Policy
 from sslkit.average import Average
 from sslkit.config.resolve import SLOTS
@@ -26,6 +27,7 @@ from sslkit.data.splits import Split
 from sslkit.errors import UserError, one_line, out_of_memory
 from sslkit.machine.sharding import spread, whole
 from sslkit.network import Classifier
+from sslkit.randomness import seeded
 from sslkit.store import bases, checkpoint
 from sslkit.store.checkpoint import under
 from sslkit.training.execution import equip
@@ -240,7 +242,10 @@ def not_finite(spec: Spec, error: Exception, kept: Sequence[Path]) -> UserError:
 def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None) -> tuple[Algorithm, Average]:
     """The algorithm with its student and slots, and the averaged network, as they start."""
     student, averaged = start_networks(spec, parent, weights)
-    add_heads(spec, *{id(network): network for network in (student, averaged)}.values())
+    if "algo" in spec.parts:
+        seeded("heads", spec.seed)
+        cls = registry.load("algorithm", spec.parts["algo"]["name"])
+        add_heads(cls, len(spec.data["classes"]), *{id(network): network for network in (student, averaged)}.values())
     counts = torch.tensor(spec.data["counts"])
     setup = Setup(
         student=student,

@@ -21,6 +21,7 @@ from sslkit.network import Classifier, Output, Shape
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.record.stages import stages
+from sslkit.training.networks import add_heads
 from sslkit.training.stage import Job, build
 
 CLASSES, SIZE, POOL = 5, 8, 40
@@ -89,6 +90,7 @@ def algorithm(name: str, setup: Setup, request: Mapping[str, Any] | None = None)
     asked = {**cls.defaults, **(request or {})}
     parts = {slot: registry.load(slot, asked.get(slot, default)) for slot, default in cls.slots.items()}
     assert set(parts) <= set(SLOTS)
+    add_heads(cls, setup.classes, *{id(net): net for net in (setup.student, setup.averaged)}.values())
     chosen = {section: _options(of, section, asked) for section, of in {**parts, "algo": cls}.items()}
     slots = {slot: of(setup, **chosen[slot]) for slot, of in parts.items()}
     made: Algorithm = cls(setup, **slots, **chosen["algo"])
@@ -106,12 +108,12 @@ def images(n: int, height: int = SIZE, width: int = SIZE, seed: int = 0) -> Tens
 
 def batch(cls: type[Algorithm], labeled: int = 3, unlabeled: int = 6, seed: int = 0) -> Batch:
     """Random images in the views that an algorithm asks for."""
-    sizes = {"labeled": labeled, "unlabeled": unlabeled}
+    sizes = {"labeled": labeled, "balanced": labeled, "unlabeled": unlabeled}
     made = {}
     for stream, names in cls.views.items():
         n = sizes[stream]
         views = {name: images(n, seed=seed * 10 + i + len(stream)) for i, name in enumerate(names)}
-        label = torch.arange(n) % CLASSES if stream == "labeled" else None
+        label = torch.arange(n) % CLASSES if stream != "unlabeled" else None
         made[stream] = Stream(views, torch.arange(n), label)
     return made
 
