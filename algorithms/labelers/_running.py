@@ -56,3 +56,23 @@ class Alignment(nn.Module):
         self.mean.lerp_(p.mean(0), 1.0 if step.index == 0 else 1 - self.momentum)
         if self.moves:
             self.goal.lerp_(labeled.mean(0), 1 - self.momentum)
+
+
+class Recent(nn.Module):
+    """q ∝ p / mean, with the mean of the last batches' means, as in CoMatch's and ShrinkMatch's code (2011.11183)."""
+
+    history: Tensor  # (length, C) means of batches; zeros where there was none
+
+    def __init__(self, setup: Setup, length: int) -> None:
+        super().__init__()
+        self.register_buffer("history", torch.zeros(length, setup.classes))
+
+    def forward(self, p: Tensor) -> Tensor:
+        """(N, C) rows that sum to 1, of probabilities (N, C); as they are until there was a step."""
+        total = self.history.sum(0)  # (C,)
+        q = p / (total / total.sum().clamp_min(EPS) + EPS)  # (N, C)
+        return q / q.sum(1, keepdim=True)
+
+    def update(self, p: Tensor, step: Step) -> None:
+        """Learn from probabilities (N, C) of unlabelled images; the oldest batch is forgotten."""
+        self.history[step.index % len(self.history)].copy_(p.mean(0))

@@ -21,9 +21,8 @@ SETTINGS = {
     **{"control.run": False, "eval.decay": 0.8, "threads": 1},
 }
 # Networks this young reject some images at it.
-TAU = dict.fromkeys(
-    ("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch", "defixmatch", "fullmatch"), 0.2
-)
+TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch", "defixmatch"), 0.2)
+TAU |= dict.fromkeys(("fullmatch", "shrinkmatch"), 0.2)
 
 
 @cache
