@@ -37,7 +37,12 @@ from tests.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
-OTHER = {"supervised", "mixmatch", "defixmatch"}  # what they do with labelled images is more than supervised does
+OTHER = {
+    "supervised",
+    "mixmatch",
+    "defixmatch",
+    "meta_pseudo_labels",
+}  # what they do with labelled images is more than supervised does
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 
