@@ -25,6 +25,7 @@ TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "ud
 TAU |= dict.fromkeys(("fullmatch", "shrinkmatch"), 0.2)
 
 OWN: dict[str, dict[str, Any]] = {
+    "finessl": {"algo.tau": 0.2},
     "noisy_student": {"algo.tau": 0.15},
     "simmatch": {"algo.tau": 0.2, "data.labels": "4/class"},  # all labelled images are seen
 }
