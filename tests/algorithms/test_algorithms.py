@@ -38,7 +38,7 @@ from tests.guard import no_sync
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
 # what they do with labelled images is not what supervised does
-OTHER = {"supervised", "mixmatch", "defixmatch", "finessl", "meta_pseudo_labels"}
+OTHER = {"supervised", "mixmatch", "defixmatch", "finessl", "meta_pseudo_labels", "prediction_powered"}
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 

@@ -82,7 +82,8 @@ def loops(made: Any, given: Batch, step: Step) -> Terms:
 def filled(classes: int, labeled: int, written: int, request: dict[str, Any] | None = None) -> Any:
     asked = {"algo.temperature": 0.5, "algo.queue": 7, "algo.alpha": 0.6, "algo.neighbours": 2, **(request or {})}
     made = made_of(NAME, classes, asked, labeled=labeled, averaged=Tiny(classes, seed=1))
-    made.teacher.average.network.double()
+    for weight in made.teacher.average.network.double().added.parameters():
+        weight.add_(torch.randn_like(weight), alpha=0.2)  # another projector than the student's
     generator = torch.Generator().manual_seed(1)
     made.bank.embedding.copy_(F.normalize(torch.randn(labeled, 128, generator=generator).double() + 0.2))
     made.bank.label.copy_(torch.arange(labeled) % classes)
