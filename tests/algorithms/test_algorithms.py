@@ -37,8 +37,7 @@ from tests.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
-# what they do with labelled images is not what supervised does
-OTHER = {"supervised", "mixmatch", "defixmatch", "finessl", "meta_pseudo_labels", "prediction_powered"}
+OTHER = {"supervised", "mixmatch", "defixmatch", "finessl", "meta_pseudo_labels", "prediction_powered"}  # another L_s
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 
@@ -158,8 +157,7 @@ def test_a_mixer_may_append_and_the_normaliser_stays():
 def test_without_the_unlabelled_term_an_algorithm_is_supervised(name, tmp_path, monkeypatch):
     """Same weights, to the bit, on a network with stochastic depth: matched runs share all draws."""
     known = options(registry.load("algorithm", name))
-    off = ("lambda_u", "lambda_f", "lambda_h", "lambda_in", "lambda_nn", "lambda_ee", "lambda_ne", "weight", "entropy")
-    weight = {f"algo.{key}": 0.0 for key in off if key in known}
+    weight = {f"algo.{k}": 0.0 for k in known if k.startswith("lambda_") or k in ("weight", "entropy")}
     monkeypatch.setattr(ViTMicro, "width", Small.width)
     ended = []
     for request, label in (({"algo": name, **weight}, "semi"), ({"algo": name}, "finetune+")):

@@ -52,7 +52,8 @@ def loops(made: Any, given: Batch, step: Step) -> Terms:
         past = [c for c in labeler.labels[i].tolist() if c < labeler.classes]
         agree = not easy and gap(past) >= labeler.gap
         confident.append(-softmax(b)[y].log() if easy else zero)
-        ambiguous.append(sum((1 - softmax(z)[y] ** 0.7) / 0.7 for z in (a, b)) if agree else zero)
+        of_a, of_b = ((1 - softmax(z)[y] ** 0.7) / 0.7 for z in (a, b))
+        ambiguous.append(of_a + of_b if agree else zero)
     warm = made.burn_in * step.total
     on = step.index >= warm
     share = (step.index - warm) / (step.total - warm) if on else 0.0

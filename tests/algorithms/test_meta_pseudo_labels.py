@@ -119,7 +119,7 @@ def test_feedback_is_the_product_of_gradients_at_first_order() -> None:
         torch.autograd.grad(on_labels(one.student, given), parameters),
         strict=True,
     )
-    expected = 1e-5 * sum((a * b).sum() for a, b in products).item()
+    expected = 1e-5 * sum((a * b).sum().item() for a, b in products)
 
     class Slow(Trainer):
         def update(self, name: str = "main") -> None:

@@ -28,7 +28,8 @@ class Shown(Trainer):
         self.logits = logits
 
     def encode(self, network: Classifier, stream: str) -> Output:
-        assert (stream, network) == ("unlabeled", self.made.average.network)  # type: ignore[comparison-overlap]
+        made: Any = self.made
+        assert (stream, network) == ("unlabeled", made.average.network)
         return Output(self.logits, self.logits)
 
 
