@@ -33,7 +33,7 @@ from tests.algorithms.make import (
     setup,
     stepping,
 )
-from tests.guard import no_sync
+from sslkit.conformance.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()

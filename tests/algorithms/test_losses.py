@@ -10,7 +10,7 @@ from sslkit.network import Output
 from sslkit.randomness import Step
 from tests.algorithms import reference
 from tests.algorithms.make import CLASSES, STEP, images, labels, network
-from tests.guard import no_sync
+from sslkit.conformance.guard import no_sync
 
 
 def logits(n: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from sslkit.config.resolve import options
 from sslkit.errors import UserError
 from sslkit.network import Output, Shape
 from sslkit.training.optim import optimizer
-from tests.guard import no_sync
+from sslkit.conformance.guard import no_sync
 
 from .make import CLASSES, NAMES, images, make
 

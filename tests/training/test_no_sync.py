@@ -9,7 +9,7 @@ import pytest
 
 from sslkit.training.log import Log
 from tests.algorithms.make import stepping
-from tests.guard import HostSync, no_sync
+from sslkit.conformance.guard import HostSync, no_sync
 from tests.kernel.make import engine
 
 ALGORITHMS = stepping()
