@@ -19,6 +19,7 @@ class Commands(click.Group):
         "runs": "sslkit.harness.commands.runs",
         "data": "sslkit.cli.data",
         "check": "sslkit.cli.check",
+        "new": "sslkit.cli.new",
         "predict": "sslkit.cli.finished",
         "export": "sslkit.cli.finished",
         "audit": "sslkit.cli.finished",

@@ -23,7 +23,9 @@ KINDS = {  # kind -> module with its `CHECKS`
     "labeler": "labelers",
     "mixer": "mixers",
     "backbone": "networks",
+    "adapter": "adapters",
     "dataset": "datasets",
+    "reader": "readers",
 }
 Check = Callable[[type[Any]], None]
 
@@ -60,17 +62,32 @@ def check_part(kind: str, name: str) -> list[Finding]:
     Raises:
         UserError: there is no such part, or it cannot be loaded.
     """
-    cls = registry.load(kind, name)
+    return _checked(kind, name, registry.load(kind, name))
+
+
+def check_class(cls: type[Any], name: str = "") -> list[Finding]:
+    """All checks of a part by its class; its kind is told by its base.
+
+    Raises:
+        TypeError: it is no part that can be checked.
+    """
+    for kind in KINDS:
+        module, _, base = registry.KINDS[kind][1].partition(":")
+        if issubclass(cls, getattr(importlib.import_module(f"sslkit.{module}"), base)):
+            return _checked(kind, name or cls.__name__, cls)
+    raise TypeError(f"{cls.__name__} is no {', '.join(KINDS)}")
+
+
+def _checked(kind: str, name: str, cls: type[Any]) -> list[Finding]:
     found = importlib.import_module(f"sslkit.conformance.{KINDS[kind]}")
     checks: Sequence[Check] = found.checks(cls, name) if hasattr(found, "checks") else found.CHECKS
     known: Mapping[str, str] = getattr(cls, "known_failures", {})
-    threads, mode = torch.get_num_threads(), torch.get_autocast_dtype("cpu")
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         return [_made(kind, name, check, cls, known) for check in checks]
     finally:
         torch.set_num_threads(threads)
-        torch.set_autocast_dtype("cpu", mode)
 
 
 def _made(kind: str, name: str, check: Check, cls: type[Any], known: Mapping[str, str]) -> Finding:

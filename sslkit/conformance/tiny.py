@@ -139,3 +139,22 @@ def steps(algorithm: Algorithm, numbers: Sequence[int]) -> list[Losses]:
 def state(module: nn.Module) -> dict[str, Tensor]:
     """A copy of all that outlives a restart."""
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+class Transformer(Classifier):
+    """A vision transformer of timm's in small, for what is made for blocks."""
+
+    def __init__(self, shape: Shape) -> None:
+        from timm.models.vision_transformer import VisionTransformer  # slow to import
+
+        super().__init__()
+        about = {"img_size": shape.size, "patch_size": 4, "embed_dim": WIDTH, "depth": 2, "num_heads": 2}
+        self.model: Any = VisionTransformer(**about, num_classes=shape.classes)
+        self.feature_dim = WIDTH
+
+    def forward(self, images: Tensor) -> Output:
+        features = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+        return Output(self.model.head(features).float(), features.float())
+
+    def stack(self) -> list[nn.Module]:
+        return list(self.model.blocks)

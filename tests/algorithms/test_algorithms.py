@@ -11,6 +11,7 @@ import torch
 from sslkit import registry
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.config.resolve import options
+from sslkit.conformance.guard import no_sync
 from sslkit.contracts import Algorithm, Losses, Mixed, Mixer, PseudoLabels
 from sslkit.errors import UserError
 from sslkit.losses import cross_entropy
@@ -33,7 +34,6 @@ from tests.algorithms.make import (
     setup,
     stepping,
 )
-from sslkit.conformance.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
