@@ -10,6 +10,7 @@ import numpy as np
 from sslkit.config.resolve import argument
 from sslkit.conformance import Check, Skipped, expect
 from sslkit.data import Dataset, Raw
+from sslkit.data.duplicates import content
 from sslkit.data.image import BadImageError, read_rgb
 from sslkit.errors import UserError
 
@@ -67,19 +68,26 @@ class Made:
     def can_be_decoded(self, _: Any) -> None:
         """Images from all over each part can be decoded."""
         for part, raw in self.parts():
-            for i in np.unique(np.linspace(0, len(raw.images) - 1, SOME).astype(int)) if len(raw.images) else ():
+            for i in _some(raw):
                 try:
-                    read_rgb(raw.source(int(i)), raw.name(int(i), part), raw.tone)
+                    read_rgb(raw.source(i), raw.name(i, part), raw.tone)
                 except BadImageError as error:
                     expect(False, str(error))
 
     def is_the_same_twice(self, _: Any) -> None:
-        """Read again it has the same classes, labels and names in the same order."""
+        """Read again it has the same classes, images, labels and names in the same order."""
         first, second = self.read, self.again()
         expect(first[0] == second[0], "the classes are others")
         for part, one, other in zip(("train", "test"), first[1:], second[1:], strict=True):
             expect(np.array_equal(one.label, other.label), f"the labels of the {part} part are others")
             expect(one.all_names(part) == other.all_names(part), f"the names of the {part} part are others")
+            for i in _some(one):
+                expect(content(one.source(i)) == content(other.source(i)), f"image {i} of the {part} part is another")
+
+
+def _some(raw: Raw) -> list[int]:
+    """Numbers of images from all over a part."""
+    return sorted({*np.linspace(0, len(raw.images) - 1, SOME).astype(int).tolist()}) if len(raw.images) else []
 
 
 def checks(cls: type[Dataset], name: str) -> Sequence[Check]:

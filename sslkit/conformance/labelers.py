@@ -88,6 +88,8 @@ def learns_in_update_alone(cls: Kind) -> None:
     label(labeler)
     for name, tensor in labeler.state_dict().items():
         expect(torch.equal(tensor, before[name]), f"`label` changes {name}")
+    fleeting = dict(labeler.named_buffers()).keys() - before.keys()
+    expect(not fleeting, f"{', '.join(fleeting)} is a buffer that is not stored, as with persistent=False")
     hidden = {name: value for name, value in vars(labeler).items() if isinstance(value, Tensor)}
     expect(not hidden, f"{', '.join(hidden)} is a tensor, and neither a parameter nor a buffer")
 

@@ -7,25 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sslkit.conformance import Check, expect, fitted, tiny, together
+from sslkit.conformance import Check, expect, fitted, inside, tiny, together
 from sslkit.conformance.guard import no_waiting_at_all
 from sslkit.conformance.labels import expect_labels
+from sslkit.conformance.tiny import forward, made
 from sslkit.contracts import Algorithm, Losses
 from sslkit.frozen import OnFeatures
 
 Kind = type[Algorithm]
-
-
-def made(cls: Kind, classes: int = tiny.CLASSES, norm: str = "layer") -> Algorithm:
-    return tiny.algorithm(cls, tiny.setup(tiny.network(classes, norm), classes))
-
-
-def forward(algorithm: Algorithm, **sizes: int) -> Losses:
-    """One forward and backward; gradients stand at the parameters."""
-    algorithm.zero_grad()
-    losses: Losses = algorithm(tiny.batch(type(algorithm), **sizes), tiny.STEP)
-    losses.total.backward()  # type: ignore[no-untyped-call]
-    return losses
 
 
 def gradients(algorithm: Algorithm) -> dict[str, Tensor | None]:
@@ -199,7 +188,7 @@ def test_time(cls: Kind) -> None:
 
 CHECKS: Sequence[Check] = (
     terms, pseudo_labels, repeatable, inputs_stay, gradients_belong, learns, nothing_kept, all_sizes, half_precision,
-    no_waiting, goes_on, leaves_modes, test_time, together.processes_agree,
+    no_waiting, goes_on, leaves_modes, test_time, *inside.CHECKS, together.processes_agree,
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,12 +62,19 @@ def setup(student: Classifier, classes: int = CLASSES, each: int | None = None) 
     )
 
 
-def algorithm(cls: type[Algorithm], made: Setup) -> Algorithm:
-    """An algorithm with its slots and the options that it wants set; its student is in training mode."""
+def algorithm(
+    cls: type[Algorithm], made: Setup, other: Mapping[str, Callable[[Setup], nn.Module]] | None = None
+) -> Algorithm:
+    """An algorithm with its slots and the options that it wants set; its student is in training mode.
+
+    Args:
+        other: slot -> what makes the part that is put there instead.
+    """
     add_heads(cls, made.classes, made.student, made.averaged)
     parts = {slot: registry.load(slot, cls.defaults.get(slot, default)) for slot, default in cls.slots.items()}
     assert parts.keys() <= {*SLOTS}, "slots have known names"
     slots = {slot: part(made, **_options(part, slot, cls.defaults)) for slot, part in parts.items()}
+    slots |= {slot: make(made) for slot, make in (other or {}).items()}
     found: Algorithm = cls(made, **slots, **_options(cls, "algo", cls.defaults))
     return found.train()
 
@@ -76,6 +83,19 @@ def _options(cls: type[Any], section: str, defaults: Mapping[str, Any]) -> dict[
     known = options(cls)
     named = {key.partition(".")[2]: value for key, value in defaults.items() if key.startswith(f"{section}.")}
     return {name: value for name, value in named.items() if name in known}
+
+
+def made(cls: type[Algorithm], classes: int = CLASSES, norm: str = "layer") -> Algorithm:
+    """An algorithm on a `Tiny` of its own."""
+    return algorithm(cls, setup(network(classes, norm), classes))
+
+
+def forward(algorithm: Algorithm, **sizes: int) -> Losses:
+    """One forward and backward; gradients stand at the parameters."""
+    algorithm.zero_grad()
+    losses: Losses = algorithm(batch(type(algorithm), **sizes), STEP)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    return losses
 
 
 def images(n: int, seed: int = 0) -> Tensor:

@@ -17,12 +17,12 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from sslkit import registry
 from sslkit.conformance import expect, tiny
 from sslkit.contracts import Algorithm
 from sslkit.errors import one_line
 from sslkit.plugins import load_plugin
 from sslkit.randomness import Step
-from sslkit.registry import plugins
 
 STEPS, PATIENCE = 3, 120.0  # seconds
 
@@ -87,7 +87,7 @@ class Pair:
         Raises:
             Broken: they wait for each other.
         """
-        files = [str(file) for file in plugins]
+        files = [str(file) for file in registry.plugins]
         for question in self.questions:
             question.put((where, files))
         found: list[bytes | str] = []
