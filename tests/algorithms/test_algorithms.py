@@ -37,7 +37,7 @@ from tests.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
-OTHER = {"supervised", "mixmatch", "defixmatch"}  # what they do with labelled images is more than supervised does
+OTHER = {"supervised", "mixmatch", "remixmatch", "defixmatch"}  # they do more with labelled images than supervised
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 

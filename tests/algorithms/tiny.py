@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import registry
-from sslkit.contracts import Batch, Losses, Stream
+from sslkit.contracts import Batch, Losses, Mixed, Mixer, PseudoLabels, Stream
 from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from tests.algorithms.make import STEP, algorithm, images, setup
@@ -51,6 +51,14 @@ class Given(Classifier):
     def forward(self, images: Tensor) -> Output:
         numbers = images.flatten(1)[:, : self.classes]
         return Output(numbers * self.scale, numbers)
+
+
+class Quarter(Mixer):
+    """Each image with a quarter of the one at the mirrored place, in the precision of the image."""
+
+    def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
+        target = 0.75 * labels.target + 0.25 * labels.target.flip(0)
+        return Mixed(0.75 * images + 0.25 * images.flip(0), replace(labels, target=target))
 
 
 def made_of(name: str, classes: int, request: Mapping[str, Any] | None = None, **about: Any) -> Any:

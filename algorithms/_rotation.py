@@ -1,0 +1,12 @@
+"""Images turned by quarters of a circle, for a head that has to tell by how many."""
+
+import torch
+from torch import Tensor
+
+QUARTERS = 4
+
+
+def rotated(images: Tensor, quarters: Tensor) -> Tensor:
+    """Square images (N, 3, S, S), each turned counter-clockwise by its number of quarters (N,) int64 in 0 to 3."""
+    turned = torch.stack([images.rot90(i, (2, 3)) for i in range(QUARTERS)])  # (4, N, 3, S, S)
+    return turned[quarters, torch.arange(len(images), device=images.device)]
