@@ -106,7 +106,7 @@ def images(n: int, height: int = SIZE, width: int = SIZE, seed: int = 0) -> Tens
 
 def batch(cls: type[Algorithm], labeled: int = 3, unlabeled: int = 6, seed: int = 0) -> Batch:
     """Random images in the views that an algorithm asks for."""
-    sizes = {"labeled": labeled, "unlabeled": unlabeled}
+    sizes = {"labeled": labeled, "unlabeled": unlabeled, "all": labeled}
     made = {}
     for stream, names in cls.views.items():
         n = sizes[stream]

@@ -93,6 +93,8 @@ def compare(made: Any, oracle: Oracle, given: Batch, step: Step = STEP, near: fl
     expected = oracle(other, given, step)
     torch.stack([*expected.values()]).sum().backward()
     assert list(losses.terms) == list(expected)
+    if losses.labels is not None:
+        assert not any(x.requires_grad for x in (losses.labels.target, losses.labels.weight, losses.labels.confidence))
     for key, term in losses.terms.items():
         torch.testing.assert_close(term, expected[key].to(term.dtype), rtol=near, atol=near, msg=key)
     theirs = dict(other.named_parameters())
