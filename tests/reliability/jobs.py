@@ -22,7 +22,7 @@ SETTINGS = {
 }
 # Networks this young reject some images at it.
 TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch", "defixmatch"), 0.2)
-TAU |= dict.fromkeys(("fullmatch", "shrinkmatch", "crmatch"), 0.2)
+TAU |= dict.fromkeys(("fullmatch", "shrinkmatch", "crmatch", "debiaspl"), 0.2)
 OWN: dict[str, dict[str, Any]] = {"comatch": {"algo.bank": 48, "algo.tau": 0.2}}  # its memory is full after two steps
 
 
