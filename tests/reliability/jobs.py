@@ -23,7 +23,10 @@ SETTINGS = {
 # Networks this young reject some images at it.
 TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch", "defixmatch"), 0.2)
 TAU |= dict.fromkeys(("fullmatch", "shrinkmatch", "crmatch", "debiaspl"), 0.2)
-OWN: dict[str, dict[str, Any]] = {"comatch": {"algo.bank": 48, "algo.tau": 0.2}}  # its memory is full after two steps
+OWN: dict[str, dict[str, Any]] = {
+    "comatch": {"algo.bank": 48, "algo.tau": 0.2},  # full after two steps
+    "regmixmatch": {"algo.sure": 0.2},
+}
 
 
 @cache
