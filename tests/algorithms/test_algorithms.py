@@ -157,8 +157,7 @@ def test_a_mixer_may_append_and_the_normaliser_stays():
 def test_without_the_unlabelled_term_an_algorithm_is_supervised(name, tmp_path, monkeypatch):
     """Same weights, to the bit, on a network with stochastic depth: matched runs share all draws."""
     known = options(registry.load("algorithm", name))
-    weights = (*(f"lambda_{letter}" for letter in "ufcdr"), "weight", "entropy")
-    weight = {f"algo.{key}": 0.0 for key in weights if key in known}
+    weight = {f"algo.{key}": 0.0 for key in known if key.startswith("lambda_") or key in ("weight", "entropy")}
     monkeypatch.setattr(ViTMicro, "width", Small.width)
     ended = []
     for request, label in (({"algo": name, **weight}, "semi"), ({"algo": name}, "finetune+")):
