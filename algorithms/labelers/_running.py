@@ -16,15 +16,18 @@ from sslkit.randomness import Step
 EPS = 1e-6
 
 
-def momentum_of(momentum: float | None, setup: Setup) -> float:
+def momentum_of(momentum: float | None, setup: Setup, key: str = "labeler.momentum") -> float:
     """The momentum of running means; None is that of the averaged network, as both need a memory of some of the steps.
+
+    Args:
+        key: the name of the option.
 
     Raises:
         UserError: it is not in [0, 1).
     """
     momentum = setup.decay if momentum is None else momentum
     if not 0 <= momentum < 1:
-        raise UserError(f"labeler.momentum must be in [0, 1), got {momentum}")
+        raise UserError(f"{key} must be in [0, 1), got {momentum}")
     return momentum
 
 
@@ -56,3 +59,23 @@ class Alignment(nn.Module):
         self.mean.lerp_(p.mean(0), 1.0 if step.index == 0 else 1 - self.momentum)
         if self.moves:
             self.goal.lerp_(labeled.mean(0), 1 - self.momentum)
+
+
+class Recent(nn.Module):
+    """q ∝ p / mean, with the mean of the last batches' means, as in CoMatch's and ShrinkMatch's code (2011.11183)."""
+
+    history: Tensor  # (length, C) means of batches; zeros where there was none
+
+    def __init__(self, setup: Setup, length: int) -> None:
+        super().__init__()
+        self.register_buffer("history", torch.zeros(length, setup.classes))
+
+    def forward(self, p: Tensor) -> Tensor:
+        """(N, C) rows that sum to 1, of probabilities (N, C); as they are until there was a step."""
+        total = self.history.sum(0)  # (C,)
+        q = p / (total / total.sum().clamp_min(EPS) + EPS)  # (N, C)
+        return q / q.sum(1, keepdim=True)
+
+    def update(self, p: Tensor, step: Step) -> None:
+        """Learn from probabilities (N, C) of unlabelled images; the oldest batch is forgotten."""
+        self.history[step.index % len(self.history)].copy_(p.mean(0))

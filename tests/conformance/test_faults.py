@@ -1,7 +1,7 @@
 """Planted faults in plug-ins, written by somebody who had not seen the checks: all are caught, and sound ones pass.
 
-Of `first` the suite caught 18 of 20 when it was new (not `lost_updates` and `dataset_moving`), of the subtler `second` 6 of
-10 (not `label_only`, `mixed_labels`, `shared_head` and `labeler_fleeting`); the checks that see these came after.
+Of `first` the suite caught 18 of 20 when it was new (not `lost_updates` and `dataset_moving`), of the subtler `second`
+6 of 10 (not `label_only`, `mixed_labels`, `shared_head` and `labeler_fleeting`); what sees these came after.
 """
 
 from __future__ import annotations

@@ -22,6 +22,11 @@ SETTINGS = {
 }
 # Networks this young reject some images at it.
 TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch", "defixmatch"), 0.2)
+TAU |= dict.fromkeys(("fullmatch", "shrinkmatch", "crmatch", "debiaspl"), 0.2)
+OWN: dict[str, dict[str, Any]] = {
+    "comatch": {"algo.bank": 48, "algo.tau": 0.2},  # full after two steps
+    "regmixmatch": {"algo.sure": 0.2},
+}
 
 
 @cache
@@ -33,6 +38,7 @@ def job(algorithm: str, backbone: str = "vit_micro", *, world: int = 1, **also: 
     """The semi stage of an algorithm, from initial weights; `also` are keys with `__` for the dot."""
     settings = SETTINGS | {"algo": algorithm, "backbone": backbone}
     settings |= {"labeler.tau": TAU[algorithm]} if algorithm in TAU else {}
+    settings |= OWN.get(algorithm, {})
     settings |= {key.replace("__", "."): value for key, value in also.items()}
     prepared = _prepared(tuple(settings.items()))
     spec = stages(prepared, Machine("cpu", "fp32", 1))[-1].spec
