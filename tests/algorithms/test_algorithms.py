@@ -37,7 +37,19 @@ from tests.guard import no_sync
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
-OTHER = {"supervised", "mixmatch", "defixmatch"}  # what they do with labelled images is more than supervised does
+OTHER = {
+    "supervised",
+    "mixmatch",
+    "defixmatch",
+    "abc",
+    "udal",
+    "adello",
+    "saw",
+    "acr",
+    "simpro",
+    "cossl",
+    "daso",
+}  # what they do with labelled images is more than supervised does
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 
