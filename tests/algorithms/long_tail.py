@@ -13,8 +13,8 @@ from torch import Tensor
 from sslkit.contracts import Batch, PseudoLabels
 from sslkit.network import Output
 from tests.algorithms import tiny
-from tests.algorithms.make import STEP, algorithm, setup
-from tests.algorithms.tiny import SIDE, Tiny
+from tests.algorithms.make import algorithm, setup
+from tests.algorithms.tiny import Tiny
 
 CASES = [(3, 6, 5), (1, 1, 2), (1, 2, 100)]  # labelled and unlabelled images, classes
 

@@ -22,7 +22,6 @@ from sslkit.prepare import prepare
 from sslkit.randomness import Step
 from sslkit.record.stages import stages
 from sslkit.training.networks import add_heads
-from sslkit.training.networks import add_heads
 from sslkit.training.stage import Job, build
 
 CLASSES, SIZE, POOL = 5, 8, 40
@@ -88,7 +87,6 @@ def part(kind: str, name: str, setup: Setup, **chosen: Any) -> Any:
 def algorithm(name: str, setup: Setup, request: Mapping[str, Any] | None = None) -> Algorithm:
     """An algorithm with its own slots and defaults, except for `request`: {"teacher": "ema", "labeler.tau": 0.5}."""
     cls = registry.load("algorithm", name)
-    add_heads(cls, setup.classes, *{id(net): net for net in (setup.student, setup.averaged)}.values())
     asked = {**cls.defaults, **(request or {})}
     parts = {slot: registry.load(slot, asked.get(slot, default)) for slot, default in cls.slots.items()}
     assert set(parts) <= set(SLOTS)
