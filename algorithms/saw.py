@@ -35,9 +35,8 @@ class SAW(PseudoLabeling):
     weights: Tensor  # (C,) v
 
     def __init__(self, setup: Setup, *, labeler: PseudoLabeler, **family: Any) -> None:
-        weighed = Weighed(labeler, setup.classes)
-        super().__init__(setup, labeler=weighed, **family)
-        self.classes, self.pool, self.weighed = setup.classes, setup.unlabeled, [weighed]
+        super().__init__(setup, labeler=Weighed(labeler, setup.classes), **family)
+        self.classes, self.pool = setup.classes, setup.unlabeled
         self.average = Average(setup.averaged, setup.decay, setup.buffers)  # it is the one that is reported
         self.register_buffer("weights", effective(setup.class_counts))
 
@@ -51,7 +50,8 @@ class SAW(PseudoLabeling):
         if index and index * seen // self.pool > (index - 1) * seen // self.pool:
             guess = trainer.encode(self.average.network, "unlabeled").logits.argmax(1)  # (N_u,)
             counts = one_hot(guess, self.classes).sum(0)  # (C,)
-            self.weighed[0].weights.copy_(effective(counts))
+            assert isinstance(self.labeler, Weighed)
+            self.labeler.weights.copy_(effective(counts))
         return super().train_step(trainer, batches, steps)
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
