@@ -72,7 +72,8 @@ class ACR(Algorithm):
         self.lambda_u, self.tau, self.strength, self.momentum = lambda_u, tau, strength, momentum
         self.teacher, self.period = Student(setup), max(1, round(setup.steps / PERIODS))
         self.first = -(-round(wait * setup.steps) // self.period) * self.period  # a period is measured whole
-        labels, order = label_shares(setup), label_shares(setup).argsort()
+        labels = label_shares(setup)
+        order = labels.argsort(descending=True, stable=True)  # (C,) int64
         backwards = torch.zeros_like(labels).scatter_(0, order, labels[order.flip(0)])  # (C,)
         even = torch.full_like(labels, 1 / setup.classes)
         self.register_buffer("goals", torch.stack([labels, even, backwards]))
@@ -93,12 +94,14 @@ class ACR(Algorithm):
             second = Output(head(weak.features), weak.features)  # logits (N, C)
         labels = self._labels(weak.logits - self.correction * prior, weak)
         balanced = self._labels(weak.logits - self.strength * prior, second)
-        n, scale = 2 * len(u.index), self.lambda_u
+        n = len(u.index)
+        first_u = torch.stack([weighted_ce(out.logits, labels, n) for out in strong]).mean()  # ()
+        second_u = torch.stack([weighted_ce(head(out.features), balanced, n) for out in strong]).mean()  # ()
         terms = {
             "supervised": cross_entropy(out_x, x.y),
-            "unlabeled": scale * sum(weighted_ce(out.logits, labels, n) for out in strong),
+            "unlabeled": self.lambda_u * first_u,
             "balanced": F.cross_entropy(head(out_x.features) + self.strength * prior, x.y),
-            "balanced_unlabeled": scale * sum(weighted_ce(head(out.features), balanced, n) for out in strong),
+            "balanced_unlabeled": self.lambda_u * second_u,
         }
         confidence, y = second.p.max(1)  # (N,), (N,) int64
         sure = one_hot(y, len(prior)) * (confidence >= self.tau)[:, None]  # (N, C)
@@ -113,7 +116,7 @@ class ACR(Algorithm):
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
         if step.index < self.first:
             return
-        sure = gather(torch.stack([loss.memory["sure"] for loss in losses])).sum(0)  # (C,) of the global batch
+        sure = gather(torch.stack([loss.memory["sure"] for loss in losses])).sum(0).to(self.found)  # (C,)
         moved = torch.lerp(sure / sure.sum().clamp_min(1), self.found, self.momentum)  # (C,)
         self.found.copy_(torch.where(sure.sum() > 0, moved, self.found))
         self.apart += divergence(self.found, self.goals)

@@ -95,8 +95,8 @@ class SimPro(Algorithm):
         return PseudoLabels(q, (confidence >= self.tau).float(), confidence)
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
-        for name, total in (("kept", self.kept), ("given", self.given)):
-            total += gather(torch.stack([loss.memory[name] for loss in losses])).sum(0)
+        self.kept += gather(torch.stack([loss.memory["kept"] for loss in losses])).sum(0)
+        self.given += gather(torch.stack([loss.memory["given"] for loss in losses])).sum(0)
         if (step.index + 1) % self.period == 0:
             for shares, counts in ((self.pool, self.kept), (self.seen, self.kept + self.given)):
                 found = counts / counts.sum().clamp_min(1e-9)  # (C,)
