@@ -22,7 +22,7 @@ SETTINGS = {
 }
 # Networks this young reject some images at it.
 TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch", "defixmatch"), 0.2)
-TAU |= dict.fromkeys(("abc", "udal", "adello", "saw", "cossl", "daso"), 0.2)
+TAU |= dict.fromkeys(("abc", "udal", "adello", "saw", "cossl", "daso", "darp"), 0.2)
 
 
 @cache
