@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslkit.algorithms._shares import label_shares, log
+from sslkit.algorithms.labelers._shares import label_shares, log
 from sslkit.algorithms.teachers.self import Student
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslkit.algorithms._shares import label_shares
+from sslkit.algorithms.labelers._shares import label_shares
 from sslkit.average import Average
 from sslkit.contracts import Batch, Losses, PseudoLabels, Setup, Teacher
 from sslkit.errors import UserError

@@ -10,7 +10,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslkit.algorithms._shares import label_shares, log, log_power
+from sslkit.algorithms.labelers._shares import label_shares, log, log_power
 from sslkit.algorithms.labelers.prior import Prior
 from sslkit.contracts import Batch, PseudoLabels, Setup
 from sslkit.errors import UserError
