@@ -27,6 +27,10 @@ TAU |= dict.fromkeys(("abc", "udal", "adello", "saw", "cossl", "daso", "darp"), 
 OWN: dict[str, dict[str, Any]] = {
     "comatch": {"algo.bank": 48, "algo.tau": 0.2},  # full after two steps
     "regmixmatch": {"algo.sure": 0.2},
+    "finessl": {"algo.tau": 0.2},
+    "noisy_student": {"algo.tau": 0.15},
+    "simmatch": {"algo.tau": 0.2, "data.labels": "4/class"},  # all labelled images are seen
+    "simmatchv2": {"algo.tau": 0.1, "data.labels": "4/class", "algo.queue": 60},
 }
 
 
