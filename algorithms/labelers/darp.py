@@ -18,8 +18,7 @@ from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
 
-EPS = 1e-6
-LEAST = 1e-3  # entropy in nats of a sure prediction: else its weight would be infinite
+EPS = 1e-6  # no probability is 0, so no entropy is
 ROUNDS, STEPS = 10, 8  # of row and column sums in turn; of Newton's method, which has converged then
 
 
@@ -95,13 +94,13 @@ def refine(p: Tensor, goal: Tensor, alpha: float) -> Tensor:
 
 
 def balance(p: Tensor, goal: Tensor) -> Tensor:
-    """(N, C) rows q that sum to 1, with columns that sum to `goal` (C,), nearest to p (N, C).
+    """(N, C) rows q that sum to 1, with columns that sum to `goal` (C,), nearest to p (N, C), above 0.
 
     sum_i KL(q_i || p_i) / H(p_i) is least: q_ik goes as p_ik exp(-nu_k H(p_i)), in which rows are brought to the sum 1
     and nu_k is solved for in turn.
     """
     log_p = p.log()  # (N, C)
-    entropy = -(p * log_p).sum(1, keepdim=True).clamp_max(-LEAST)  # (N, 1)
+    entropy = -(p * log_p).sum(1, keepdim=True)  # (N, 1)
     nu = torch.zeros_like(goal)  # (C,)
     for _ in range(ROUNDS):
         rows = log_p - torch.logsumexp(log_p - nu * entropy, 1, keepdim=True)  # (N, C)

@@ -96,6 +96,11 @@ def test_sure_and_even_predictions_are_finite(classes: int, scale: float) -> Non
     torch.testing.assert_close(q.sum(1), torch.ones(30))
 
 
+def test_rows_that_are_sure_to_the_last_bit_are_finite() -> None:
+    p = torch.tensor([[1.0, 1e-30], [1.0, 1e-30], [1e-30, 1.0]])
+    assert balance(p, torch.tensor([1.0, 2.0])).isfinite().all()
+
+
 def ask(labeler: Any, p: Tensor, index: list[int], step: Step) -> PseudoLabels:
     out = Output(p.log(), torch.zeros(len(p), 2))
     given = {"unlabeled": Stream({}, torch.tensor(index))}

@@ -209,15 +209,7 @@ def test_cdmad_can_be_exported() -> None:
         torch.testing.assert_close(program(images(n)), made.predict(net, images(n)), rtol=1e-4, atol=1e-5)
 
 
-def test_cdmad_may_reject() -> None:
-    """All is rejected, and the gradients are those of the labelled images."""
-    made = tailed("cdmad", request={"labeler": "threshold", "labeler.tau": 1.0})
-    losses = made(drawn("cdmad", 3, 4, 5), STEP)
-    losses.total.backward()
-    assert losses.terms["unlabeled"].item() == 0
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
-
-
 def test_cdmads_options_are_checked() -> None:
-    with pytest.raises(UserError, match=r"algo\.wait"):
-        algorithm("cdmad", setup(), {"algo.wait": 1.5})
+    for wrong in ({"algo.wait": 1.5}, {"algo.lambda_u": -1.0}):
+        with pytest.raises(UserError, match=next(iter(wrong))):
+            algorithm("cdmad", setup(), wrong)
