@@ -1,52 +1,41 @@
-"""Embeddings of images, and a bank of those of the labelled ones."""
+"""A memory of the last rows: keys, which are compared, and values, which are averaged."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslkit.contracts import Setup
-from sslkit.losses import one_hot
-from sslkit.network import Classifier
 
-DIM = 128  # of an embedding
+class Bank(nn.Module):
+    """K rows, first in, first out; the rows of a step are written after it.
 
+    Args:
+        rows: K.
+        dim: length of a key.
+        classes: length of a value.
+    """
 
-def projector(features: int) -> nn.Module:
-    """Features (N, D) -> (N, 128), of two layers, as published for SimMatch, SimMatchV2 and CoMatch."""
-    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, DIM))
+    keys: Tensor  # (K, dim)
+    values: Tensor  # (K, C)
+    written: Tensor  # () int64 rows so far
 
-
-def embed(network: Classifier, features: Tensor) -> Tensor:
-    """(N, 128) rows of length 1, of a network's features (N, D) by its head called projector."""
-    with torch.autocast(features.device.type, enabled=False):
-        return F.normalize(network.added["projector"](features), dim=1)
-
-
-class LabeledBank(nn.Module):
-    """An embedding and a class of every labelled image, K in all, known since its first visit."""
-
-    embedding: Tensor  # (K, 128) rows of length 1; zeros before the first visit
-    label: Tensor  # (K,) int64, the number of classes before the first visit
-
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, rows: int, dim: int, classes: int) -> None:
         super().__init__()
-        self.classes = setup.classes
-        self.register_buffer("embedding", torch.zeros(setup.labeled, DIM))
-        self.register_buffer("label", torch.full((setup.labeled,), setup.classes))
+        self.register_buffer("keys", torch.zeros(rows, dim))
+        self.register_buffer("values", torch.zeros(rows, classes))
+        self.register_buffer("written", torch.tensor(0))
 
-    def whole(self) -> Tensor:
-        """() bool, whether every labelled image has been visited."""
-        return (self.label < self.classes).all()
+    def full(self) -> Tensor:
+        """() bool."""
+        return self.written >= len(self.keys)
 
-    def target(self) -> Tensor:
-        """(K, C) one-hot classes; zeros before the first visit."""
-        return one_hot(self.label, self.classes + 1)[:, :-1].to(self.embedding)
+    def read(self, keys: Tensor, temperature: float) -> Tensor:
+        """(N, C) mean values, weighed by the softmax over rows of key . row / temperature, for keys (N, dim)."""
+        return (keys @ self.keys.T / temperature).softmax(1) @ self.values
 
-    def update(self, index: Tensor, embedding: Tensor, label: Tensor, momentum: float) -> None:
-        """row <- normed (momentum row + (1 - momentum) new), of images that may stand twice: the last one counts."""
-        place = torch.arange(len(index), device=index.device)  # (B,)
-        last = torch.full_like(self.label, -1).scatter_reduce_(0, index, place, "amax")  # (K,)
-        seen, last = last >= 0, last.clamp_min(0)  # (K,), (K,)
-        moved = F.normalize(momentum * self.embedding + (1 - momentum) * embedding[last], dim=1)  # (K, 128)
-        self.embedding.copy_(torch.where(seen[:, None], moved, self.embedding))
-        self.label.copy_(torch.where(seen, label[last], self.label))
+    def write(self, keys: Tensor, values: Tensor) -> None:
+        """Put keys (M, dim) and values (M, C) in the place of the oldest; of more than K rows the last."""
+        skipped = max(0, len(keys) - len(self.keys))
+        place = torch.arange(skipped, len(keys), device=keys.device)  # (min(M, K),)
+        place = (self.written + place) % len(self.keys)
+        self.keys.index_copy_(0, place, keys[skipped:].to(self.keys))
+        self.values.index_copy_(0, place, values[skipped:].to(self.values))
+        self.written += len(keys)

@@ -48,7 +48,7 @@ class MixMatch(Algorithm):
     def forward(self, batch: Batch, step: Step) -> Losses:
         x, u = batch["labeled"], batch["unlabeled"]  # views (B, 3, H, W) and (N, 3, H, W)
         b, n = len(x.index), len(u.index)
-        given, guess = self.given(x), self.guess(u, step)  # of B, of N
+        given, guess = labels_of(x, self.classes), self.guess(u, step)  # of B, of N
         images = torch.cat([x["weak"], u["weak"], u["weak2"]])  # (B + 2 N, 3, H, W)
         mixed = self.mixer.mix(images, joined(given, guess, guess), step)  # M = B + 2 N, or more
         logits = step.forward("student", self.student, mixed.images).logits  # (M, C)
@@ -58,13 +58,6 @@ class MixMatch(Algorithm):
         consistency = self.weight * step.ramp(self.ramp) * (weight[b:] * squares).sum() / (2 * n)  # ()
         return Losses({"supervised": weighted_ce(logits[:b], kept, n=b), "consistency": consistency}, guess)
 
-    def given(self, x: Stream) -> PseudoLabels:
-        """Labels of the labelled images (B,); the rows of `target` sum to the weights of classes."""
-        assert x.label is not None
-        target = one_hot(x.label, self.classes) if x.target is None else x.target  # (B, C)
-        weight = target.sum(1)  # (B,)
-        return PseudoLabels(target / weight[:, None], weight, torch.ones_like(weight))
-
     @torch.no_grad()
     def guess(self, u: Stream, step: Step) -> PseudoLabels:
         """Labels of N images, each view forwarded by itself; neither moves BatchNorm's statistics."""
@@ -72,6 +65,14 @@ class MixMatch(Algorithm):
             p = [step.forward(f"guess.{view}", self.student, u[view]).p for view in ("weak", "weak2")]  # (N, C) each
         target = ((p[0] + p[1]).log() / self.temperature).softmax(1)  # (N, C), halving cancels
         return all_kept(target)
+
+
+def labels_of(x: Stream, classes: int) -> PseudoLabels:
+    """Labels of labelled images (B,), all certain; the rows of what `x` says sum to the weights of classes."""
+    assert x.label is not None
+    target = one_hot(x.label, classes) if x.target is None else x.target  # (B, C)
+    weight = target.sum(1)  # (B,)
+    return PseudoLabels(target / weight[:, None], weight, torch.ones_like(weight))
 
 
 def joined(*labels: PseudoLabels) -> PseudoLabels:

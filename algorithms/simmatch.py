@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sslkit.algorithms._bank import LabeledBank, embed, projector
+from sslkit.algorithms._labeled_bank import LabeledBank, embed, projector
 from sslkit.algorithms.labelers._running import Recent
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sslkit.algorithms._bank import DIM, LabeledBank, embed, projector
+from sslkit.algorithms._labeled_bank import DIM, LabeledBank, embed, projector
 from sslkit.algorithms.labelers._running import Alignment
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Teacher
 from sslkit.errors import UserError

@@ -10,9 +10,11 @@ classes with these numbers.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -40,9 +42,18 @@ def main(cifar10: Path, out: Path, train: slice, test: slice, stand_in: bool, cl
     out.mkdir(parents=True)
     for name, (file, rows) in source.items():
         table = pq.read_table(cifar10 / f"{file}.parquet").slice(rows.start, rows.stop - rows.start)
-        table = table.filter(pc.field("label").isin(chosen)) if chosen else table
+        table = _only(table, chosen) if chosen else table
         pq.write_table(table, out / f"{name}.parquet")
         click.echo(f"{out / name}.parquet: {table.num_rows} images")
+
+
+def _only(table: pa.Table, chosen: list[int]) -> pa.Table:
+    """The images of these classes, whose labels are names now: numbers would have gaps."""
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    names = pa.array(features["label"]["names"])
+    table = table.filter(pc.field("label").isin(chosen)).replace_schema_metadata(None)
+    place = table.column_names.index("label")
+    return table.set_column(place, "label", names.take(table["label"].combine_chunks()))
 
 
 if __name__ == "__main__":

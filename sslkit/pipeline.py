@@ -83,7 +83,8 @@ def run(
         if ranks.leads():
             todo = stages(prepared, machine)
             check_adapter(todo[-1].spec)
-            screen.introduce(prepared, machine, todo, [s.label for s in todo if not store.begun(place.key(s))])
+            new = [stage.label for stage in todo if not store.begun(place.key(stage))]
+            screen.introduce(prepared, machine, todo, new, store.data)
         machine = ranks.led(lambda: begin(store, place, prepared, machine, screen.say))
         machine.use()
         todo = stages(prepared, machine)

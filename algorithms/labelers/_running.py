@@ -16,15 +16,18 @@ from sslkit.randomness import Step
 EPS = 1e-6
 
 
-def momentum_of(momentum: float | None, setup: Setup) -> float:
+def momentum_of(momentum: float | None, setup: Setup, key: str = "labeler.momentum") -> float:
     """The momentum of running means; None is that of the averaged network, as both need a memory of some of the steps.
+
+    Args:
+        key: the name of the option.
 
     Raises:
         UserError: it is not in [0, 1).
     """
     momentum = setup.decay if momentum is None else momentum
     if not 0 <= momentum < 1:
-        raise UserError(f"labeler.momentum must be in [0, 1), got {momentum}")
+        raise UserError(f"{key} must be in [0, 1), got {momentum}")
     return momentum
 
 

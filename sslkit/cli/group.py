@@ -18,6 +18,8 @@ class Commands(click.Group):
         "table": "sslkit.harness.commands",
         "runs": "sslkit.harness.commands.runs",
         "data": "sslkit.cli.data",
+        "check": "sslkit.cli.check",
+        "new": "sslkit.cli.new",
         "predict": "sslkit.cli.finished",
         "export": "sslkit.cli.finished",
         "audit": "sslkit.cli.finished",

@@ -64,6 +64,7 @@ DATA_KEYS = {
     "labels": "data.labels",
     "pool": "data.pool",
     "val": "data.val",
+    "imbalance": "data.imbalance",
     "tune": "data.tune",
     "size": "data.size",
     "on_bad_image": "data.on_bad_image",
@@ -87,6 +88,11 @@ DATA_OPTIONS = (
         type=ShareOrFolder(),
         metavar="SHARE|FOLDER",
         help="Share of the labelled images held out for validation, or the folder of validation images.",
+    ),
+    click.option(
+        "--imbalance",
+        metavar="GAMMA[:GAMMA_U]",
+        help="Long tails: the first class has GAMMA times as many labels, GAMMA_U times the pool images, of the last.",
     ),
     click.option(
         "--tune",

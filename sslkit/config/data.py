@@ -57,6 +57,7 @@ class Data:
     bands: str = ""  # bands that are red, green and blue, as 3,2,1, or the one that is grey; "" is as the file says
     class_weights: str = "none"  # of the supervised loss: none, auto (inverse frequency), or cat=2,dog=0.5
     sampling: Literal["images", "classes"] = "images"  # labelled ones: each image equally often, or each class
+    imbalance: str = ""  # GAMMA[:GAMMA_U]: the first class is so many times the last, of labels and pool; "" is none
 
     def __post_init__(self) -> None:
         within(self, size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024))
@@ -71,6 +72,11 @@ class Data:
         if self.bands and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*,[1-9]\d*)?", self.bands):
             raise ValueError(f"bands must be three numbers of bands, from 1, as 3,2,1, or one, got {self.bands!r}")
         by_name(self.class_weights)
+        if self.imbalance and not _are_gammas(self.imbalance):
+            raise ValueError(
+                f"imbalance must be one or two numbers from 1 up, or from -1 down, as 100 or 100:-50, "
+                f"got {self.imbalance!r}"
+            )
         if self.class_weights == "auto" and self.sampling == "classes":
             raise ValueError("class_weights=auto and sampling=classes both even out the classes: leave one")
 
@@ -78,6 +84,13 @@ class Data:
         """The folders that `val` or `test` names, "" where it is a share."""
         value = getattr(self, part)
         return value if isinstance(value, str) else ""
+
+
+def _are_gammas(text: str) -> bool:
+    try:
+        return len(text.split(":")) <= 2 and all(1 <= abs(float(word)) < math.inf for word in text.split(":"))
+    except ValueError:
+        return False
 
 
 def _check_white(text: str | None) -> None:

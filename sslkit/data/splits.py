@@ -16,6 +16,7 @@ from sslkit.config import Data
 from sslkit.data import Images
 from sslkit.data.held_out import hold_out
 from sslkit.data.image import Array
+from sslkit.data.imbalance import labels_of_tail, pool_of_tail
 from sslkit.data.label_files import first
 from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
@@ -63,6 +64,7 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
         raise UserError("the test part has no labels, so nothing can be measured")
     orders = _by_class(images, train if listed is None else listed, seed, "labels")
     counts = _counts(data.labels, [len(order) for order in orders], images.classes, seed)
+    counts = labels_of_tail(data, counts)
     share = 0.0 if isinstance(data.val, str) else data.val
     held = [_held_out(count, share) for count in counts]
     chosen = np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)])
@@ -80,7 +82,8 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
         raise UserError(f"data.val={data.val} needs at least two labelled images of some class")
     if pooled is not None:
         train = np.intersect1d(train, pooled)
-    pool = np.setdiff1d(train, chosen if data.pool == "complement" else val)
+    pool = pool_of_tail(images, np.setdiff1d(train, chosen), data, seed)
+    pool = pool if data.pool == "complement" else np.union1d(pool, np.intersect1d(train, labeled))
     return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test)
 
 

@@ -18,7 +18,7 @@ from sslkit.config import Config, Data, Flat
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
-from sslkit.data import Dataset, Images, decoding, is_own, normalizing, weighing
+from sslkit.data import Dataset, Images, decoding, imbalance, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
@@ -137,7 +137,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: in_both(images, parts) if is_own(data.name) else [])
     counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
-    weighed = weighing.said(data, counts, images.classes)
+    weighed = [*imbalance.said(images, places.labeled, places.pool, data), *weighing.said(data, counts, images.classes)]
     remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     made = Prepared(in_steps(found.config, places), images, places, remarks, stored)

@@ -38,7 +38,7 @@ LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune",
 LATER |= {f"data.{name}": "" for name in ("image", "label", "split", "group", "classes", "train", "unlabeled")}
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
 LATER |= {"data.white": None, "data.bands": ""}
-LATER |= {"data.class_weights": "none", "data.sampling": "images"}
+LATER |= {"data.class_weights": "none", "data.sampling": "images", "data.imbalance": ""}
 
 
 @dataclass(frozen=True)

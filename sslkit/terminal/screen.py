@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -42,11 +43,19 @@ class Screen:
     def bar(self, stage: Stage) -> Bar:
         return Bar(stage.label, stage.spec, self.console)
 
-    def introduce(self, prepared: Prepared, machine: Machine, stages: Sequence[Stage], new: Collection[str]) -> None:
+    def introduce(
+        self,
+        prepared: Prepared,
+        machine: Machine,
+        stages: Sequence[Stage],
+        new: Collection[str],
+        kept: Path | None = None,
+    ) -> None:
         """What was decided, the weights it starts from, and how long each stage will take.
 
         Args:
-            new: labels of the stages that are not begun yet; three steps of each are timed.
+            new: labels of the stages that are not begun yet; three steps of each are timed, unless an earlier run did.
+            kept: folder where these times are kept.
 
         Raises:
             UserError: what is seen only when all is put together, before anything is written.
@@ -59,7 +68,7 @@ class Screen:
         with self.status("timing three steps of each stage"):
             for data in filter(None, (prepared, prepared.source)):
                 mine = [spec for spec in specs if spec.data["fingerprint"] == data.images.fingerprint]
-                seconds |= step_seconds(mine, data.images, data.split)
+                seconds |= step_seconds(mine, data.images, data.split, kept)
         if loaded:
             self.console.print(loaded.table(prepared.stored.get("weights", {}).get("license", "")))
         for line in introduction(prepared, machine, [stage.spec for stage in stages]):

@@ -48,6 +48,8 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
         size = f"{batch} + {more}" if "unlabeled" in spec.views else f"{batch}"
         table.add_row(label, str(steps), size, *passes, share, time)
     timed = [seconds.step * spec.training["steps"] for _, spec, seconds in rows if seconds]
+    if any(seconds and seconds.before for _, _, seconds in rows):
+        table.caption, table.caption_justify = "times of steps are those that an earlier run measured here", "left"
     if timed:
         table.add_row("total", *[""] * 5, duration(sum(timed)), style="bold")
     return table

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sslkit.data import Images
 from sslkit.data.splits import Split
-from sslkit.machine import ranks
+from sslkit.errors import UserError
+from sslkit.machine import description, ranks
+from sslkit.store.files import write_text
 from sslkit.training.engine import Engine
 from sslkit.training.log import Log
 from sslkit.training.spec import Spec
@@ -28,10 +32,14 @@ class Seconds:
 
     step: float
     views: float
+    before: bool = False  # they were measured for an earlier run
 
 
-def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[str, Seconds]:
+def step_seconds(specs: Sequence[Spec], images: Images, split: Split, kept: Path | None = None) -> dict[str, Seconds]:
     """Key -> seconds of one step, of stages that have any. Stages that do the same work a step are timed once.
+
+    Args:
+        kept: folder where times are kept for the next run that does this work on this machine.
 
     With several processes there is no step of one alone: the stages are put together, so that what cannot be is said
     before anything is trained, and nothing is timed.
@@ -45,18 +53,36 @@ def step_seconds(specs: Sequence[Spec], images: Images, split: Split) -> dict[st
             with feasible(spec):
                 build(replace(spec, parent=""), images, split, None, ranks.count())
         return {}
-    known: dict[str, Seconds] = {}
+    file = kept / f"steps-{_digest(description())}.json" if kept else None
+    known = _read(file)
+    there = len(known)
     found: dict[str, Seconds] = {}
     for spec in specs:
         training = {k: v for k, v in spec.training.items() if k not in ("steps", "lr", "warmup", "weight_decay")}
         if "skip_rejected" in training:
             training["skip_rejected"] = "off"  # before training nothing would be kept, and the time too short
-        work = json.dumps([spec.parts, training])
+        size = spec.data["size"], len(spec.data["classes"]), isinstance(images.pixels, np.ndarray)
+        work = _digest([spec.parts, training, spec.views, *size, spec.device, spec.precision, spec.threads])
         if work not in known:
             fresh = replace(spec, training=spec.training | training, parent="")
             known[work] = _time(fresh, images, split)
         found[spec.key] = known[work]
+    if file and len(known) > there:
+        with suppress(OSError, UserError):  # no room: timed again the next time
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps({work: [each.step, each.views] for work, each in known.items()}))
     return found
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def _read(file: Path | None) -> dict[str, Seconds]:
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # not there, or damaged
+        text = file.read_text("utf-8") if file else "{}"
+        return {work: Seconds(float(step), float(views), True) for work, (step, views) in json.loads(text).items()}
+    return {}
 
 
 @contextmanager

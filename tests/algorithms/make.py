@@ -108,12 +108,12 @@ def images(n: int, height: int = SIZE, width: int = SIZE, seed: int = 0) -> Tens
 
 def batch(cls: type[Algorithm], labeled: int = 3, unlabeled: int = 6, seed: int = 0) -> Batch:
     """Random images in the views that an algorithm asks for."""
-    sizes = {"labeled": labeled, "balanced": labeled, "unlabeled": unlabeled}
+    sizes = {"labeled": labeled, "balanced": labeled, "unlabeled": unlabeled, "all": labeled}
     made = {}
     for stream, names in cls.views.items():
         n = sizes[stream]
         views = {name: images(n, seed=seed * 10 + i + len(stream)) for i, name in enumerate(names)}
-        label = torch.arange(n) % CLASSES if stream != "unlabeled" else None
+        label = torch.arange(n) % CLASSES if stream in ("labeled", "balanced") else None
         made[stream] = Stream(views, torch.arange(n), label)
     return made
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tests.guard import HostSync, no_sync
+from sslkit.conformance.guard import HostSync, no_sync
 
 X = torch.arange(4.0)
 SYNCS: dict[str, Callable[[], object]] = {

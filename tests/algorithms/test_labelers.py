@@ -3,12 +3,12 @@ import itertools
 import pytest
 import torch
 
+from sslkit.conformance.guard import no_sync
 from sslkit.contracts import PseudoLabels, Stream
 from sslkit.errors import UserError
 from sslkit.network import Output
 from tests.algorithms import reference
 from tests.algorithms.make import CLASSES, STEP, built_in, part, setup
-from tests.guard import no_sync
 
 
 def output(n: int, seed: int = 0, scale: float = 3.0) -> Output:

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from sslkit.conformance.guard import no_sync
 from sslkit.contracts import Mixed, PseudoLabels
 from sslkit.losses import cross_entropy, frozen_stats, joint_forward, one_hot, only_kept, weighted_ce
 from sslkit.network import Output
 from sslkit.randomness import Step
 from tests.algorithms import reference
 from tests.algorithms.make import CLASSES, STEP, images, labels, network
-from tests.guard import no_sync
 
 
 def logits(n: int) -> torch.Tensor:

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from sslkit.algorithms.mixers.pseudo import cycle
+from sslkit.conformance.guard import no_sync
 from sslkit.contracts import Mixed, PseudoLabels
 from sslkit.errors import UserError
 from sslkit.randomness import Step
 from tests.algorithms import reference
 from tests.algorithms.make import CLASSES, STEP, built_in, images, labels, part, setup
-from tests.guard import no_sync
 
 CPU = torch.device("cpu")
 # No two of them make a box whose side is a whole number, which float32 and float64 may round differently.

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from sslkit.average import Average
+from sslkit.conformance.guard import no_sync
 from sslkit.errors import UserError
 from sslkit.network import Classifier, Output, Shape
 from tests.algorithms.make import CLASSES, SIZE, STEP, Small, built_in, images, network, part, setup
-from tests.guard import no_sync
 
 
 def moved(student: Classifier, seed: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import registry
-from sslkit.contracts import Batch, Losses, Stream
+from sslkit.contracts import Batch, Losses, Mixed, Mixer, PseudoLabels, Stream
 from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from tests.algorithms.make import STEP, algorithm, images, setup
@@ -53,6 +53,14 @@ class Given(Classifier):
         return Output(numbers * self.scale, numbers)
 
 
+class Quarter(Mixer):
+    """Each image with a quarter of the one at the mirrored place, in the precision of the image."""
+
+    def mix(self, images: Tensor, labels: PseudoLabels, step: Step) -> Mixed:
+        target = 0.75 * labels.target + 0.25 * labels.target.flip(0)
+        return Mixed(0.75 * images + 0.25 * images.flip(0), replace(labels, target=target))
+
+
 def made_of(name: str, classes: int, request: Mapping[str, Any] | None = None, **about: Any) -> Any:
     """An algorithm in float64 around `Tiny`."""
     torch.manual_seed(5)
@@ -85,6 +93,8 @@ def compare(made: Any, oracle: Oracle, given: Batch, step: Step = STEP, near: fl
     expected = oracle(other, given, step)
     torch.stack([*expected.values()]).sum().backward()
     assert list(losses.terms) == list(expected)
+    if losses.labels is not None:
+        assert not any(x.requires_grad for x in (losses.labels.target, losses.labels.weight, losses.labels.confidence))
     for key, term in losses.terms.items():
         torch.testing.assert_close(term, expected[key].to(term.dtype), rtol=near, atol=near, msg=key)
     theirs = dict(other.named_parameters())

@@ -10,10 +10,10 @@ from torch import nn
 from sslkit import registry
 from sslkit.backbones._timm import learning_rates
 from sslkit.config.resolve import options
+from sslkit.conformance.guard import no_sync
 from sslkit.errors import UserError
 from sslkit.network import Output, Shape
 from sslkit.training.optim import optimizer
-from tests.guard import no_sync
 
 from .make import CLASSES, NAMES, images, make
 

@@ -18,7 +18,7 @@ def _quick() -> Iterator[None]:
     nothing behind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ViTMicro, "width", WIDTH)
-        patch.setattr("sslkit.terminal.screen.step_seconds", lambda specs, images, split: {})
+        patch.setattr("sslkit.terminal.screen.step_seconds", lambda *_: {})
         yield
 
 

@@ -22,9 +22,11 @@ SETTINGS = {
 }
 # Networks this young reject some images at it.
 TAU = dict.fromkeys(("fixmatch", "flexmatch", "ema_teacher", "pseudo_label", "uda", "refixmatch", "defixmatch"), 0.2)
-TAU |= dict.fromkeys(("fullmatch", "shrinkmatch"), 0.2)
-
+TAU |= dict.fromkeys(("fullmatch", "shrinkmatch", "crmatch", "debiaspl"), 0.2)
+TAU |= dict.fromkeys(("abc", "udal", "adello", "saw", "cossl", "daso", "darp"), 0.2)
 OWN: dict[str, dict[str, Any]] = {
+    "comatch": {"algo.bank": 48, "algo.tau": 0.2},  # full after two steps
+    "regmixmatch": {"algo.sure": 0.2},
     "finessl": {"algo.tau": 0.2},
     "noisy_student": {"algo.tau": 0.15},
     "simmatch": {"algo.tau": 0.2, "data.labels": "4/class"},  # all labelled images are seen

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from sslkit.conformance.guard import HostSync, no_sync
 from sslkit.training.log import Log
 from tests.algorithms.make import stepping
-from tests.guard import HostSync, no_sync
 from tests.kernel.make import engine
 
 ALGORITHMS = stepping()

@@ -147,6 +147,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.interpolation": ("bilinear", ALL),
     "data.class_weights": ("3=2", TUNED),
     "data.sampling": ("classes", TUNED),
+    "data.imbalance": ("2", ALL),
     **{f"views.weak.{name}": (value, TUNED) for name, value in VIEW.items()},
     **{f"views.strong.{name}": (value, SEMI) for name, value in VIEW.items()},
     **{f"views.pretrain.{name}": (value, ALL) for name, value in VIEW.items()},

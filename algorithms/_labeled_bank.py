@@ -1,0 +1,52 @@
+"""Embeddings of images, and a bank of those of the labelled ones."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslkit.contracts import Setup
+from sslkit.losses import one_hot
+from sslkit.network import Classifier
+
+DIM = 128  # of an embedding
+
+
+def projector(features: int) -> nn.Module:
+    """Features (N, D) -> (N, 128), of two layers, as published for SimMatch, SimMatchV2 and CoMatch."""
+    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, DIM))
+
+
+def embed(network: Classifier, features: Tensor) -> Tensor:
+    """(N, 128) rows of length 1, of a network's features (N, D) by its head called projector."""
+    with torch.autocast(features.device.type, enabled=False):
+        return F.normalize(network.added["projector"](features), dim=1)
+
+
+class LabeledBank(nn.Module):
+    """An embedding and a class of every labelled image, K in all, known since its first visit."""
+
+    embedding: Tensor  # (K, 128) rows of length 1; zeros before the first visit
+    label: Tensor  # (K,) int64, the number of classes before the first visit
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__()
+        self.classes = setup.classes
+        self.register_buffer("embedding", torch.zeros(setup.labeled, DIM))
+        self.register_buffer("label", torch.full((setup.labeled,), setup.classes))
+
+    def whole(self) -> Tensor:
+        """() bool, whether every labelled image has been visited."""
+        return (self.label < self.classes).all()
+
+    def target(self) -> Tensor:
+        """(K, C) one-hot classes; zeros before the first visit."""
+        return one_hot(self.label, self.classes + 1)[:, :-1].to(self.embedding)
+
+    def update(self, index: Tensor, embedding: Tensor, label: Tensor, momentum: float) -> None:
+        """row <- normed (momentum row + (1 - momentum) new), of images that may stand twice: the last one counts."""
+        place = torch.arange(len(index), device=index.device)  # (B,)
+        last = torch.full_like(self.label, -1).scatter_reduce_(0, index, place, "amax")  # (K,)
+        seen, last = last >= 0, last.clamp_min(0)  # (K,), (K,)
+        moved = F.normalize(momentum * self.embedding + (1 - momentum) * embedding[last], dim=1)  # (K, 128)
+        self.embedding.copy_(torch.where(seen[:, None], moved, self.embedding))
+        self.label.copy_(torch.where(seen, label[last], self.label))

@@ -1,0 +1,59 @@
+"""`sslkit check`: whether parts keep what the contracts promise. Imports nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sslkit.cli.options import as_json, plugins
+from sslkit.errors import UserError
+
+
+@click.command("check", short_help="Try parts on tiny networks: shapes, gradients, resume, two processes.")
+@click.argument("names", nargs=-1, metavar="[[KIND:]NAME[:ARG]]...")
+@click.option("--all", "every", is_flag=True, help="All parts that there are.")
+@click.option("--kind", help="Parts of this kind alone.")
+@plugins
+@as_json
+def check_command(names: tuple[str, ...], every: bool, kind: str | None, as_json: bool) -> None:
+    """Try parts, built in or your own, on tiny networks and random images.
+
+    NAME is an algorithm, teacher, labeler, mixer, backbone or data set, and is checked in every kind that has it. What
+    fails is said with what was seen; a part that declares `known_failures` gives its reasons.
+    """
+    if bool(names) == (every or kind is not None):
+        raise UserError("name the parts that are to be checked, or --all, or --kind KIND")
+    from sslkit.conformance import VERSION, Finding, check_parts
+
+    found: list[Finding] = []
+    table = Table("kind", "name", "checks", "what does not hold", box=box.SIMPLE_HEAD)
+    console = Console(emoji=False)
+    with Console(stderr=True, emoji=False).status("") as status:
+        for findings in check_parts(names, kind):
+            found += findings
+            first = findings[0]
+            status.update(f"{first.kind} {escape(first.name)} is checked")
+            good = sum(one.state == "passed" for one in findings)
+            made = sum(one.state != "skipped" for one in findings)
+            table.add_row(first.kind, escape(first.name), f"{good} of {made}", escape(_said(findings)))
+    if as_json:
+        click.echo(json.dumps({"version": VERSION, "checks": [asdict(one) for one in found]}, indent=1))
+    else:
+        console.print(table)
+    failed = {(one.kind, one.name) for one in found if one.state == "failed"}
+    if failed:
+        parts = len({(one.kind, one.name) for one in found})
+        raise UserError(f"{len(failed)} of {parts} part{'s' * (parts > 1)} fail{'s' * (len(failed) == 1)}")
+
+
+def _said(findings: list) -> str:  # type: ignore[type-arg]
+    said = [f"{one.check}: {one.reason}. {one.holds}" for one in findings if one.state == "failed"]
+    said += [f"{one.check} is known: {one.reason}" for one in findings if one.state == "known"]
+    skipped = sorted({one.reason for one in findings if one.state == "skipped"})
+    return "\n".join([*said, *(f"not checked: {reason}" for reason in skipped)])

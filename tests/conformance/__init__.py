@@ -1,0 +1,1 @@
+"""Tests of `sslkit check`, `sslkit new` and `sslkit.testing`."""
