@@ -37,7 +37,6 @@ from tests.algorithms.make import (
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
-# What they do with labelled images is not what supervised does.
 OTHER = {"supervised", "mixmatch", "remixmatch", "defixmatch", "abc", "udal", "adello", "saw", "acr", "simpro", "cossl"}
 OTHER |= {"finessl", "meta_pseudo_labels", "prediction_powered"}
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
@@ -173,8 +172,6 @@ def test_without_the_unlabelled_term_an_algorithm_is_supervised(name, tmp_path, 
 
 
 class Unread:
-    """A log that nobody reads."""
-
     def add(self, *values: object) -> None: ...
 
 
