@@ -16,6 +16,7 @@ from tests.architecture.imports import ROOT, circles, files, rooms, sources
 AT_THE_ROOT = {
     *(
         "contracts",
+        "testing",
         "step",
         "losses",
         "blend",
