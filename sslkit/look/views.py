@@ -13,12 +13,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from sslkit.contracts import Mixed, Mixer, PseudoLabels
+from sslkit.contracts import Algorithm, Mixed, Mixer, PseudoLabels
 from sslkit.data.normalizing import normalization
 from sslkit.errors import UserError
 from sslkit.finished import last_stage, prepared_data
 from sslkit.prepare import prepare
 from sslkit.randomness import Step
+from sslkit.step import PseudoLabeling
 from sslkit.store import bases, weights_of
 from sslkit.store.files import new_file
 from sslkit.training.evaluation import autocast
@@ -101,9 +102,14 @@ def _last_step(job: Job, last: int) -> tuple[PseudoLabels | None, Mixed | None]:
     with torch.no_grad(), autocast(job.spec):
         labels = job.algorithm(batch, step).labels
     mixer = getattr(job.algorithm, "mixer", None)
-    if labels is None or not isinstance(mixer, Mixer):
+    if labels is None or not isinstance(mixer, Mixer) or not _mixes_strong_views(job.algorithm):
         return labels, None
     return labels, mixer.mix(batch["unlabeled"]["strong"], labels, step)
+
+
+def _mixes_strong_views(algorithm: Algorithm) -> bool:
+    """Whether it mixes the strong views, and these alone, as the default step does."""
+    return isinstance(algorithm, PseudoLabeling) and "strong" in algorithm.views["unlabeled"]
 
 
 def _said(labels: PseudoLabels, i: int, classes: Sequence[str]) -> list[str]:

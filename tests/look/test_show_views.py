@@ -47,6 +47,17 @@ def test_a_run_has_labels_and_mixed_images(finished: Finished) -> None:
     assert np.asarray(Image.open("run.png")).shape[1] == GAP + 4 * (SIDE + GAP)  # original, weak, strong, mixed
 
 
+@pytest.mark.parametrize(("algorithm", "tiles"), [("mixmatch", 3), ("pseudo_label", 2), ("remixmatch", 4)])
+def test_methods_that_mix_otherwise_show_their_views_and_labels(algorithm: str, tiles: int) -> None:
+    """Original and views: mixmatch and pseudo_label have no strong view, remixmatch mixes labelled images, too."""
+    small = {"finetune.steps": 1, "semi.steps": 1, "semi.batch": 4, "semi.mu": 2, "threads": 1}
+    changes = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    assert sslkit("run", "--algo", algorithm, "--name", "tried", *changes).code == 0
+    (run,) = Path("runs").glob("tried-*")
+    assert sslkit("show-views", run, "--n", 2, "--out", "run.png").code == 0
+    assert np.asarray(Image.open("run.png")).shape[1] == GAP + tiles * (SIDE + GAP)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
