@@ -37,7 +37,6 @@ from tests.algorithms.make import (
 
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
-# What they do with labelled images is not what supervised does.
 OTHER = {"supervised", "mixmatch", "remixmatch", "defixmatch", "abc", "udal", "adello", "saw", "acr", "simpro", "cossl"}
 OTHER |= {"finessl", "meta_pseudo_labels", "prediction_powered"}
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
@@ -150,8 +149,7 @@ class Twice(Mixer):
 def test_a_mixer_may_append_and_the_normaliser_stays():
     plain, appending = (algorithm("fixmatch", setup(network()), {"labeler.tau": 0.5}) for _ in range(2))
     appending.mixer = Twice()
-    losses, _ = gradients(plain)
-    more, _ = gradients(appending)
+    (losses, _), (more, _) = gradients(plain), gradients(appending)
     assert more.terms["unlabeled"].item() == pytest.approx(1.5 * losses.terms["unlabeled"].item(), rel=1e-5)
 
 
