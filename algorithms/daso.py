@@ -133,7 +133,8 @@ class Leaning(Teacher):
         """
         rows = self.queue[:-1].view(self.classes, self.size, -1)  # (C, Q, D), zeros where not filled
         prototypes = F.normalize(rows.sum(1), dim=1)  # (C, D): the direction of the mean
-        cosine = F.normalize(features, dim=1) @ prototypes.T.to(features)  # (N, C)
+        with torch.autocast(features.device.type, enabled=False):  # they are divided by little
+            cosine = F.normalize(features, dim=1) @ prototypes.T.to(features)  # (N, C)
         return torch.where(self.filled > 0, cosine / self.temperature, -1e4)
 
     def learn(self, features: Tensor, label: Tensor, guess: Tensor, ends: bool) -> None:

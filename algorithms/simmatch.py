@@ -84,7 +84,8 @@ class SimMatch(Algorithm):
 
     def likeness(self, features: Tensor) -> Tensor:
         """(N, K) logits of features (N, D) to the labelled images."""
-        return embed(self.student, features) @ self.bank.embedding.T / self.temperature
+        with torch.autocast(features.device.type, enabled=False):  # exp of these: bfloat16 is too coarse
+            return embed(self.student, features) @ self.bank.embedding.T / self.temperature
 
     def matched(self, p: Tensor, likeness: Tensor) -> tuple[PseudoLabels, Tensor]:
         """Labels with targets q (N, C), and r (N, K), of weak predictions (N, C) and their likenesses a (N, K)."""

@@ -111,7 +111,8 @@ class SimMatchV2(Algorithm):
     def likeness(self, embedding: Tensor) -> Tensor:
         """(N, S) log-softmax of the likenesses of embeddings (N, 128) to the queue."""
         there = torch.arange(len(self.queue), device=self.queue.device) < self.written  # (S,) bool
-        return torch.where(there, embedding @ self.queue.T / self.temperature, -1e9).log_softmax(1)
+        with torch.autocast(embedding.device.type, enabled=False):  # exp of these: bfloat16 is too coarse
+            return torch.where(there, embedding @ self.queue.T / self.temperature, -1e9).log_softmax(1)
 
     def spread(self, embedding: Tensor, p: Tensor) -> Tensor:
         """q (N, C) of embeddings (N, 128) and predictions (N, C); k nearest labelled images."""

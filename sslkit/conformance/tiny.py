@@ -43,6 +43,11 @@ def network(classes: int = CLASSES, norm: str = "layer", seed: int = 0) -> Tiny:
     return Tiny(Shape(SIZE, classes), norm)
 
 
+def labeled_of(classes: int) -> int:
+    """Labelled images in all: one of the last class, two of the last but one, and so on."""
+    return classes * (classes + 1) // 2
+
+
 def setup(student: Classifier, classes: int = CLASSES, each: int | None = None) -> Setup:
     """What a part is made with; the teacher's start is another network than the student.
 
@@ -50,6 +55,7 @@ def setup(student: Classifier, classes: int = CLASSES, each: int | None = None) 
         each: labels of every class; None: of each class another number.
     """
     counts = torch.arange(classes, 0, -1) if each is None else torch.full((classes,), each)
+    assert each is not None or int(counts.sum()) == labeled_of(classes)
     return Setup(
         student=student,
         averaged=network(classes, "batch" if hasattr(student.norm, "running_mean") else "layer", seed=1),
@@ -112,8 +118,9 @@ def batch(
     for place, (stream, names) in enumerate(cls.views.items()):
         n = unlabeled if stream in ("unlabeled", "all") else labeled
         views = {name: images(n, 100 * seed + 10 * place + i) for i, name in enumerate(names)}
-        label = (torch.arange(n) + seed) % classes if stream in ("labeled", "balanced") else None
-        made[stream] = Stream(views, torch.arange(n) + n * seed % (POOL - n), label)
+        known = stream in ("labeled", "balanced")
+        index = (torch.arange(n) + n * seed) % (labeled_of(classes) if known else POOL)
+        made[stream] = Stream(views, index, index % classes if known else None)
     return made
 
 
@@ -139,7 +146,8 @@ class Trainer:
 
     def encode(self, network: Classifier, stream: str) -> Output:
         with torch.no_grad():
-            output = network.eval()(images(POOL if stream == "unlabeled" else int(LABELED)))
+            labeled = labeled_of(self.algorithm.student.classifier().out_features)
+            output = network.eval()(images(POOL if stream == "unlabeled" else labeled))
         network.train(network is self.algorithm.student)
         return output.detach()
 

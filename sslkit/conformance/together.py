@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import Tensor
 
 from sslkit import registry
 from sslkit.conformance import expect, tiny
@@ -54,16 +55,15 @@ def _trained(cls: type[Algorithm], micros: list[int]) -> dict[str, Any]:
 
 
 class Shared(tiny.Trainer):
-    """A trainer whose gradients are the mean over processes, where there are several."""
+    """A trainer whose gradients are the mean over processes, where there are several, right after they are made."""
 
-    @torch.no_grad()
-    def update(self, name: str = "main") -> None:
+    def backward(self, loss: Tensor) -> None:
+        super().backward(loss)
         if dist.is_initialized():
-            for parameter in self.algorithm.trainable()[name].parameters():
+            for parameter in self.algorithm.parameters():
                 if parameter.grad is not None:
                     dist.all_reduce(parameter.grad)
                     parameter.grad /= dist.get_world_size()
-        super().update(name)
 
 
 class Pair:

@@ -245,6 +245,8 @@ def build_algorithm(spec: Spec, parent: Path | None, weights: Path | None = None
     if "algo" in spec.parts:
         seeded("heads", spec.seed)
         cls = registry.load("algorithm", spec.parts["algo"]["name"])
+        if spec.training.get("fsdp") and cls.heads(1, 1):
+            raise UserError(f"--fsdp does not shard the heads that {spec.parts['algo']['name']} adds; train without it")
         add_heads(cls, len(spec.data["classes"]), *{id(network): network for network in (student, averaged)}.values())
     counts = torch.tensor(spec.data["counts"])
     setup = Setup(

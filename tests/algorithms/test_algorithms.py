@@ -171,8 +171,6 @@ def test_without_the_unlabelled_term_an_algorithm_is_supervised(name, tmp_path, 
 
 
 class Unread:
-    """A log that nobody reads."""
-
     def add(self, *values: object) -> None: ...
 
 
