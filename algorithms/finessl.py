@@ -127,7 +127,7 @@ class FineSSL(Algorithm):
 
     def margin(self, hard: Tensor) -> Tensor:
         """(N, C) what is added to logits of one-hot classes (N, C)."""
-        return (hard @ self.margins())[:, None] * (1 - hard)
+        return (hard * self.margins()).sum(1, keepdim=True) * (1 - hard)
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
         index, y = (gather(torch.cat([loss.memory[name] for loss in losses])) for name in ("index", "y"))  # (N,) each

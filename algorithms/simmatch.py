@@ -89,10 +89,10 @@ class SimMatch(Algorithm):
 
     def matched(self, p: Tensor, likeness: Tensor) -> tuple[PseudoLabels, Tensor]:
         """Labels with targets q (N, C), and r (N, K), of weak predictions (N, C) and their likenesses a (N, K)."""
-        owner = self.bank.target()  # (K, C)
-        p = self.align(p)  # (N, C)
-        q = torch.where(self.bank.whole(), self.alpha * p + (1 - self.alpha) * likeness @ owner, p)  # (N, C)
-        related = likeness * (p @ owner.T)  # (N, K)
+        owner, p = self.bank.target(), self.align(p)  # (K, C), (N, C)
+        with torch.autocast(p.device.type, enabled=False):
+            q = torch.where(self.bank.whole(), self.alpha * p + (1 - self.alpha) * likeness @ owner, p)  # (N, C)
+            related = likeness * (p @ owner.T)  # (N, K)
         confidence = q.amax(1)  # (N,)
         labels = PseudoLabels(q, (confidence >= self.tau).float(), confidence)
         return labels, related / related.sum(1, keepdim=True).clamp_min(1e-30)

@@ -100,7 +100,8 @@ class SimMatchV2(Algorithm):
         strong = self.likeness(embed(self.student, out_u.features))  # (N, S) logarithms
         begun = self.written > 0  # () bool
         edges = begun * -(related * strong).sum(1).mean()  # ()
-        nodes = begun * -(p * (strong.exp() @ self.queue_p + 1e-7).log()).sum(1).mean()  # ()
+        with torch.autocast(p.device.type, enabled=False):
+            nodes = begun * -(p * (strong.exp() @ self.queue_p + 1e-7).log()).sum(1).mean()  # ()
         terms = {"supervised": cross_entropy(out_x, x.y)}
         terms["node_node"] = self.lambda_nn * weighted_ce(out_u.logits, labels, n=n)
         terms |= {"edge_edge": self.lambda_ee * edges, "node_edge": self.lambda_ne * nodes}

@@ -149,8 +149,7 @@ class Twice(Mixer):
 def test_a_mixer_may_append_and_the_normaliser_stays():
     plain, appending = (algorithm("fixmatch", setup(network()), {"labeler.tau": 0.5}) for _ in range(2))
     appending.mixer = Twice()
-    losses, _ = gradients(plain)
-    more, _ = gradients(appending)
+    (losses, _), (more, _) = gradients(plain), gradients(appending)
     assert more.terms["unlabeled"].item() == pytest.approx(1.5 * losses.terms["unlabeled"].item(), rel=1e-5)
 
 
