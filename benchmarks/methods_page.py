@@ -1,6 +1,6 @@
 """The page of methods, docs/methods.md, made of what the algorithms say of themselves.
 
-    python -m benchmarks.methods_page > docs/methods.md
+python -m benchmarks.methods_page > docs/methods.md
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
         more = batch * spec.training.get("mu", 0)
         drawn = {
             "labeled": (steps * batch / labeled if labeled else None, None),
+            "balanced": (None, None),
             "unlabeled": (None, steps * more / pool if pool else None),
             "all": tuple(steps * batch / (labeled + pool) if part else None for part in (labeled, pool)),
         }

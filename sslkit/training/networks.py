@@ -49,10 +49,9 @@ def add_heads(cls: type[Algorithm], classes: int, *networks: Classifier) -> None
     heads = cls.heads(networks[0].feature_dim, classes)
     for network in networks if heads else ():
         network.added = nn.ModuleDict(copy.deepcopy(heads))
-        own = network.classifier()
         for head in network.added.values():
-            if isinstance(head, nn.Linear) and head.weight.shape == own.weight.shape:
-                head.load_state_dict(own.state_dict())
+            if isinstance(head, nn.Linear) and head.out_features == classes:
+                head.load_state_dict(network.classifier().state_dict())
 
 
 def load(network: Classifier, weights: Path, spec: Spec) -> Loaded:
