@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import torch
 
-from sslkit.errors import UserError
+from sslkit.errors import UserError, listed
 from sslkit.harness.numbers.frame import Results, predictions, right
 from sslkit.harness.numbers.statistics import SEEDS, Difference, crossed, differ, holm, seeds_needed, trust, verdict
 from sslkit.harness.plan.arms import CONTROLS, is_control
@@ -95,13 +94,25 @@ def equals(results: Results, found: list[Answer]) -> list[str]:
     """Which arms have the same predictions in every common seed, besides those that equal the reference."""
     said, known = [], {(a.condition, a.row) for a in found if a.identical or is_control(a.row)}
     for condition, group in results.good.groupby("condition", sort=False):
-        rows = [(str(row), mine) for row, mine in group.groupby("row", sort=False) if (condition, row) not in known]
-        for (one, mine), (other, theirs) in combinations((r for r in rows if r[0] != results.reference), 2):
-            both = _paired(mine, theirs)
-            pair = both["key"], both["key_r"]
-            if len(both) and (both["top1"] == both["top1_r"]).all() and _identical(results, zip(*pair, strict=True)):
-                said.append(f"{condition}: {one} and {other} have the same predictions in every common seed.")
+        rows = {str(row): mine for row, mine in group.groupby("row", sort=False) if (condition, row) not in known}
+        rows.pop(results.reference, None)
+        alike: list[list[str]] = []
+        for row, mine in rows.items():
+            same = next((names for names in alike if _same(results, mine, rows[names[0]])), None)
+            if same is None:
+                alike.append([row])
+            else:
+                same.append(row)
+        for names in alike:
+            if len(names) > 1:
+                said.append(f"{condition}: {listed(names)} have the same predictions in every common seed.")
     return said
+
+
+def _same(results: Results, mine: pd.DataFrame, theirs: pd.DataFrame) -> bool:
+    both = _paired(mine, theirs)
+    equal = len(both) > 0 and bool((both["top1"] == both["top1_r"]).all())
+    return equal and _identical(results, zip(both["key"], both["key_r"], strict=True))
 
 
 def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:

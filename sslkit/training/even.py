@@ -22,8 +22,8 @@ class Even:
     """
 
     def __init__(self, seed: int, places: Sequence[Tensor]) -> None:
-        self.seed, self.places = seed, places
-        self._kept: dict[int | str, tuple[int, Tensor]] = {}  # class, or "round" -> its last number and order
+        self.seed, self.places = seed, [place.tolist() for place in places]
+        self._kept: dict[int | str, tuple[int, list[int]]] = {}  # class, or "round" -> its last number and order
 
     def __call__(self, start: int, size: int) -> tuple[Tensor, Tensor]:
         """(size,) int64 places of the draws from number `start` on, and how often each image came before."""
@@ -33,12 +33,12 @@ class Even:
 
     def _draw(self, number: int) -> tuple[int, int]:
         round_, at = divmod(number, len(self.places))
-        c = int(self._order("round", round_, len(self.places))[at])
+        c = self._order("round", round_, len(self.places))[at]
         own = self.places[c]
         visit, at = divmod(round_, len(own))
-        return int(own[self._order(c, visit, len(own))[at]]), visit
+        return own[self._order(c, visit, len(own))[at]], visit
 
-    def _order(self, what: int | str, number: int, n: int) -> Tensor:
+    def _order(self, what: int | str, number: int, n: int) -> list[int]:
         if what not in self._kept or self._kept[what][0] != number:
-            self._kept[what] = number, permutation(key(self.seed, what, number), n)
+            self._kept[what] = number, permutation(key(self.seed, what, number), n).tolist()
         return self._kept[what][1]

@@ -25,7 +25,8 @@ def certain(label: list[int], confidence: list[float]) -> Output:
 
 def label(labeler, weak: Output) -> PseudoLabels:
     labeled = Stream({}, torch.arange(2), torch.arange(2))
-    return labeler.label(weak, output(2, seed=9), {"labeled": labeled}, STEP)
+    unlabeled = Stream({}, torch.arange(len(weak.logits)))
+    return labeler.label(weak, output(2, seed=9), {"labeled": labeled, "unlabeled": unlabeled}, STEP)
 
 
 @pytest.mark.parametrize(("n", "tau", "smoothing"), [*itertools.product([1, 2, 7], [0.0, 0.6, 1.0], [0.0, 0.1])])
