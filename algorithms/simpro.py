@@ -33,7 +33,8 @@ class SimPro(Algorithm):
         tau: threshold of labels.
         strength: s. Published: 2 with 10 classes.
         momentum: of both estimates, a round.
-        rounds: of a run. Published: 86, of 500 steps.
+        rounds: of a run, of a pass over the pool each at least: what few images were kept is no share of anything.
+            Published: 86, of 500 steps.
     """
 
     views = {"labeled": ("weak", "strong"), "unlabeled": ("weak", "strong", "strong2")}
@@ -86,7 +87,7 @@ class SimPro(Algorithm):
         terms = {"supervised": passes * supervised, "unlabeled": self.lambda_u * unlabeled}
         assert x.label is not None
         kept = (labels.weight[:, None] * labels.target).sum(0)  # (C,)
-        return Losses(terms, labels, {"kept": kept, "given": one_hot(x.label, len(offset)).sum(0)})
+        return Losses(terms, labels, {"kept": kept, "given": one_hot(x.label, len(offset)).sum(0), "index": u.index})
 
     def label(self, weak: Output) -> PseudoLabels:
         """Soft labels for the weak views' outputs (N, C)."""
@@ -97,7 +98,8 @@ class SimPro(Algorithm):
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
         self.kept += gather(torch.stack([loss.memory["kept"] for loss in losses])).sum(0)
         self.given += gather(torch.stack([loss.memory["given"] for loss in losses])).sum(0)
-        if (step.index + 1) % self.period == 0:
+        images = len(gather(torch.cat([loss.memory["index"] for loss in losses])))  # of the global batch
+        if (step.index + 1) % max(self.period, -(-self.images[1] // images)) == 0:
             for shares, counts in ((self.pool, self.kept), (self.seen, self.kept + self.given)):
                 found = counts / counts.sum().clamp_min(1e-9)  # (C,)
                 shares.copy_(torch.where(counts.sum() > 0, torch.lerp(found, shares, self.momentum), shares))

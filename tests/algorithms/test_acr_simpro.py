@@ -197,13 +197,14 @@ def test_simpro_by_hand() -> None:
 
 
 def test_simpros_estimates_move_after_every_round() -> None:
-    """20 steps in 10 rounds: after two steps both estimates go a tenth of the way."""
+    """20 steps in 10 rounds would be two a round; a pass over 40 images is four of 12, and then both estimates go a
+    tenth of the way."""
     made = tailed("simpro", request={"algo.tau": 0.5, "algo.rounds": 10}, counts=[8, 5, 3, 1, 0])
     pool, seen = [0.2] * 5, shares_of([8, 5, 3, 1, 0])
     assert made.seen.tolist() == pytest.approx(seen)
     for round_ in range(3):
         kept, given = [0.0] * 5, [0.0] * 5
-        for index in (2 * round_, 2 * round_ + 1):
+        for index in range(4 * round_, 4 * round_ + 4):
             losses = []
             for k in range(2):
                 one = drawn("simpro", 2, 6, 5, seed=2 * index + k)
