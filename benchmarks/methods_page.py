@@ -37,8 +37,8 @@ its defaults are published and where it leaves paper or code stands at the begin
 are written from the papers' equations, with loops and in float64, and not from the files; `sslkit check NAME` tries the
 contracts. For classes that are not alike in number `--imbalance` makes long tails of data whose classes are.
 
-Published figures are not on this page: protocols differ too much for one column. Which methods were measured here, and
-on what, is in [what was measured](results/README.md); most of these were not, beyond seeing that they train.
+Published figures are not on this page: protocols differ too much for one column. All were tried on
+[small images](results/zoo.md) at one setting; what was measured with care is in [what was measured](results/README.md).
 """
 
 
