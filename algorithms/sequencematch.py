@@ -1,7 +1,6 @@
 """FlexMatch with a medium view: each view's prediction is also drawn to those of the milder ones.
 
-Paper: Nguyen 2023, SequenceMatch: Revisiting the design of weak-strong augmentations for Semi-supervised learning,
-arXiv:2310.15787
+Paper: Nguyen 2023, SequenceMatch, arXiv:2310.15787
 
 The published strong view is `--set views.strong=usb`.
 """
