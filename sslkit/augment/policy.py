@@ -58,9 +58,11 @@ POLICIES: Mapping[str, Policy] = {
     "pad_crop": Policy(pad=0.125),  # 4 pixels of 32
     "fixmatch": Policy(pad=0.125, randaugment="fixmatch-n2", cutout=0.5),
     "usb": Policy(pad=0.125, randaugment="usb-n3", cutout=0.5, cutout_random=True),
+    "usb_medium": Policy(pad=0.125, randaugment="usb-n1", cutout=0.5, cutout_random=True),
     "semi_vit_weak": Policy(crop=0.08, brightness=0.4, contrast=0.4, saturation=0.4),
     "semi_vit_strong": Policy(crop=0.08, randaugment="rand-m9-mstd0.5-inc1"),
     "mae": Policy(crop=0.2),
     "simclr": Policy(crop=0.2, brightness=0.4, contrast=0.4, saturation=0.4, jitter=0.8, grayscale=0.2, blur=0.5),
 }
-WEAK, STRONG = POLICIES["pad_crop"], POLICIES["fixmatch"]  # where nothing else is asked for
+# where nothing else is asked for
+WEAK, MEDIUM, STRONG = POLICIES["pad_crop"], POLICIES["usb_medium"], POLICIES["fixmatch"]

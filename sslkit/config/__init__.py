@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from sslkit.augment.policy import POLICIES, STRONG, WEAK, Policy
+from sslkit.augment.policy import MEDIUM, POLICIES, STRONG, WEAK, Policy
 from sslkit.config.data import Data as Data
 from sslkit.config.data import within
 
@@ -20,6 +20,7 @@ Flat = dict[str, Any]  # "section.name" -> value
 @dataclass(frozen=True)
 class Views:
     weak: Policy = field(default_factory=lambda: WEAK)
+    medium: Policy = field(default_factory=lambda: MEDIUM)  # of algorithms that ask for it
     strong: Policy = field(default_factory=lambda: STRONG)
     pretrain: Policy = field(default_factory=lambda: POLICIES["mae"])
     labeled: Literal["weak", "strong"] = "weak"  # whose policy labelled images have

@@ -181,9 +181,10 @@ def _mirrored(config: Config, allowed: bool) -> Views:
     views = {name: getattr(config.views, name) for name in POLICY_FIELDS}
     if not allowed and any(policy.flip for policy in views.values()):
         raise UserError(f"data set {config.data.name!r} must not be mirrored; leave views.*.flip at auto")
-    return replace(
-        config.views, **{n: replace(p, flip=allowed if p.flip is None else p.flip) for n, p in views.items()}
-    )
+    flips = {name: allowed if policy.flip is None else policy.flip for name, policy in views.items()}
+    if views["medium"].flip is None:
+        flips["medium"] = flips["strong"]  # who forbids it for the views that all methods have means this one, too
+    return replace(config.views, **{name: replace(policy, flip=flips[name]) for name, policy in views.items()})
 
 
 def _applies(key: str, parts: Mapping[str, type | None]) -> bool:

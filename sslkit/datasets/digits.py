@@ -22,6 +22,11 @@ class Digits(Dataset):
         "views.weak": "plain",
         "views.weak.shift": 0.06,  # half a pixel: larger ones cost accuracy on 8 px
         "views.weak.rotate": 5.0,
+        "views.medium": "plain",  # half-way
+        "views.medium.shift": 0.08,
+        "views.medium.rotate": 7.5,
+        "views.medium.brightness": 0.25,
+        "views.medium.contrast": 0.25,
         "views.strong": "plain",
         "views.strong.shift": 0.1,
         "views.strong.rotate": 10.0,

@@ -16,7 +16,8 @@ from sslkit.registry import register
 class Stl10(TorchvisionSet):
     """The training part holds the labelled images first, then those without a label."""
 
-    defaults = {"views.weak": "pad_crop", "views.strong": "fixmatch"}  # its protocol, shifts of 12 of 96 pixels
+    # Its protocol, shifts of 12 of 96 pixels.
+    defaults = {"views.weak": "pad_crop", "views.medium": "usb_medium", "views.strong": "fixmatch"}
     needs = tuple(
         f"stl10_binary/{name}"
         for name in ("train_X.bin", "train_y.bin", "unlabeled_X.bin", "test_X.bin", "test_y.bin", "class_names.txt")

@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from sslkit import registry
 from sslkit.contracts import Algorithm, Mixed, Mixer, PseudoLabels
 from sslkit.data.normalizing import normalization
 from sslkit.errors import UserError
@@ -65,6 +66,8 @@ def _of_request(request: Mapping[str, Any], n: int) -> list[list[Tile]]:
     config, images = prepared.config, prepared.images
     pool = torch.from_numpy(prepared.split.pool if len(prepared.split.pool) else prepared.split.labeled)
     policies = {"weak": config.views.weak, "weak2": config.views.weak}
+    if "medium" in registry.load("algorithm", config.algo.name).views.get("unlabeled", ()):
+        policies["medium"] = config.views.medium
     policies |= dict.fromkeys(("strong", "strong2", "strong3"), config.views.strong)
     source = Source(images.subset(pool.numpy()), pool, None, min(n, len(pool)))
     mean, std = map(torch.tensor, normalization(config, images))

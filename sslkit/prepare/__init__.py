@@ -37,6 +37,7 @@ from sslkit.store import drives
 from sslkit.weights.origin import Origin
 
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
+LARGE |= {"views.medium": "semi_vit_strong", "views.medium.randaugment": "rand-m9-mstd0.5-n1-inc1"}  # one operation
 TUNING_SEED = 100  # the first one
 BAD_IMAGE = typing.get_type_hints(Data)["on_bad_image"]
 

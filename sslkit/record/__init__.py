@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from sslkit import registry
+from sslkit.augment.policy import MEDIUM
 from sslkit.config import FREE, Config, Flat, flatten
 from sslkit.config.resolve import read_toml, to_toml
 from sslkit.errors import UserError
@@ -39,6 +41,7 @@ LATER |= {f"data.{name}": "" for name in ("image", "label", "split", "group", "c
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
 LATER |= {"data.white": None, "data.bands": ""}
 LATER |= {"data.class_weights": "none", "data.sampling": "images", "data.imbalance": ""}
+LATER |= flatten(MEDIUM, "views.medium.")
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ def run_digest(prepared: Prepared) -> str:
     for name in FREE:
         flat.pop(name)
     flat = {key: value for key, value in flat.items() if LATER.get(key, ...) != value}
+    if "medium" not in registry.load("algorithm", prepared.config.algo.name).views.get("unlabeled", ()):
+        flat = {key: value for key, value in flat.items() if not key.startswith("views.medium.")}
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint
     flat["split"] = {name: stamp(index) for name, index in vars(prepared.split).items()}

@@ -135,6 +135,7 @@ REFUSED = [
     ({"views.weak.shift": 1.5}, "views.weak.shift must be in [0, 1]"),
     ({"views.strong.rotate": 181}, "views.strong.rotate must be in [0, 180]"),
     ({"views.weak.flip": True}, "must not be mirrored"),
+    ({"views.medium.flip": True}, "must not be mirrored"),
     ({"views.weak": 3}, "views.weak"),
     ({"pretrain.method": "mae"}, "pretrain.method"),
     ({"seed": -1}, "seed must be from 0"),
@@ -279,7 +280,15 @@ def test_large_images_have_the_views_of_semi_vit() -> None:
     assert (found.weak.crop, found.strong.crop) == (1, 1), "digits have views of their own"
     config = resolve(named(keys), Photographs, lambda: "vit_micro", LARGE)
     assert (config.views.weak.brightness, config.views.strong.randaugment) == (0.4, "rand-m9-mstd0.5-inc1")
-    assert config.views.weak.flip is True
+    assert (config.views.medium.crop, config.views.medium.randaugment) == (0.08, "rand-m9-mstd0.5-n1-inc1")
+    assert config.views.weak.flip is config.views.medium.flip is True
+
+
+def test_medium_views_are_mirrored_as_the_strong_ones() -> None:
+    keys = {"backbone": "vit_micro", "views.strong.flip": False}
+    assert resolve(named(keys), Photographs, lambda: "vit_micro").views.medium.flip is False
+    asked = named(keys | {"views.medium.flip": True})
+    assert resolve(asked, Photographs, lambda: "vit_micro").views.medium.flip is True
 
 
 class Photographs:

@@ -36,6 +36,11 @@ def test_a_grid_of_originals_and_views() -> None:
         assert not np.array_equal(tile("b.png", row, 1), tile("b.png", row, 2))
 
 
+def test_the_medium_view_is_shown_where_it_is_asked_for() -> None:
+    assert sslkit("show-views", "--n", 1, "--out", "a.png", "--set", "algo=sequencematch").code == 0
+    assert np.asarray(Image.open("a.png")).shape[1] == GAP + 7 * (SIDE + GAP)
+
+
 def test_the_seed_is_that_of_the_views() -> None:
     for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
         assert sslkit("show-views", "--n", 2, "--seed", seed, "--out", name).code == 0

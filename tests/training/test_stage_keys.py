@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sslkit import registry
+from sslkit import record, registry
 from sslkit.config import flatten
 from sslkit.data import Images, decoding
 from sslkit.data.decoding import decode
@@ -107,6 +107,7 @@ VIEW = {
     "erase_area": 0.2,
     "erase_fill": "mean",
 }
+MEDIUM = VIEW | {"randaugment": "usb-n3", "cutout_random": False}
 # key -> (another value than the default's, stages that it changes)
 FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "backbone.name": ("wrn_10_1", ALL),
@@ -149,6 +150,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "data.sampling": ("classes", TUNED),
     "data.imbalance": ("2", ALL),
     **{f"views.weak.{name}": (value, TUNED) for name, value in VIEW.items()},
+    **{f"views.medium.{name}": (value, NONE) for name, value in MEDIUM.items()},  # its algorithm asks for none
     **{f"views.strong.{name}": (value, SEMI) for name, value in VIEW.items()},
     **{f"views.pretrain.{name}": (value, ALL) for name, value in VIEW.items()},
     "views.labeled": ("strong", TUNED),
@@ -188,7 +190,8 @@ ELSEWHERE |= {"data.train", "data.unlabeled"}  # tests/datasets/test_layouts.py
 ELSEWHERE |= {"data.white", "data.bands"}  # tests/datasets/test_depth.py
 ELSEWHERE |= {"weights_container", "weights_partial"}  # tests/weights/test_heads.py, tests/weights/test_starting.py
 FREE = {"threads", "data.cache_gb", "data.workers", "grad_checkpoint"}  # not in the name of the run either
-ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "strong", "pretrain")}
+FREE |= {f"views.medium.{name}" for name in MEDIUM}
+ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "medium", "strong", "pretrain")}
 
 
 def test_no_field_is_forgotten() -> None:
@@ -202,6 +205,24 @@ def test_field_flips_the_keys_of_its_stages(key: str) -> None:
     changed = prepare(BASE | {key: value})
     assert flipped(changed) == expected
     assert (run_digest(changed) != run_digest(base())) == (key not in FREE)
+
+
+@pytest.mark.parametrize("name", MEDIUM)
+def test_medium_views_are_in_the_keys_of_what_asks_for_them(name: str) -> None:
+    asks = BASE | {"algo": "sequencematch"}
+    first, other = prepare(asks), prepare(asks | {f"views.medium.{name}": MEDIUM[name]})
+    before, after = stage_keys(first), stage_keys(other)
+    assert {label for label in before if before[label] != after[label]} == SEMI
+    assert run_digest(first) != run_digest(other)
+
+
+def test_a_run_from_before_there_were_medium_views_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they are drawn, and whether they may be mirrored."""
+    now, said = run_digest(base()), flatten(base().config)
+    monkeypatch.setattr(
+        record, "flatten", lambda _: {k: v for k, v in said.items() if not k.startswith("views.medium")}
+    )
+    assert run_digest(base()) == now
 
 
 @pytest.mark.parametrize("key", ["device", "precision"])
