@@ -29,6 +29,7 @@ OWN: dict[str, dict[str, Any]] = {
     "regmixmatch": {"algo.sure": 0.2},
     "finessl": {"algo.tau": 0.2},
     "noisy_student": {"algo.tau": 0.15},
+    "iomatch": {"algo.tau": 0.2},
     "simmatch": {"algo.tau": 0.2, "data.labels": "4/class"},  # all labelled images are seen
     "simmatchv2": {"algo.tau": 0.1, "data.labels": "4/class", "algo.queue": 60},
 }
