@@ -17,7 +17,8 @@ class OneVsAll(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         against, favour = self.pairs(features).chunk(2, 1)  # (N, C) each
-        return favour - against
+        d: Tensor = favour - against
+        return d
 
 
 def one_vs_all(d: Tensor, target: Tensor) -> Tensor:

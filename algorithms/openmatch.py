@@ -108,7 +108,7 @@ class OpenMatch(Algorithm):
         """Set k for the whole pool."""
         network = self.average.network
         out = trainer.encode(network, "unlabeled")  # logits (N_u, C), features (N_u, D)
-        blocks = (part.to(self.known.device) for part in out.features.split(BLOCK))
+        blocks = (part.to(self.known.device) for part in torch.split(out.features, BLOCK))
         d = torch.cat([network.added["ova"](part).cpu() for part in blocks])  # (N_u, C)
         self.known.copy_(d.gather(1, out.logits.argmax(1, keepdim=True))[:, 0] > 0)
 

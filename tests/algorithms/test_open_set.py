@@ -46,7 +46,8 @@ def openmatch(made: Any, given: Batch, step: Step) -> Terms:
     for i, place in enumerate(u.index.tolist()):
         o, o2 = (detected(head, net(u[view]).features[i]) for view in ("weak", "weak2"))
         sums += [heat(o), heat(o2)]
-        apart.append(sum((a - b) ** 2 + ((1 - a) - (1 - b)) ** 2 for a, b in zip(o, o2, strict=True)))
+        pairs = zip(o, o2, strict=True)
+        apart.append(torch.stack([(a - b) ** 2 + ((1 - a) - (1 - b)) ** 2 for a, b in pairs]).sum())
         p = softmax(net(u["weak"]).logits[i]).tolist()
         y = p.index(max(p))
         counts = made.known[place].item() and max(p) >= made.tau and step.index >= made.wait * step.total
@@ -143,7 +144,7 @@ def test_entropy_by_hand() -> None:
 @pytest.mark.parametrize("size", [40.0, 1000.0])
 def test_certain_detectors_are_finite(size: float) -> None:
     d = torch.tensor([[-size, size, 0], [size, -size, size]], requires_grad=True)
-    (one_vs_all(d, torch.eye(3)[[0, 1]]) + unsure(d)).backward()  # type: ignore[no-untyped-call]
+    (one_vs_all(d, torch.eye(3)[[0, 1]]) + unsure(d)).backward()
     assert d.grad is not None
     assert d.grad.isfinite().all()
 
@@ -211,10 +212,13 @@ class Choosing(Trainer):
 def test_the_pool_is_selected_once_in_every_pass(wait: float, expected: list[int]) -> None:
     """Of 40 images 12 a step, in two micro-batches: a pass is 4 steps, from the first one on that is not waited for."""
     made: Any = algorithm("openmatch", setup(), {"algo.wait": wait})
-    asked, made.select = [], lambda trainer: asked.append(index)
+    asked: list[int] = []
+    made.select = lambda trainer: asked.append(trainer.step)
+    trainer = Choosing(made)
     for index in range(12):
+        trainer.step = index
         given = [batch(type(made)) for _ in range(2)]
-        made.train_step(Trainer(made), given, [Step(index, 20, 0), Step(index, 20, 0, 1)])
+        made.train_step(trainer, given, [Step(index, 20, 0), Step(index, 20, 0, 1)])
     assert asked == expected
 
 
