@@ -64,7 +64,7 @@ def test_openmatch_is_the_loop(labeled: int, unlabeled: int, classes: int, tau: 
     made = made_of("openmatch", classes, request)
     made.known[1::2] = 0
     given = drawn("openmatch", labeled, unlabeled, classes)
-    shifted = replace(given["unlabeled"], index=given["unlabeled"].index + 4)  # not the place in the batch
+    shifted = replace(given["unlabeled"], index=given["unlabeled"].index + 5)  # not the place in the batch
     compare(made, openmatch, {**given, "unlabeled": shifted}, Step(index, 20, 3))
 
 
