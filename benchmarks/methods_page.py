@@ -27,6 +27,7 @@ FAMILIES = {
     ),
     "Memories and graphs": "comatch simmatch simmatchv2",
     "Several networks, or several rounds": "meta_pseudo_labels noisy_student dho",
+    "Pools with classes of their own": "iomatch openmatch",
     "Classes that are not alike in number": "abc acr adello cdmad cossl darp daso saw simpro udal crest",
 }
 HEAD = """\

@@ -30,6 +30,7 @@ OWN: dict[str, dict[str, Any]] = {
     "finessl": {"algo.tau": 0.2},
     "noisy_student": {"algo.tau": 0.15},
     "sequencematch": {"algo.tau": 0.2, "labeler.tau": 0.2},
+    "iomatch": {"algo.tau": 0.2},
     "simmatch": {"algo.tau": 0.2, "data.labels": "4/class"},  # all labelled images are seen
     "simmatchv2": {"algo.tau": 0.1, "data.labels": "4/class", "algo.queue": 60},
 }
