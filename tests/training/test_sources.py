@@ -12,7 +12,7 @@ import pytest
 
 from sslkit import registry
 from sslkit.plugins import load_plugin, source_of
-from sslkit.training import sources
+from sslkit.training import sources, spec
 from sslkit.training.sources import code, source_hash
 from tests.architecture.imports import BESIDE, ROOT
 from tests.architecture.imports import sources as files
@@ -134,3 +134,12 @@ def test_what_words_errors_or_registers_parts_is_left_out(name: str, monkeypatch
     assert source_hash(cls) == before
     monkeypatch.setattr(sources, "source_of", lambda m: source_of(m) + b"\nx = 1\n" * (m.__name__ == "sslkit.losses"))
     assert source_hash(cls) != before
+
+
+def test_what_torch_compile_leaves_in_a_module_is_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = registry.load("backbone", "vit_micro")
+    before = source_hash(backbone)
+    monkeypatch.setattr(sys.modules[backbone.__module__], "__import_sslkit_dot_spec", spec, raising=False)
+    assert source_hash(backbone) == before
+    monkeypatch.setattr(sys.modules[backbone.__module__], "spec", spec, raising=False)
+    assert source_hash(backbone) != before

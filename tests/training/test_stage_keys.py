@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -247,15 +246,6 @@ def test_data_and_split_are_in_the_name_of_the_run() -> None:
     split = replace(fresh.split, labeled=fresh.split.labeled[1:])
     names = {run_digest(replace(fresh, images=replace(fresh.images, fingerprint="other"))), run_digest(fresh)}
     assert len(names | {run_digest(replace(fresh, split=split))}) == 3
-
-
-def test_what_torch_compile_leaves_in_a_module_is_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    backbone = registry.load("backbone", "vit_micro")
-    before = source_hash(backbone)
-    monkeypatch.setattr(sys.modules[backbone.__module__], "__import_sslkit_dot_spec", spec, raising=False)
-    assert source_hash(backbone) == before
-    monkeypatch.setattr(sys.modules[backbone.__module__], "spec", spec, raising=False)
-    assert source_hash(backbone) != before
 
 
 def test_the_same_request_has_the_same_keys() -> None:
