@@ -1,7 +1,12 @@
-"""Heads that are needed in training alone."""
+"""Heads beside the network's own, and what they are made of."""
 
 import torch
 from torch import Tensor, nn
+
+
+def projector(features: int, dim: int) -> nn.Module:
+    """Features (N, D) -> (N, dim), of two layers, as published for CoMatch, SimMatch, SimMatchV2 and IOMatch."""
+    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, dim))
 
 
 class BatchNorm(nn.Module):

@@ -11,11 +11,6 @@ from sslkit.network import Classifier
 DIM = 128  # of an embedding
 
 
-def projector(features: int) -> nn.Module:
-    """Features (N, D) -> (N, 128), of two layers, as published for SimMatch, SimMatchV2 and CoMatch."""
-    return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, DIM))
-
-
 def embed(network: Classifier, features: Tensor) -> Tensor:
     """(N, 128) rows of length 1, of a network's features (N, D) by its head called projector."""
     with torch.autocast(features.device.type, enabled=False):

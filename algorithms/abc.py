@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sslkit.contracts import Batch, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.losses import one_hot
+from sslkit.losses import as_target, cross_entropies
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -54,23 +54,18 @@ class ABC(PseudoLabeling):
         self, out_x: Output, weak: Output, out_u: Output, labels: PseudoLabels, batch: Batch, step: Step
     ) -> dict[str, Tensor]:
         head, x = self.student.added["balanced"], batch["labeled"]
-        target = one_hot(x.y, labels.target.shape[1]) if x.y.ndim == 1 else x.y  # (B, C)
+        target = as_target(x.y, labels.target.shape[1])  # (B, C)
         assert x.label is not None
         counts = self._drawn("abc.labeled", self.rarity[x.label], step)  # (B,)
-        labeled = (counts * _entropy(target, head(out_x.features))).mean()  # ()
+        labeled = (counts * cross_entropies(target, head(out_x.features))).mean()  # ()
         with torch.no_grad():
             q = head(weak.features).softmax(1)  # (N, C)
             confidence, y = q.max(1)  # (N,), (N,) int64
             share = 1 - step.index / step.total * (1 - self.rarity[y])  # (N,)
             counts = (confidence >= self.tau) * self._drawn("abc.unlabeled", share, step)  # (N,)
-        unlabeled = (counts * _entropy(q, head(out_u.features))).mean()  # ()
+        unlabeled = (counts * cross_entropies(q, head(out_u.features))).mean()  # ()
         return {"balanced": labeled, "balanced_unlabeled": self.strength(step) * unlabeled}
 
     def _drawn(self, name: str, probability: Tensor, step: Step) -> Tensor:
         """(N,) 1 with the given probabilities, else 0."""
         return (step.uniform(name, *probability.shape, device=probability.device) < probability).float()
-
-
-def _entropy(target: Tensor, logits: Tensor) -> Tensor:
-    """(N,) cross-entropies of targets and logits (N, C)."""
-    return -(target * logits.log_softmax(1)).sum(1)

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslkit.algorithms._bank import Bank
+from sslkit.algorithms._heads import projector
 from sslkit.algorithms.labelers._running import Recent
 from sslkit.algorithms.mixmatch import labels_of
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Teacher
@@ -80,7 +81,7 @@ class CoMatch(Algorithm):
         self.lambda_u, self.lambda_c, self.tau, self.alpha = lambda_u, lambda_c, tau, alpha
         self.temperature, self.graph = temperature, graph
         self.align, inner = Recent(setup, BATCHES), setup.student.feature_dim
-        self.projector = nn.Sequential(nn.Linear(inner, inner), nn.ReLU(), nn.Linear(inner, dim))
+        self.projector = projector(inner, dim)
         self.bank = Bank(bank, dim, setup.classes)
 
     def forward(self, batch: Batch, step: Step) -> Losses:

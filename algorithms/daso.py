@@ -16,7 +16,7 @@ from sslkit.algorithms.labelers._shares import label_shares
 from sslkit.average import Average
 from sslkit.contracts import Batch, Losses, PseudoLabels, Setup, Teacher
 from sslkit.errors import UserError
-from sslkit.losses import gather, one_hot
+from sslkit.losses import cross_entropies, gather, one_hot
 from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -81,7 +81,7 @@ class DASO(PseudoLabeling):
     ) -> dict[str, Tensor]:
         assert isinstance(self.teacher, Leaning)
         target = self.teacher.similar(weak.features).softmax(1)  # (N, C)
-        loss = -(target * self.teacher.similar(out_u.features).log_softmax(1)).sum(1).mean()  # ()
+        loss = cross_entropies(target, self.teacher.similar(out_u.features)).mean()  # ()
         return {"aligned": self.weight * self.teacher.leans(step) * loss}
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:

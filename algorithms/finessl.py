@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Stream
 from sslkit.errors import UserError
-from sslkit.losses import gather, one_hot
+from sslkit.losses import cross_entropies, gather, one_hot
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -104,9 +104,9 @@ class FineSSL(Algorithm):
         smooth = guess * (1 - self.smoothing - off) + off  # (N, C)
         terms = self.on_labels(x, out_x)
         pairs = [self.both(out) for out in strong]  # logits (N, C), of each view and head
-        lost = torch.stack([_entropy(guess, z + self.margin(guess)) for z, _ in pairs]).mean(0)  # (N,)
+        lost = torch.stack([cross_entropies(guess, z + self.margin(guess)) for z, _ in pairs]).mean(0)  # (N,)
         terms["unlabeled"] = self.lambda_u * (trust * lost).mean()
-        lost = torch.stack([_entropy(smooth, z) for _, z in pairs]).mean(0)  # (N,)
+        lost = torch.stack([cross_entropies(smooth, z) for _, z in pairs]).mean(0)  # (N,)
         terms["auxiliary_unlabeled"] = (kept * lost).sum() / kept.sum().clamp_min(1)
         # every parameter has a gradient, be it zero: the network's own head is replaced
         terms["supervised"] = terms["supervised"] + 0 * out_x.logits.sum()
@@ -136,8 +136,3 @@ class FineSSL(Algorithm):
         self.seen.copy_(torch.where(last >= 0, y[last.clamp_min(0)], self.seen))
         if (step.index + 1) % max(1, step.total // self.epochs) == 0:
             self.seen.fill_(self.classes)
-
-
-def _entropy(target: Tensor, logits: Tensor) -> Tensor:
-    """(N,) cross-entropies of targets and logits (N, C)."""
-    return -(target * logits.log_softmax(1)).sum(1)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sslkit.algorithms._heads import projector
 from sslkit.algorithms._one_vs_all import OneVsAll, one_vs_all
 from sslkit.algorithms.labelers._running import Recent
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.losses import cross_entropy, gather, joint_forward, one_hot, weighted_ce
+from sslkit.losses import as_target, cross_entropy, gather, joint_forward, weighted_ce
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -43,8 +44,11 @@ class IOMatch(Algorithm):
 
     @classmethod
     def heads(cls, features: int, classes: int) -> dict[str, nn.Module]:
-        projector = nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, DIM))
-        return {"projector": projector, "ova": OneVsAll(DIM, classes), "open": nn.Linear(DIM, classes + 1)}
+        return {
+            "projector": projector(features, DIM),
+            "ova": OneVsAll(DIM, classes),
+            "open": nn.Linear(DIM, classes + 1),
+        }
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class IOMatch(Algorithm):
         n, added = len(u.index), self.student.added
         views = x["weak"], u["weak"], u["strong"]
         out_x, weak, strong = joint_forward("student", self.student, step, *views)  # logits (B, C), (N, C), (N, C)
-        target = one_hot(x.y, self.classes) if x.y.ndim == 1 else x.y  # (B, C)
+        target = as_target(x.y, self.classes)  # (B, C)
         with torch.autocast(u.index.device.type, enabled=False):
             own = one_vs_all(added["ova"](added["projector"](out_x.features)), target)  # ()
             opened = added["open"](added["projector"](strong.features))  # (N, C + 1)

@@ -16,7 +16,7 @@ from sslkit.algorithms._one_vs_all import OneVsAll, entropy, one_vs_all
 from sslkit.average import Average
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Trainer
 from sslkit.errors import UserError
-from sslkit.losses import cross_entropy, gather, joint_forward, one_hot, weighted_ce
+from sslkit.losses import as_target, cross_entropy, images_a_step, joint_forward, one_hot, weighted_ce
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -77,7 +77,7 @@ class OpenMatch(Algorithm):
         views = x["weak"], x["weak2"], u["weak"], u["weak2"]
         outs = joint_forward("student", self.student, step, *views)  # features (B, D) twice, (N, D) twice
         strong = step.forward("strong", self.student, u["strong"])  # logits (N, C)
-        target = one_hot(x.y, self.classes) if x.y.ndim == 1 else x.y  # (B, C)
+        target = as_target(x.y, self.classes)  # (B, C)
         with torch.autocast(u.index.device.type, enabled=False):
             d_x, d_x2, d, d2 = (self.student.added["ova"](out.features) for out in outs)  # (B, C) and (N, C), twice
             apart = 2 * (d.sigmoid() - d2.sigmoid()).square().sum(1).mean()  # ()
@@ -97,7 +97,7 @@ class OpenMatch(Algorithm):
         return Losses(terms, labels)
 
     def train_step(self, trainer: Trainer, batches: Sequence[Batch], steps: Sequence[Step]) -> list[Losses]:
-        seen = len(batches) * len(gather(batches[0]["unlabeled"].index))  # images a step, of all processes
+        seen = images_a_step(batches)
         after = steps[0].index - self.wait * steps[0].total  # steps since the first selection was due
         if after >= 0 and int(after) % -(-len(self.known) // seen) == 0:
             self.select(trainer)

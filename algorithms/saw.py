@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sslkit.average import Average
 from sslkit.contracts import Batch, Losses, PseudoLabeler, PseudoLabels, Setup, Trainer
-from sslkit.losses import gather, one_hot
+from sslkit.losses import as_target, images_a_step, one_hot
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -41,12 +41,12 @@ class SAW(PseudoLabeling):
         self.register_buffer("weights", effective(setup.class_counts))
 
     def supervised(self, out: Output, y: Tensor, step: Step) -> Tensor:
-        target = one_hot(y, self.classes) if y.ndim == 1 else y  # (B, C)
+        target = as_target(y, self.classes)  # (B, C)
         return -(target * self.weights * out.logits.log_softmax(1)).sum(1).mean()
 
     def train_step(self, trainer: Trainer, batches: Sequence[Batch], steps: Sequence[Step]) -> list[Losses]:
         index = steps[0].index
-        seen = len(batches) * len(gather(batches[0]["unlabeled"].index))  # images a step, of all processes
+        seen = images_a_step(batches)
         if index and index * seen // self.pool > (index - 1) * seen // self.pool:
             guess = trainer.encode(self.average.network, "unlabeled").logits.argmax(1)  # (N_u,)
             counts = one_hot(guess, self.classes).sum(0)  # (C,)

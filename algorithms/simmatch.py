@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sslkit.algorithms._labeled_bank import LabeledBank, embed, projector
+from sslkit.algorithms._heads import projector
+from sslkit.algorithms._labeled_bank import DIM, LabeledBank, embed
 from sslkit.algorithms.labelers._running import Recent
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.losses import cross_entropy, gather, weighted_ce
+from sslkit.losses import cross_entropies, cross_entropy, gather, weighted_ce
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -42,7 +43,7 @@ class SimMatch(Algorithm):
 
     @classmethod
     def heads(cls, features: int, classes: int) -> dict[str, nn.Module]:
-        return {"projector": projector(features)}
+        return {"projector": projector(features, DIM)}
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class SimMatch(Algorithm):
         out_x = step.forward("labeled", self.student, x["weak"])  # logits (B, C)
         out_u = step.forward("student", self.student, u["strong"])  # logits (N, C)
         unlabeled = self.lambda_u * weighted_ce(out_u.logits, labels, n=len(u.index))  # ()
-        instance = -(related * self.likeness(out_u.features).log_softmax(1)).sum(1).mean()  # ()
+        instance = cross_entropies(related, self.likeness(out_u.features)).mean()  # ()
         terms = {"supervised": cross_entropy(out_x, x.y), "unlabeled": unlabeled}
         terms["instance"] = self.lambda_in * (self.bank.whole() * instance)
         assert x.label is not None

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sslkit.algorithms._labeled_bank import DIM, LabeledBank, embed, projector
+from sslkit.algorithms._heads import projector
+from sslkit.algorithms._labeled_bank import DIM, LabeledBank, embed
 from sslkit.algorithms.labelers._running import Alignment
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Teacher
 from sslkit.errors import UserError
@@ -49,7 +50,7 @@ class SimMatchV2(Algorithm):
 
     @classmethod
     def heads(cls, features: int, classes: int) -> dict[str, nn.Module]:
-        return {"projector": nn.Sequential(nn.LayerNorm(features), projector(features))}
+        return {"projector": nn.Sequential(nn.LayerNorm(features), projector(features, DIM))}
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from sslkit.contracts import Setup
-from sslkit.losses import one_hot
+from sslkit.losses import as_target, cross_entropies
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -39,8 +39,8 @@ class UDA(PseudoLabeling):
 
     def supervised(self, out: Output, y: Tensor, step: Step) -> Tensor:
         classes = out.logits.shape[1]
-        target = one_hot(y, classes) if y.ndim == 1 else y  # (B, C)
-        loss = -(target * out.logits.log_softmax(1)).sum(1)  # (B,)
+        target = as_target(y, classes)  # (B, C)
+        loss = cross_entropies(target, out.logits)  # (B,)
         known = (target * out.p).sum(1)  # (B,)
         counts = (known <= self.limit(step, classes)).float()  # (B,)
         return (counts * loss).sum() / counts.sum().clamp_min(1)

@@ -5,7 +5,7 @@ Nothing here waits for the device but `only_kept`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sslkit.contracts import Mixed, PseudoLabels
+from sslkit.contracts import Batch, Mixed, PseudoLabels
 from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 
@@ -31,6 +31,16 @@ def one_hot(label: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
     """(N, C) float32 targets of labels (N,) int64: 1 - eps + eps/C at the label, eps/C elsewhere."""
     hard = torch.zeros(len(label), classes, device=label.device).scatter_(1, label[:, None], 1.0)  # (N, C)
     return hard * (1 - smoothing) + smoothing / classes if smoothing else hard
+
+
+def as_target(y: Tensor, classes: int) -> Tensor:
+    """(B, C) targets of `Stream.y`: as they are, or one-hot of labels (B,) int64."""
+    return one_hot(y, classes) if y.ndim == 1 else y
+
+
+def cross_entropies(target: Tensor, logits: Tensor) -> Tensor:
+    """(N,) H(target_i, softmax(logits_i)) of targets and logits (N, C)."""
+    return -(target * logits.log_softmax(1)).sum(1)
 
 
 def all_kept(target: Tensor) -> PseudoLabels:
@@ -71,6 +81,11 @@ def only_kept(mixed: Mixed) -> Mixed:
         kept = torch.zeros(1, dtype=torch.long, device=mixed.images.device)
     labels = mixed.labels
     return Mixed(mixed.images[kept], PseudoLabels(labels.target[kept], labels.weight[kept], labels.confidence[kept]))
+
+
+def images_a_step(batches: Sequence[Batch]) -> int:
+    """Unlabelled images of one step, of all micro-batches and processes."""
+    return len(batches) * len(gather(batches[0]["unlabeled"].index))
 
 
 def gather(x: Tensor) -> Tensor:

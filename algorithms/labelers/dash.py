@@ -13,7 +13,7 @@ from torch import Tensor
 from sslkit.algorithms.labelers.sharpened import check_temperature
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.losses import one_hot
+from sslkit.losses import cross_entropies, one_hot
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -63,7 +63,7 @@ class Dash(PseudoLabeler):
         rho = self.threshold(step)  # ()
         soft = (weak.logits / self.temperature).softmax(1)  # (N, C)
         target = torch.where(rho > self.least, soft, one_hot(y, self.classes))  # (N, C)
-        loss = -(target * weak.logits.log_softmax(1)).sum(1)  # (N,)
+        loss = cross_entropies(target, weak.logits)  # (N,)
         weight = (loss <= rho).float() * (step.index >= self.warm)  # (N,)
         label = batch["labeled"].label  # (B,) int64
         assert label is not None

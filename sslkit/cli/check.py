@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 from rich import box
@@ -13,6 +14,9 @@ from rich.table import Table
 
 from sslkit.cli.options import as_json, plugins
 from sslkit.errors import UserError
+
+if TYPE_CHECKING:
+    from sslkit.conformance import Finding
 
 
 @click.command("check", short_help="Try parts on tiny networks: shapes, gradients, resume, two processes.")
@@ -29,7 +33,7 @@ def check_command(names: tuple[str, ...], every: bool, kind: str | None, as_json
     """
     if bool(names) == (every or kind is not None):
         raise UserError("name the parts that are to be checked, or --all, or --kind KIND")
-    from sslkit.conformance import VERSION, Finding, check_parts
+    from sslkit.conformance import VERSION, check_parts
 
     found: list[Finding] = []
     table = Table("kind", "name", "checks", "what does not hold", box=box.SIMPLE_HEAD)
@@ -52,7 +56,7 @@ def check_command(names: tuple[str, ...], every: bool, kind: str | None, as_json
         raise UserError(f"{len(failed)} of {parts} part{'s' * (parts > 1)} fail{'s' * (len(failed) == 1)}")
 
 
-def _said(findings: list) -> str:  # type: ignore[type-arg]
+def _said(findings: list[Finding]) -> str:
     said = [f"{one.check}: {one.reason}. {one.holds}" for one in findings if one.state == "failed"]
     said += [f"{one.check} is known: {one.reason}" for one in findings if one.state == "known"]
     skipped = sorted({one.reason for one in findings if one.state == "skipped"})
