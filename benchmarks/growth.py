@@ -50,7 +50,7 @@ COLUMNS = ("axis", "value", "labeler", "ms", "mb", "labeler_ms", "order_s")
 def measured(case: dict[str, Any]) -> dict[str, Any]:
     """Median processor milliseconds of a step, and memory in MB."""
     torch.set_num_threads(1)
-    settings = {"algo": "fixmatch", "labeler": "threshold", "semi.batch": 16} | case
+    settings: dict[str, Any] = {"algo": "fixmatch", "labeler": "threshold", "semi.batch": 16} | case
     if settings["labeler"] not in ("threshold", "flexmatch"):
         settings["labeler.tau"] = None  # they have none
     job = make_job(settings.pop("backbone"), settings.pop("size"), ONE, **settings)

@@ -56,10 +56,8 @@ def test_views_on_a_gpu(name: str, size: int) -> None:
 def test_steps_on_a_gpu_are_those_of_the_cpu(algorithm: str, tmp_path: Path) -> None:
     found = []
     for k, device in enumerate(("cpu", DEVICE)):
-        one, log = (
-            engine(tmp_path / str(k), device, algo=algorithm, **OWN.get(algorithm, {})),
-            Log(tmp_path / str(k), 0, 0),
-        )
+        one = engine(tmp_path / str(k), device, algo=algorithm, **OWN.get(algorithm, {}))
+        log = Log(tmp_path / str(k), 0, 0)
         one.algorithm.train()
         for index in range(3):
             one.step(index, log)
