@@ -87,16 +87,18 @@ def make_job(
 
 
 @contextmanager
-def timed(owner: Any, method: str, seconds: dict[str, float], name: str) -> Iterator[None]:
+def timed(
+    owner: Any, method: str, seconds: dict[str, float], name: str, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[None]:
     """Add up the time that is spent in a method."""
     original: Callable[..., Any] = getattr(owner, method)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
+        start = clock()
         try:
             return original(*args, **kwargs)
         finally:
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+            seconds[name] = seconds.get(name, 0.0) + clock() - start
 
     setattr(owner, method, wrapper)
     try:
