@@ -36,7 +36,7 @@ class Stepping:
 
     def __init__(self, name: str, folder: Path) -> None:
         folder.mkdir()
-        kept = {"labeler.tau": 0.0 if name == BASE else None}
+        kept: dict[str, Any] = {"labeler.tau": 0.0 if name == BASE else None}
         self.engine = Engine(make_job("wrn_10_1", 32, ONE, algo=name, **kept), folder)
         self.log, self.index, self.seconds = Log(folder, 0, 0), 0, list[float]()
         self.engine.algorithm.train()
