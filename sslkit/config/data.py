@@ -58,6 +58,7 @@ class Data:
     class_weights: str = "none"  # of the supervised loss: none, auto (inverse frequency), or cat=2,dog=0.5
     sampling: Literal["images", "classes"] = "images"  # labelled ones: each image equally often, or each class
     imbalance: str = ""  # GAMMA[:GAMMA_U]: the first class is so many times the last, of labels and pool; "" is none
+    open_set: str = ""  # classes that only the pool has: the last K, or their names, as cat,dog; "" is none
 
     def __post_init__(self) -> None:
         within(self, size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024))
