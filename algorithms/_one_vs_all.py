@@ -33,7 +33,7 @@ def one_vs_all(d: Tensor, target: Tensor) -> Tensor:
 
 
 def by_own_detector(logits: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-    """`Algorithm.open_set` of logits and d (N, C): -d_y of the likeliest class y, which is rejected where o_y <= 1/2."""
+    """`Algorithm.open_set` of logits and d (N, C): -d_y of the likeliest class y, rejected where o_y <= 1/2."""
     y = logits.argmax(1)  # (N,) int64
     own = d.gather(1, y[:, None])[:, 0]  # (N,)
     return -own, torch.where(own > 0, y, logits.shape[1])

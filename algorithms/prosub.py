@@ -31,14 +31,15 @@ LEAST = 1e-2  # parameter of a law
 class ProSub(Algorithm):
     """L = H(y, p(x)) + lambda_s mean 1 - cos(g(f(strong)), f) + lambda_u L_u + lambda_sub mean (1 - 2 k) s.
 
-    f are features of the weak view, g a linear layer, s = cos(f, Q Q^T f) with an orthonormal basis Q of what the classes'
-    mean features span; k is 1 with the probability P, else 0. No gradient enters Q, P, or f in the second term.
+    f are features of the weak view, g a linear layer, s = cos(f, Q Q^T f) with an orthonormal basis Q of what the mean
+    features of the classes span; k is 1 with the probability P, else 0. No gradient enters Q Q^T f, P, or the f of the
+    second term.
 
         P = pi B(s; known) / (pi B(s; known) + (1 - pi) B(s; unknown) + 0.1)
         L_u = mean k [max p >= tau] H(ŷ, p(strong))
 
-    B are densities of Beta laws, whose parameters follow from mean and variance of s: of labelled images and of the pool
-    in the shares pi B / (pi B + (1 - pi) B) for known ones, of the pool in the rest for the others.
+    B are densities of Beta laws, whose parameters follow from mean and variance of s: for known ones of labelled images
+    and of the pool in the shares pi B / (pi B + (1 - pi) B), for the others of the pool in the rest.
 
     Options:
         lambda_u, lambda_s, lambda_sub: weights.
@@ -104,7 +105,8 @@ class ProSub(Algorithm):
         """(N,) s of features (N, D)."""
         with torch.autocast(features.device.type, enabled=False):
             q = torch.linalg.qr(self.basis.T).Q  # (D, min(C, D))
-            return F.cosine_similarity(features, (features @ q @ q.T).detach(), 1).clamp(EPS, 1 - EPS)
+            s = F.cosine_similarity(features, (features @ q @ q.T).detach(), 1)
+        return s.clamp(EPS, 1 - EPS)
 
     def densities(self, s: Tensor) -> Tensor:
         """(2, N) logarithms of the densities of s (N,), by both laws."""
@@ -136,7 +138,7 @@ class ProSub(Algorithm):
 
 
 def moments(s: Tensor, weight: Tensor) -> Tensor:
-    """(2,) parameters of the Beta law with the weighted mean and variance of s (N,); of the even law without a weight."""
+    """(2,) parameters of the Beta law with the weighted mean and variance of s (N,); the even one without weights."""
     total = weight.sum()  # ()
     share = weight / total.clamp_min(EPS)  # (N,)
     mean = (share * s).sum()  # ()

@@ -1,11 +1,12 @@
-"""FixMatch on all of the pool, outliers or not, and detectors of each class that see features through layers of their own.
+"""FixMatch on all of the pool, outliers or not, and detectors of each class behind layers of their own.
 
 Paper: Fan et al. 2023, SSB: Simple but Strong Baseline for Open-Set Semi-Supervised Learning, arXiv:2311.10572
 
-The pool may have classes without a label. Classifier and detectors are networks of three layers on shared features; the
-classifier's last one is the network's own head, and what is before begins as the identity, because a stage starts from a
-trained head (published: random). Detectors have one labelled strong view (two), and the batch of the classifier (another
-one). The supervised term is of the first weak view (in the last epochs of both). Published with WRN-28-2, mu 2.
+The pool may have classes without a label. Classifier and detectors are networks of three layers on shared features. The
+classifier's last layer is the network's own head, and what is before begins as the identity, because a stage starts
+from a trained head; published code draws both at random. It has two strong views of labelled images, and another batch
+of the pool for the detectors; its supervised term is of both weak views as soon as they are trained. Published with
+WRN-28-2, mu 2.
 """
 
 import torch
@@ -25,12 +26,12 @@ HIDDEN = 1024  # units of a layer between features and head
 
 @register("algorithm")
 class SSB(Algorithm):
-    """L = H(y, p(x)) + lambda_u mean [max p >= tau] H(ŷ, p(strong)) + L_ova + L_neg + lambda_em L_em + lambda_socr L_socr.
+    """L = H(y, p(x)) + lambda_u mean [max p >= tau] H(ŷ, p(strong)) + L_ova + L_neg + lambda_em L_em + lambda_socr L_s.
 
-    o_c are the detectors' probabilities that an image is of class c, L_em and L_socr those of `openmatch`. Means are over
-    images; over labelled weak views, and for w of L_ova also over weak and strong, which count alike:
+    o_c is the detectors' probability that an image is of class c; L_em and L_s are those of `openmatch`:
 
-        L_ova = mean of -log o_y + mean of w, w = 1/C sum_{c not y} -log(1 - o_c)
+        L_ova = mean of -log o_y over both weak views + mean of n over weak views and a strong one, which count alike
+        n = 1/C sum_{c not y} -log(1 - o_c), of labelled images, as -log o_y
         L_neg = mean over the pool of sum_c [o_c(weak) <= low] -log(1 - o_c(strong))
 
     Options:
@@ -75,7 +76,9 @@ class SSB(Algorithm):
         outs = joint_forward("student", self.student, step, *views)  # features (B, D) three times, (N, D) three times
         target = as_target(x.y, self.classes)  # (B, C)
         with torch.autocast(u.index.device.type, enabled=False):
-            own, weak, strong = (self.classify(self.student, outs[i].features) for i in (0, 3, 5))  # (B, C), (N, C) twice
+            own, weak, strong = (
+                self.classify(self.student, outs[i].features) for i in (0, 3, 5)
+            )  # (B, C), (N, C) twice
             d_x, d_x2, d_xs, d, d2, d_s = (self.student.added["ova"](out.features) for out in outs)
             near = -(target * (F.logsigmoid(d_x) + F.logsigmoid(d_x2))).sum(1).mean() / 2  # ()
             far = (others(d_x, target) + others(d_x2, target)) / 4 + others(d_xs, target) / 2  # ()

@@ -23,8 +23,8 @@ from sslkit.store import PathLike, checkpoint, read_json
 __all__ = ["MARK", "comparisons", "find", "load", "results", "right"]
 
 SCORES = ("top1", "macro_f1", "nll", "ece", "coverage", "precision")
-OPEN = ("open_top1", "auroc", "unknown")  # columns where the data have images of no known class
-COLUMNS = ("condition", "row", "seed", *SCORES, *OPEN, "seconds", "memory", "flags", "versions", "key", "error")
+OPEN = ("open_top1", "auroc", "unknown")  # further ones where the data have images of no known class
+COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "versions", "key", "error")
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def load(folder: PathLike) -> pd.DataFrame:
     if damaged and all(line["error"] for line in lines.values()):
         raise damaged
     found = [{"condition": c, "row": r, "seed": s, **line} for (c, r, s), line in lines.items()]
-    opened = any(line.get("auroc") is not None for line in found)
-    return pd.DataFrame(found, columns=[name for name in COLUMNS if opened or name not in OPEN])
+    opened = OPEN if any("auroc" in line for line in found) else ()
+    return pd.DataFrame(found, columns=[*COLUMNS[:3], *SCORES, *opened, *COLUMNS[3 + len(SCORES) :]])
 
 
 def _line(stage: Path, run: Planned) -> dict[str, Any] | None:

@@ -47,7 +47,8 @@ def _opened(results: Results, good: pd.DataFrame, answer: Answer | None) -> dict
         return {}
     found = {"unknown %": _percent(good["unknown"])}
     for name, column in OPEN.items():
-        found[name] = _mean(good[column], good["error"])
+        known = good[column].dropna()  # another condition may have no such images
+        found[name] = _mean(known, good["error"]) if len(known) else ""
         found[f"{name} difference"] = "" if answer is None else also(results, answer, column)
     return found
 

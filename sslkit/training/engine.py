@@ -206,7 +206,9 @@ class Engine:
                 predictions[name] = logits(self.algorithm, network, pixels, self.spec)
                 result["networks"][name] = scores(predictions[name], predictions["label"])
                 if self.job.unknown is not None:
-                    apart = told_apart(self.algorithm, network, self.job.evaluation["test"], self.job.unknown, self.spec)
+                    apart = told_apart(
+                        self.algorithm, network, self.job.evaluation["test"], self.job.unknown, self.spec
+                    )
                     result["networks"][name] |= apart
         result["best"] = self.best or None
         if self.best:

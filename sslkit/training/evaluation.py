@@ -177,7 +177,7 @@ def label_quality(labels: PseudoLabels, truth: Tensor) -> Tensor:
 
     Args:
         labels: of N unlabelled images, unmixed; an image of weight above 0 is kept.
-        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows, `UNKNOWN` where it is no class of the labels.
+        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows, `UNKNOWN` where it is none of these.
     """
     kept, known, strange = labels.weight > 0, truth >= 0, truth == UNKNOWN
     judged = known & kept

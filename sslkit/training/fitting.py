@@ -69,17 +69,18 @@ def fit(
     judged: dict[str, tuple[Tensor, Tensor]] = {
         name: (classified(algorithm, found[name]), label[name]) for name in ("test", "val") if name in found
     }
+    measured = scores(*judged["test"])
+    if "unknown" in found:
+        known, unknown = _open(judged["test"][0]), _open(classified(algorithm, found["unknown"]))
+        measured |= open_scores(known, label["test"], unknown, len(spec.data["classes"]))
     result = {
         "seconds": time.perf_counter() - begun,
         "steps": 0,
-        "networks": {"averaged": scores(*judged["test"])},
+        "networks": {"averaged": measured},
         "best": None,
         "frozen": True,
     }
     result |= {"calibration": calibrate(judged)} if "val" in judged else {}
-    if "unknown" in found:
-        known, unknown = (_open(judged["test"][0]), _open(classified(algorithm, found["unknown"])))
-        result["networks"]["averaged"] |= open_scores(known, label["test"], unknown, len(spec.data["classes"]))
     predictions = {"label": label["test"], "averaged": judged["test"][0]}
     checkpoint.save(folder / "predictions.safetensors", predictions, {"classes": spec.data["classes"]})
     checkpoint.save(folder / "weights.safetensors", weights_of(algorithm, average), {"steps": 0})
