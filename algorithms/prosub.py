@@ -112,7 +112,8 @@ class ProSub(Algorithm):
         """(2, N) logarithms of the densities of s (N,), by both laws."""
         alpha, beta = self.laws.T[:, :, None]  # (2, 1) each
         constant = alpha.lgamma() + beta.lgamma() - (alpha + beta).lgamma()  # (2, 1)
-        return (alpha - 1) * s.log() + (beta - 1) * (-s).log1p() - constant
+        found: Tensor = (alpha - 1) * s.log() + (beta - 1) * (-s).log1p() - constant
+        return found
 
     def shares(self) -> Tensor:
         """(2, 1) pi and 1 - pi."""
