@@ -289,29 +289,3 @@ def test_rows_may_stand_for_labels(name: str) -> None:
 def test_options_are_checked(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
         algorithm(name, setup(), wrong)
-
-
-@pytest.mark.parametrize("name", ["openmatch", "iomatch"])
-def test_who_is_rejected(name: str) -> None:
-    """By the likeliest class's detector, or by the head of C + 1 classes; scores are -logit o and s."""
-    made = made_of(name, 3)
-    x, net = drawn(name, 2, 40, 3)["unlabeled"]["weak"], made.student
-    with torch.no_grad():
-        net.added["ova"].pairs.weight.mul_(4)
-        score, guess = made.open_set(net, x)
-        out = net(x)
-        for i in range(40):
-            p = softmax(out.logits[i])
-            if name == "openmatch":
-                c = int(p.argmax())
-                o = detected(net.added["ova"], out.features[i])[c].item()
-                wanted, best = math.log((1 - o) / o), c if o > 0.5 else 3
-            else:
-                f = net.added["projector"](out.features[i : i + 1])
-                o_c = detected(net.added["ova"], f[0])
-                wanted = sum(p[c].item() * (1 - o_c[c].item()) for c in range(3))
-                best = int(net.added["open"](f).argmax())
-            assert score[i].item() == pytest.approx(wanted)
-            assert guess[i].item() == best
-    assert 3 in guess.tolist()
-    assert {*guess.tolist()} > {3}

@@ -243,30 +243,6 @@ def test_moments_invert() -> None:
 
 
 @pytest.mark.parametrize("name", ["ssb", "prosub"])
-def test_who_is_rejected(name: str) -> None:
-    made = made_of(name, 3)
-    x = drawn(name, 2, 40, 3)["unlabeled"]["weak"]
-    net = made.student
-    with torch.no_grad():
-        score, guess = made.open_set(net, x)
-        best = made.predict(net, x).argmax(1)
-        if name == "ssb":
-            o = net.added["ova"](net(x).features).sigmoid()
-            refused = [o[i, c].item() <= 0.5 for i, c in enumerate(best.tolist())]
-            expected = [-o[i, c].logit().item() for i, c in enumerate(best.tolist())]
-        else:
-            made.laws.copy_(torch.tensor([[5.0, 2.0], [2.0, 4.0]]))
-            made.basis.copy_(torch.randn(3, DIM))
-            score, guess = made.open_set(net, x)
-            s = made.along(net(x).features).numpy()
-            refused = (stats.beta.pdf(s, 5, 2) < stats.beta.pdf(s, 2, 4)).tolist()
-            expected = (-s).tolist()
-    assert score.tolist() == pytest.approx(expected)
-    assert guess.tolist() == [3 if out else c for out, c in zip(refused, best.tolist(), strict=True)]
-    assert len({*refused}) == 2
-
-
-@pytest.mark.parametrize("name", ["ssb", "prosub"])
 def test_with_nothing_kept_the_rest_is_finite(name: str) -> None:
     made = made_of(name, 5, {"algo.tau": 1.0, "algo.wait": 0.0})
     losses = made(drawn(name, 3, 6, 5), STEP)
