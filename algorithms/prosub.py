@@ -4,8 +4,8 @@ Paper: Wallin et al. 2024, ProSub: Probabilistic Open-Set Semi-Supervised Learni
 
 The pool may have classes without a label. Means and laws have the momentum of the averaged network, as published. s is
 kept off 0 and 1, and the laws' parameters above 0, where densities are not finite. With as many classes as features, or
-more, the means span all, and every s is 1. Published with WRN-28-2, mu 7, and the last two terms from step 50,000 of 2^19
-on. How a test image is rejected is not published; here it is where the law of unknown ones is the likelier.
+more, the means span all, and every s is 1. Published with WRN-28-2, mu 7. How a test image is rejected is
+not published; here it is where the law of unknown ones is the likelier.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class ProSub(Algorithm):
     and of the pool in the shares pi B / (pi B + (1 - pi) B), for the others of the pool in the rest.
 
     Options:
-        lambda_u, lambda_s, lambda_sub: weights. Published code has lambda_s 5, and by its commands 10 for CIFAR-10, 15 for
+        lambda_u, lambda_s, lambda_sub: weights. Published code has lambda_s 5; its commands 10 for CIFAR-10, 15 for
             CIFAR-100, 20 to 50 for parts of ImageNet.
         tau: probability from which an image is kept.
         pi: share of the pool that is of known classes, in (0, 1).

@@ -79,15 +79,15 @@ def test_ssb_is_the_loop(
     request = {"algo.wait": 0.5, "algo.tau": tau, "algo.lambda_u": 0.7, "algo.lambda_em": 0.3, "algo.lambda_socr": 0.9}
     made = made_of("ssb", classes, request | {"algo.low": 0.4})
     with torch.no_grad():
-        for parameter in made.student.added.parameters():  # neither as it begins, nor all alike
-            parameter += 0.4 * torch.randn_like(parameter)
+        for p in made.student.added.parameters():  # neither as it begins, nor all alike
+            p.add_(0.4 * torch.randn_like(p))
     losses = compare(made, ssb, drawn("ssb", labeled, unlabeled, classes), Step(index, 20, 3))
     assert (losses.terms["negative"].item() > 0) == (index == 10)
 
 
 def prosub(made: Any, given: Batch, step: Step) -> Terms:
-    """The loops, with scipy's densities and a projection by numpy; means and laws are those that stand in the method."""
-    net, x, u = made.student, given["labeled"], given["unlabeled"]
+    """The loops, with scipy's densities and a projection by numpy; means and laws are those in the method."""
+    net, u = made.student, given["unlabeled"]
     span = np.linalg.svd(made.basis.numpy(), full_matrices=False)
     q = torch.from_numpy(span.Vh[span.S > 1e-9])
     g = net.added["projector"][0]
