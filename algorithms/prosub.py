@@ -31,8 +31,7 @@ class ProSub(Algorithm):
     """L = H(y, p(x)) + lambda_s mean 1 - cos(g(f(strong)), f) + lambda_u L_u + lambda_sub mean (1 - 2 k) s.
 
     f are features of the weak view, g a linear layer, s = cos(f, Q Q^T f) with an orthonormal basis Q of what the mean
-    features of the classes span; k is 1 with the probability P, else 0. No gradient enters Q Q^T f, P, or the f of the
-    second term.
+    features of the classes span; k is 1 with the probability P, else 0. No gradient enters P, or f in the second term.
 
         P = pi B(s; known) / (pi B(s; known) + (1 - pi) B(s; unknown) + 0.1)
         L_u = mean k [max p >= tau] H(ŷ, p(strong))
@@ -105,7 +104,7 @@ class ProSub(Algorithm):
         """(N,) s of features (N, D)."""
         with torch.autocast(features.device.type, enabled=False):
             q = torch.linalg.qr(self.basis.T).Q  # (D, min(C, D))
-            s = F.cosine_similarity(features, (features @ q @ q.T).detach(), 1)
+            s = F.cosine_similarity(features, features @ q @ q.T, 1)
         return s.clamp(EPS, 1 - EPS)
 
     def densities(self, s: Tensor) -> Tensor:

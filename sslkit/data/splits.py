@@ -6,7 +6,7 @@ No pixel is looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +14,12 @@ import numpy as np
 
 from sslkit.config import Data
 from sslkit.data import UNKNOWN, Images
+from sslkit.data.columns import USUAL
 from sslkit.data.held_out import hold_out
 from sslkit.data.image import Array
 from sslkit.data.imbalance import labels_of_tail, pool_of_tail
 from sslkit.data.label_files import first
+from sslkit.data.names import NONE, Names
 from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
 from sslkit.randomness import key, permutation
@@ -89,10 +91,12 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
         raise UserError(f"data.val={data.val} needs at least two labelled images of some class")
     if pooled is not None:
         train = np.intersect1d(train, pooled)
-    rest = np.setdiff1d(train, chosen)
+    rest = np.setdiff1d(np.setdiff1d(train, chosen), left_out(data, lambda: images.names[: images.train]))
     known = images.label[rest] != UNKNOWN
     pool = np.concatenate([pool_of_tail(images, rest[known], data, seed), rest[~known]])
-    pool = pool if data.pool == "complement" else np.union1d(pool, np.intersect1d(train, labeled))
+    pool = (
+        pool if data.pool.startswith(("complement", "without:")) else np.union1d(pool, np.intersect1d(train, labeled))
+    )
     return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test, strange)
 
 
@@ -178,6 +182,23 @@ def check_lists(data: Data, label: Array) -> tuple[Array | None, Array | None]:
         of = " of a known class" if (label[bare] == UNKNOWN).any() else ""
         raise UserError(f"{data.labels}: {len(bare)} of the listed images have no label{of}, the first at {bare[0]}")
     return labeled, pool
+
+
+def left_out(data: Data, names: Callable[[], Sequence[str]]) -> Array:
+    """Numbers of the training images that `data.pool`, as without:FILE.csv, takes out of the pool; labels stay theirs.
+
+    Args:
+        names: gives those of the training part, of which a row names one as in a file of labels.
+
+    Raises:
+        UserError: the file cannot be read, or a row names no image, or several.
+    """
+    kind, _, file = data.pool.partition(":")
+    if kind != "without":
+        return np.zeros(0, np.int64)
+    images = Names(names())
+    table = read_columns(Path(file), {"path": USUAL["path"]}, is_image=lambda cell: images.place(cell) != NONE)
+    return images.match(file, table["path"], table.where)
 
 
 def _positions(text: str, count: int) -> Array | None:

@@ -24,7 +24,7 @@ from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
 from sslkit.data.open_set import opened
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
-from sslkit.data.splits import Split, all_in_pool, check_lists, split
+from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
 from sslkit.data.summary import about
 from sslkit.errors import UserError, listed
 from sslkit.machine import memory
@@ -277,6 +277,7 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
     parts = arrange(parts, data, bare=bare)
     check_lists(data, parts.train.label)
+    left_out(data, lambda: parts.train.all_names("train"))
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
     parts = opened(parts, data)

@@ -46,13 +46,13 @@ def ssb(made: Any, given: Batch, step: Step) -> Terms:
     for view, rows in far.items():
         for i, y in enumerate(x.label.tolist()):
             found = o(x[view], i)
-            rows.append(sum(-(1 - found[c]).log() for c in range(n) if c != y) / n)
+            rows.append(torch.stack([-(1 - found[c]).log() for c in range(n) if c != y]).sum() / n)
             near += [-found[y].log()] if view != "strong" else []
     hot, apart, lost, none = [], [], [], []
     for i in range(len(u.index)):
         o1, o2, o3 = (o(u[view], i) for view in ("weak", "weak2", "strong"))
         hot += [heat(o1), heat(o2)]
-        apart.append(sum((a - b) ** 2 + ((1 - a) - (1 - b)) ** 2 for a, b in zip(o1, o2, strict=True)))
+        apart.append(torch.stack([(a - b) ** 2 + ((1 - a) - (1 - b)) ** 2 for a, b in zip(o1, o2, strict=True)]).sum())
         none.append(sum((-(1 - b).log() for a, b in zip(o1, o3, strict=True) if a.item() <= made.low), torch.zeros(())))
         weak = p(u["weak"], i).tolist()
         y = weak.index(max(weak))
@@ -158,7 +158,7 @@ def test_prosubs_memory_is_the_loop() -> None:
     def s_of(images: Tensor) -> list[float]:
         with torch.no_grad():
             rows = made.student(images).features.numpy()
-        return [np.linalg.norm(q @ (q.T @ f)) / np.linalg.norm(f) for f in rows]
+        return [float(np.linalg.norm(q @ (q.T @ f)) / np.linalg.norm(f)) for f in rows]
 
     s_x = [s for b in batches for s in s_of(b["labeled"]["weak"])]
     s_u = [s for b in batches for s in s_of(b["unlabeled"]["weak"])]
