@@ -47,7 +47,7 @@ def opened(parts: Parts, data: Data) -> Parts:
     # the last entry is found by the label -1
     number = np.array([kept.index(name) if name in kept else UNKNOWN for name in parts.classes] + [-1])
     train, test = (replace(raw, label=number[raw.label]) for raw in (parts.train, parts.test))
-    named = listed([name for name in parts.classes if name in gone], 10)
+    named = listed([repr(name) for name in parts.classes if name in gone], 10)
     return replace(parts, classes=kept, train=train, test=test).said(
         f"no label is of {named} (data.open_set={data.open_set}): {_count(train.label)} such training images are not "
         f"labelled, and {_count(test.label)} of the test stand apart; accuracy is over the other {len(kept)} classes"

@@ -80,17 +80,19 @@ def test_images_that_a_file_names_are_left_out_of_the_pool(tmp_path: Path) -> No
 
 def test_an_audit_lists_what_is_outside_and_the_next_run_goes_without(tmp_path: Path) -> None:
     """Of what is listed most is unknown indeed; the list is of the pool, in its order."""
-    steps = ("--open-set", "4", "--algo", "iomatch", "--backbone", "wrn_10_1", "--labels", "20/class")
-    steps += (
-        "--set",
-        "finetune.steps=40",
-        "--set",
-        "finetune.lr=3e-3",
-        "--set",
-        "semi.steps=20",
-        "--set",
-        "semi.batch=16",
-    )
+    steps = [
+        *("--open-set", "4", "--algo", "iomatch", "--backbone", "wrn_10_1", "--labels", "20/class"),
+        *(
+            "--set",
+            "finetune.steps=40",
+            "--set",
+            "finetune.lr=3e-3",
+            "--set",
+            "semi.steps=20",
+            "--set",
+            "semi.batch=16",
+        ),
+    ]
     made = run(*steps, "--runs", tmp_path / "runs", "--json")
     assert made.code == 0, made.err
     folder = folder_of(made, tmp_path / "runs")

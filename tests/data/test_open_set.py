@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sslkit.config import Data
 from sslkit.data import UNKNOWN, Images, Raw
@@ -122,6 +124,31 @@ def test_a_refusal_is_one_line() -> None:
     assert_refused(run("--open-set", "cow"), "cow")
 
 
+@pytest.mark.parametrize("kind", ["csv", "folder"])
+def test_classes_that_the_test_alone_has(kind: str, tmp_path: Path) -> None:
+    """What nobody labelled in a pool, but somebody in the test; unless it is named, it is refused."""
+    rows = ["path,label,split"]
+    for number, (part, name) in enumerate([("train", "b"), ("train", "c"), ("unlabeled", ""), ("test", "b")] * 4):
+        (tmp_path / part / name).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(tmp_path / part / name / f"{number}.png")
+        rows.append(f"{part}/{name}/{number}.png,{name},{part.replace('unlabeled', 'train')}")
+    for name in ("a", "z"):
+        (tmp_path / "test" / name).mkdir()
+        Image.new("L", (8, 8), 99).save(tmp_path / "test" / name / "1.png")
+        rows.append(f"test/{name}/1.png,{name},test")
+    (tmp_path / "t.csv").write_text("\n".join(rows).replace("//", "/") + "\n")
+    if kind == "folder":
+        (tmp_path / "t.csv").unlink()
+    data = {"data.name": f"csv:{tmp_path / 't.csv'}" if kind == "csv" else f"folder:{tmp_path}"}
+    made = prepare(data | {"data.open_set": "a,z", "backbone": "vit_micro"})
+    assert made.images.classes == ["b", "c"]
+    assert len(made.split.unknown) == 2
+    assert (made.images.label[made.split.pool] == -1).all()
+    assert len(made.split.pool) == 4
+    with pytest.raises(UserError, match="--open-set takes named ones for unknown"):
+        prepare(data | {"data.open_set": "a", "backbone": "vit_micro"})
+
+
 def digits(text: str) -> Prepared:
     return prepare({"backbone": "vit_micro", "control.run": True, "data.open_set": text})
 
@@ -129,7 +156,7 @@ def digits(text: str) -> Prepared:
 def test_a_run_says_what_was_made_and_has_a_name_and_stages_of_its_own() -> None:
     closed, first, named = digits(""), digits("4"), digits("6,7,8,9")
     (said,) = [remark for remark in first.remarks if "no label is of" in remark]
-    assert "no label is of 6, 7, 8, 9 (data.open_set=4)" in said
+    assert "no label is of '6', '7', '8', '9' (data.open_set=4)" in said
     hidden = first.images.label[first.split.pool]
     assert f"{(hidden == UNKNOWN).sum()} such training images are not labelled" in said
     assert f"{len(first.split.unknown)} of the test stand apart" in said
