@@ -25,8 +25,8 @@ class Csv(Dataset):
 
     Classes are the labels of the training part, by number where all are numbers, else sorted; without a column of
     labels there are none. Classes that `open_set` names may be of the test part alone. Without a column `split` every
-    row is of the training part. A column `group` says which images show the same. Other columns are named by `data.image`
-    (of the paths), `data.label`, `data.split` and `data.group`.
+    row is of the training part. A column `group` says which images show the same. Other columns are named by
+    `data.image` (of the paths), `data.label`, `data.split` and `data.group`.
     """
 
     argument = "file"
