@@ -170,6 +170,11 @@ class Algorithm(nn.Module, ABC):
         output = network(images)
         return network.added[self.decides](output.features) if self.decides else output.logits
 
+    def open_set(self, network: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,) how much each looks like no class of the labels, and (N,) int64 its class at test time; C is none."""
+        p = self.predict(network, images).softmax(1)
+        return 1 - p.amax(1), p.argmax(1)
+
     def start(self, trainer: Trainer) -> None:
         """Once, before the first step of a stage."""
 

@@ -106,7 +106,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 @as_json
 @with_bars
 def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
-    """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
+    """List the images that are worth a label most, labels that are likely wrong, and what looks like no known class."""
     from sslkit.finished.audit import audit
 
     found = audit(Path(run), Path(out), n)
@@ -119,6 +119,12 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
         f"{found['suspect_labels']} most doubtful, and {found['label_next']} images to label next. "
         f"Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
     )
+    if found["pool"]:
+        click.echo(
+            f"of the pool at least {100 * found['outside_at_least']:.0f}% look like no class of the labels (with 95% "
+            f"confidence, measured against validation and test images); {found['outside']} of {found['pool']} images "
+            f"look less like one than 95% of those: {out}/outside.csv, left out by --pool without:{out}/outside.csv"
+        )
 
 
 @click.command("export", short_help="The network for timm, ONNX or torch.")

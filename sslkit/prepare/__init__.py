@@ -18,12 +18,13 @@ from sslkit.config import Config, Data, Flat
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
-from sslkit.data import Dataset, Images, decoding, imbalance, is_own, normalizing, weighing
+from sslkit.data import UNKNOWN, Dataset, Images, decoding, imbalance, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
+from sslkit.data.open_set import opened
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
-from sslkit.data.splits import Split, all_in_pool, check_lists, split
+from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
 from sslkit.data.summary import about
 from sslkit.errors import UserError, listed
 from sslkit.machine import memory
@@ -159,11 +160,12 @@ def places_of(found: Gathered, images: Images) -> Split:
 def _unlabeled_classes(images: Images, places: Split) -> list[str]:
     """That no image of a class is among the labelled ones, though the training part has some: it cannot be learned."""
     there, shown = ({*np.unique(images.label[some]).tolist()} for some in (slice(images.train), places.labeled))
-    lost = [repr(images.classes[c]) for c in sorted(there - shown - {-1})]
+    lost = [repr(images.classes[c]) for c in sorted(there - shown - {-1, UNKNOWN})]
     if not lost or not shown:
         return []
     classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {listed(lost)}"
-    return [f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"]
+    said = f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"
+    return [f"{said}; --open-set takes such classes for unknown"]
 
 
 def _with_source(made: Prepared, cache: Path | None) -> Prepared:
@@ -275,6 +277,8 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
     parts = arrange(parts, data, bare=bare)
     check_lists(data, parts.train.label)
+    left_out(data, lambda: parts.train.all_names("train"))
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
+    parts = opened(parts, data)
     return parts.said(*about(parts, own=is_own(data.name)))

@@ -21,7 +21,7 @@ from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.store import bases, checkpoint
 from sslkit.training.calibration import calibrate
-from sslkit.training.evaluation import autocast, encode, logits, outputs, scores
+from sslkit.training.evaluation import autocast, encode, logits, outputs, scores, told_apart
 from sslkit.training.log import EVERY, Log, NonFinite, SharedLog
 from sslkit.training.optim import learning_rate, optimizer, optimizer_tensors, restore_optimizers
 from sslkit.training.stage import Job, checkpoints, last_checkpoint, not_finite
@@ -205,6 +205,11 @@ class Engine:
             for name, network in self.networks().items() if self.algorithm.classifies else ():
                 predictions[name] = logits(self.algorithm, network, pixels, self.spec)
                 result["networks"][name] = scores(predictions[name], predictions["label"])
+                if self.job.unknown is not None:
+                    apart = told_apart(
+                        self.algorithm, network, self.job.evaluation["test"], self.job.unknown, self.spec
+                    )
+                    result["networks"][name] |= apart
         result["best"] = self.best or None
         if self.best:
             found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)

@@ -25,7 +25,7 @@ from sslkit.training.evaluation import label_quality, label_scores
 EVERY = 10  # steps
 # columns of a line beside the loss terms
 PROGRESS = ("step", "seconds", "lr", "grad_norm")
-QUALITY = ("coverage", "precision", "recall", "confidence")  # of the pseudo-labels
+QUALITY = ("coverage", "precision", "recall", "unknown", "confidence")  # of the pseudo-labels
 
 
 class NonFinite(Exception):

@@ -101,7 +101,7 @@ def specify(
     counts = torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist()
     data = {"fingerprint": images.fingerprint, "size": images.size, "classes": images.classes, "counts": counts}
     data |= {name: list(x) for name, x in zip(("mean", "std"), normalization(config, images), strict=True)}
-    used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
+    used = split.parts()
     if not views.keys() & {"unlabeled", "all"}:
         del used["pool"]
     data |= {name: stamp(index) for name, index in used.items()}

@@ -12,7 +12,7 @@ from .page import ROOT, text
 PATH = {
     ("README.md",): 120,
     ("ARCHITECTURE.md",): 100,
-    ("sslkit/contracts.py",): 190,
+    ("sslkit/contracts.py",): 200,
     ("sslkit/step.py",): 120,
     ("algorithms/fixmatch.py",): 40,
     ("algorithms/ema_teacher.py", "algorithms/mixers/prob_pseudo.py"): 120,
