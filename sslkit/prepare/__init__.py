@@ -15,6 +15,7 @@ import numpy as np
 
 from sslkit import registry
 from sslkit.config import Config, Data, Flat
+from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
@@ -277,4 +278,4 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     check_lists(data, parts.train.label)
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
-    return parts.said(*about(parts, own=is_own(data.name)))
+    return parts.said(*about(parts, is_own(data.name), data.test != NO_TEST))
