@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sslkit import registry
 from sslkit.config.resolve import SLOTS, options
 from sslkit.contracts import Algorithm, Batch, Losses, Setup, Stream
+from sslkit.guided import Guided
 from sslkit.network import Classifier, Output, Shape
 from sslkit.randomness import Step
 from sslkit.training.networks import add_heads
@@ -82,7 +83,16 @@ def algorithm(
     slots = {slot: part(made, **_options(part, slot, cls.defaults)) for slot, part in parts.items()}
     slots |= {slot: make(made) for slot, make in (other or {}).items()}
     found: Algorithm = cls(made, **slots, **_options(cls, "algo", cls.defaults))
+    if isinstance(found, Guided):
+        found.follow(*(predictions(n, made.classes) for n in (made.labeled, made.unlabeled)))
     return found.train()
+
+
+def predictions(n: int, classes: int) -> Tensor:
+    """(2, n, C) probabilities by two networks, of which the first has none of image 0."""
+    p = (3 * torch.randn(2, n, classes, generator=torch.Generator().manual_seed(n))).softmax(2)
+    p[0, 0] = float("nan")
+    return p
 
 
 def _options(cls: type[Any], section: str, defaults: Mapping[str, Any]) -> dict[str, Any]:

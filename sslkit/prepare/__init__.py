@@ -31,6 +31,7 @@ from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
+from sslkit.prepare.guides import guided
 from sslkit.prepare.levels import Told, levels_of, told_by, toned
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.prepare.twins import in_both
@@ -142,7 +143,8 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
     weighed = [*imbalance.said(images, places.labeled, places.pool, data), *weighing.said(data, counts, images.classes)]
     remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
-    made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
+    images, unused = guided(found.config, images, places, parts, lambda run: gather(run, cache).parts)
+    made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
 
 

@@ -47,6 +47,8 @@ class Job:
     truth: Tensor | None  # hidden labels of the pool, for the engine alone
     pixels: dict[str, Pixels]  # stream -> (N, 3, S, S) uint8, by index
     evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
+    images: Images
+    split: Split
 
     def weights(self) -> dict[str, Tensor]:
         """The student, the averaged network, and what else of the algorithm has a state; no tensor twice, none frozen.
@@ -155,6 +157,8 @@ def build(
         evaluation={
             name: (images.subset(i), label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)
         },
+        images=images,
+        split=split,
     )
 
 
