@@ -1,7 +1,7 @@
 """Predictions of other networks for the images of a data set, and the files that hold some.
 
 A file is CSV or parquet, as `sslkit predict --all` writes CSV: a column `file`, or `sha256` of files' contents, and a
-column for each class, NAME or p(NAME), else a column `class`; or NPZ with `file` or `sha256`, `classes` and `p`.
+column for each class, NAME or p(NAME), else a column `class`; or NPZ with `name` or `sha256`, `classes` and `p`.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ def _hashes(count: int, source: Callable[[int], object]) -> dict[str, int]:
 
 def _npz(file: Path, classes: Sequence[str]) -> tuple[str, list[str], Array]:
     with np.load(file, allow_pickle=False) as found:
-        column = SHA if SHA in found else "file"
+        column = SHA if SHA in found else "name"
         if not {column, "classes", "p"} <= {*found}:
-            raise UserError("an NPZ file has the arrays file (or sha256), classes and p")
+            raise UserError("an NPZ file has the arrays name (or sha256), classes and p")
         keys, names, p = [str(key) for key in found[column]], [str(name) for name in found["classes"]], found["p"]
     _same(names, classes)
     if p.shape != (len(keys), len(names)):

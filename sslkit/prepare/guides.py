@@ -21,7 +21,7 @@ from sslkit.data.splits import Split
 from sslkit.data.stored import Stored
 from sslkit.errors import UserError, listed
 from sslkit.guided import Guided
-from sslkit.store import is_done, read_json, store_of
+from sslkit.store import is_done, read_json, store_of, weights_of
 
 Read = Callable[[Flat], Parts]  # the parts of the data that a configuration names
 
@@ -91,6 +91,7 @@ def _of_run(run: Path, data: Data, images: Images, split: Split, parts: Parts, r
         raise UserError(
             f"predictions={run}: its classes are not those of the data, nor in their order: {listed(apart)}"
         )
+    weights_of(stage)
     theirs = read(read_toml(run / "config.toml"))
     _knows_no_more(run, theirs, parts, split, images)
     tone = Tone(about.get("white"), tuple(about.get("bands", ())))

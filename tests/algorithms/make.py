@@ -169,7 +169,7 @@ def votes() -> Path:
     label = np.where(np.arange(len(train.label)) % 5, train.label, (train.label + 1) % 10)
     file = Path(FOLDER.name) / "votes.npz"
     names = [f"train image {i}" for i in range(len(label))]
-    np.savez(file, file=names, classes=classes, p=np.eye(10, dtype=np.float32)[label])
+    np.savez(file, name=names, classes=classes, p=np.eye(10, dtype=np.float32)[label])
     return file
 
 
