@@ -61,8 +61,9 @@ class DHO(Guided):
         """(N, C) the mean of probabilities (M, N, C) over those that are there, at T: p^(1/T) / sum of p^(1/T)."""
         known = ~p.isnan().any(2)  # (M, N)
         mean = p.nan_to_num(0).sum(0) / known.sum(0).clamp_min(1)[:, None]  # (N, C)
-        warm = mean.pow(1 / self.temperature)
-        return warm / warm.sum(1, keepdim=True).clamp_min(1e-30)
+        warm = torch.pow(mean, 1 / self.temperature)
+        shares: Tensor = warm / warm.sum(1, keepdim=True).clamp_min(1e-30)
+        return shares
 
     def forward(self, batch: Batch, step: Step) -> Losses:
         x, u = batch["labeled"], batch["unlabeled"]  # views (B, 3, H, W) and (N, 3, H, W)
@@ -77,7 +78,7 @@ class DHO(Guided):
     def apart(self, labels: PseudoLabels, features: Tensor) -> Tensor:
         """() mean KL(q || p') over images of features (n, D), both at T."""
         logits = self.student.added["distilled"](features).float() / self.temperature
-        entropy = -(labels.weight * torch.special.xlogy(labels.target, labels.target).sum(1)).mean()
+        entropy: Tensor = -(labels.weight * torch.special.xlogy(labels.target, labels.target).sum(1)).mean()
         return weighted_ce(logits, labels, n=len(features)) - entropy
 
     def predict(self, network: Classifier, images: Tensor) -> Tensor:

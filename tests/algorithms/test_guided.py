@@ -101,12 +101,12 @@ def test_zeromatchs_own_term_is_the_loop(labeled: int, unlabeled: int, classes: 
     step = replace(STEP, index=5)
     term = made(given, step).terms["zero_shot"]
     found = torch.autograd.grad(term, list(made.student.parameters()), allow_unused=True)
-    losses = []
+    losses: list[Tensor] = []
     for stream, p in (("labeled", p_x), ("unlabeled", p_u)):
         for image, i in zip(given[stream]["weak"], given[stream].index.tolist(), strict=True):
             q, head = vote(p, i), made.student.added["zero_shot"]
             own = softmax(head(made.student(image[None]).features)[0])
-            losses.append(-sum(q_c * own[c].log() for c, q_c in enumerate(q)) if q else own.sum() * 0)
+            losses.append(sum((-q_c * own[c].log() for c, q_c in enumerate(q or [])), own.sum() * 0))
     expected = 1.5 * 5 / STEP.total * mean(losses)
     torch.testing.assert_close(term, expected.to(term), rtol=1e-6, atol=1e-8)
     wanted = torch.autograd.grad(expected, list(made.student.parameters()), allow_unused=True)
@@ -119,6 +119,8 @@ def test_zeromatchs_own_term_is_the_loop(labeled: int, unlabeled: int, classes: 
 class Shown(Given):
     """`Given` with a head, which passes on what it sees."""
 
+    head: nn.Linear
+
     def __init__(self) -> None:
         super().__init__(2)
         self.head = nn.Linear(2, 2)
@@ -127,13 +129,14 @@ class Shown(Given):
             self.head.bias.zero_()
 
     def forward(self, images: Tensor) -> Output:
-        return Output(self.head(super().forward(images).logits), super().forward(images).features)
+        seen = super().forward(images)
+        return Output(self.head(seen.logits), seen.features)
 
 
 def two(name: str, **request: Any) -> Any:
     """On images that show their probabilities, two classes; three networks vote 2 : 1, 3 : 0, and none for image 2."""
     student = Shown()
-    made = algorithm(name, setup(student, classes=2, labeled=3, unlabeled=3), request)
+    made: Any = algorithm(name, setup(student, classes=2, labeled=3, unlabeled=3), request)
     p = torch.tensor(
         [
             [[0.9, 0.1], [0.2, 0.8], [NAN, NAN]],

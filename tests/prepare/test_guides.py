@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ FEW = TINY | {"backbone": "wrn_10_1", "stages": "finetune", "finetune.lr": 0.05,
 CLASSES = [str(c) for c in range(10)]
 
 
-def asked(predictions: object, algo: str = "vpet", **keys: Any) -> Prepared:
-    return prepare(TINY | {"algo": algo, "predictions": str(predictions)} | keys)
+def asked(predictions: object, algo: str = "vpet", keys: Mapping[str, Any] = {}) -> Prepared:
+    return prepare(TINY | {"algo": algo, "predictions": str(predictions), **keys})
 
 
 def key(prepared: Prepared, stage: str = "semi") -> str:
@@ -98,7 +99,7 @@ def test_files_by_path_and_by_content(tmp_path: Path, monkeypatch: pytest.Monkey
     keys = set()
     for form, columns in forms.items():
         np.savez(tmp_path / f"{form}.npz", classes=["a", "b"], p=p, **columns)
-        made = asked(tmp_path / f"{form}.npz", data=f"folder:{tmp_path / 'd'}", **{"data.size": 8})
+        made = asked(tmp_path / f"{form}.npz", keys={"data": f"folder:{tmp_path / 'd'}", "data.size": 8})
         expected = [p[[str(f).endswith(made.images.names[i]) for f in files].index(True)] for i in made.split.pool]
         np.testing.assert_allclose(told(made)[0], expected, rtol=1e-5)
         keys.add(key(made))
@@ -191,10 +192,10 @@ def test_a_run_that_knows_more_labels_or_those_of_the_test_is_refused(trained: d
     with pytest.raises(UserError, match=r"has learned \d+ labels that are hidden from this run, as of train image"):
         asked(trained["seed"])
     with pytest.raises(UserError, match="hidden from this run"):
-        asked(trained["same"], **{"data.labels": "2/class"})
-    asked(trained["same"], **{"data.labels": "20/class"})  # labels of one seed are nested
+        asked(trained["same"], keys={"data.labels": "2/class"})
+    asked(trained["same"], keys={"data.labels": "20/class"})  # labels of one seed are nested
     with pytest.raises(UserError, match=r"has learned labels of \d+ images of the test: train image"):
-        asked(trained["same"], seed=101, **{"data.tune": True})
+        asked(trained["same"], keys={"seed": 101, "data.tune": True})
 
 
 def test_runs_that_are_none(trained: dict[str, Path], tmp_path: Path) -> None:
@@ -202,11 +203,11 @@ def test_runs_that_are_none(trained: dict[str, Path], tmp_path: Path) -> None:
         asked(tmp_path)
     np.savez(tmp_path / "b.npz", images=np.zeros((8, 8, 8), np.uint8), label=np.arange(8) % 2, classes=["a", "b"])
     with pytest.raises(UserError, match="its classes are not those of the data"):
-        asked(trained["same"], data=f"arrays:{tmp_path / 'b.npz'}", **{"data.labels": "all"})
+        asked(trained["same"], keys={"data": f"arrays:{tmp_path / 'b.npz'}", "data.labels": "all"})
     images = np.random.default_rng(0).integers(0, 256, (1797, 8, 8), np.uint8)
     np.savez(tmp_path / "c.npz", images=images, label=np.arange(1797) % 10, classes=CLASSES)
     with pytest.raises(UserError, match=r"is a run on other data: .* is not the same image with the same label"):
-        asked(trained["same"], data=f"arrays:{tmp_path / 'c.npz'}", **{"data.test": "none"})
+        asked(trained["same"], keys={"data": f"arrays:{tmp_path / 'c.npz'}", "data.test": "none"})
 
 
 def test_a_run_that_learns_them_goes_on_with_the_targets_it_had(trained: dict[str, Path], tmp_path: Path) -> None:
