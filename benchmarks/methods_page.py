@@ -26,7 +26,8 @@ FAMILIES = {
         "prediction_powered cgmatch refixmatch regmixmatch sequencematch multimatch shrinkmatch softmatch uda"
     ),
     "Memories and graphs": "comatch simmatch simmatchv2",
-    "Several networks, or several rounds": "meta_pseudo_labels noisy_student dho",
+    "Several networks, or several rounds": "meta_pseudo_labels noisy_student",
+    "Predictions of other networks": "vpet dho zeromatch",
     "Pools with classes of their own": "iomatch openmatch prosub ssb",
     "Classes that are not alike in number": "abc acr adello cdmad cossl darp daso saw simpro udal crest",
 }

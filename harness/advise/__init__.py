@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from sslkit.errors import UserError
 from sslkit.machine import resolve_machine
 from sslkit.prepare import prepare
 from sslkit.recipes import layers
@@ -42,6 +43,8 @@ def advise(
     screen, store = Screen(console), Store(runs)
     with screen.watching():
         prepared = prepare(layers(None, None, request, plugins), store.data)
+    if not len(prepared.split.test):
+        raise UserError("data.test=none measures nothing, and advice is measured once on a test; drop it")
     machine = resolve_machine(prepared.config)
     machine.use()
     store.prepare()

@@ -12,6 +12,7 @@ from typing import Any
 
 from sslkit import registry
 from sslkit.config import STAGES, Flat, flatten
+from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import SLOTS, named, options
 from sslkit.errors import UserError
 from sslkit.frozen import OnFeatures
@@ -191,6 +192,8 @@ def _match(
     first = resolved[head]
     if first.get("time"):
         raise UserError("time sets the steps by this machine's speed, so arms would differ; set steps instead")
+    if first["data.test"] == NO_TEST:
+        raise UserError("data.test=none measures nothing, and a comparison measures; drop it")
     if not len(prepared[head].split.pool):
         remarks.append(f"{group}: no image is left for the pool, so finetune alone is trained")
         return {"finetune": arms[head] | {"stages": str(first["stages"]).removesuffix(",semi")}}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def check_command(names: tuple[str, ...], every: bool, kind: str | None, as_json: bool) -> None:
     """Try parts, built in or your own, on tiny networks and random images.
 
-    NAME is an algorithm, teacher, labeler, mixer, backbone or data set, and is checked in every kind that has it. What
+    NAME is a part of any kind, as a mixer or a pretrainer, and is checked in every kind that has it. What
     fails is said with what was seen; a part that declares `known_failures` gives its reasons.
     """
     if bool(names) == (every or kind is not None):

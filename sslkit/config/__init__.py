@@ -133,6 +133,7 @@ class Config:
     weights: str | None = None  # what the first stage starts from: a file, a run, imagenet, timm, timm:NAME or none
     weights_container: str | None = None  # the set of weights to take of a file that has several
     weights_partial: bool = False  # what the file lacks of the network stays as it starts
+    predictions: str = ""  # of other networks, which some algorithms learn: runs and files, with commas between
     grad_checkpoint: bool = False  # recompute blocks in the backward pass: less memory, more time, the same bits
     compile: bool = False  # networks by torch.compile
     fsdp: bool = False  # several processes keep a shard of the weights each

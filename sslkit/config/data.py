@@ -20,6 +20,7 @@ def within(section: Any, **ranges: tuple[float | None, float | None]) -> None:
 
 
 SHARE = 0.2  # of each class for the test that is set aside
+NO_TEST = "none"  # `data.test` of a run that learns all labels and measures nothing
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Data:
     whole: bool = False  # crops are cut out of whole images, decoded for every batch, not of their middle square
     cache_gb: float | None = None  # decoded images above are decoded for every batch; auto: half of the memory
     workers: int | None = None  # threads that decode for every batch; auto: one a core
-    test: float | str = SHARE  # share of each class set aside as the test, where there is no test part; or its folders
+    test: float | str = SHARE  # share of each class set aside as the test, without a test part; its folders; or none
     train: str = ""  # folders of the training part, "." for DIR itself; "" is what names and contents say
     unlabeled: str = ""  # folders of images without a label
     image: str = ""  # column of the images, in data sets that are tables; "" is the one that there is
@@ -72,6 +73,8 @@ class Data:
         _check_white(self.white)
         if self.bands and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*,[1-9]\d*)?", self.bands):
             raise ValueError(f"bands must be three numbers of bands, from 1, as 3,2,1, or one, got {self.bands!r}")
+        if self.tune and self.test == NO_TEST:
+            raise ValueError("tune measures on held-out images, and test=none measures nothing: leave one")
         by_name(self.class_weights)
         if self.imbalance and not _are_gammas(self.imbalance):
             raise ValueError(

@@ -16,12 +16,13 @@ import torch
 from sslkit import registry
 from sslkit.errors import UserError, one_line, unknown
 
-VERSION = 1  # of the checks; a new or stricter one is a new version
+VERSION = 2  # of the checks; a new or stricter one is a new version
 KINDS = {  # kind -> module with its `CHECKS`
     "algorithm": "steps",
     "teacher": "teachers",
     "labeler": "labelers",
     "mixer": "mixers",
+    "pretrainer": "pretrainers",
     "backbone": "networks",
     "adapter": "adapters",
     "dataset": "datasets",
@@ -74,7 +75,8 @@ def check_class(cls: type[Any], name: str = "") -> list[Finding]:
     for kind in KINDS:
         module, _, base = registry.KINDS[kind][1].partition(":")
         if issubclass(cls, getattr(importlib.import_module(f"sslkit.{module}"), base)):
-            return _checked(kind, name or cls.__name__, cls)
+            learned = "pretrainer" if not getattr(cls, "classifies", True) else kind  # both are algorithms
+            return _checked(learned, name or cls.__name__, cls)
     raise TypeError(f"{cls.__name__} is no {', '.join(KINDS)}")
 
 

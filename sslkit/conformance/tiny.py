@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from sslkit import registry
 from sslkit.config.resolve import SLOTS, options
 from sslkit.contracts import Algorithm, Batch, Losses, Setup, Stream
+from sslkit.guided import Guided
 from sslkit.network import Classifier, Output, Shape
 from sslkit.randomness import Step
 from sslkit.training.networks import add_heads
@@ -43,6 +45,15 @@ def network(classes: int = CLASSES, norm: str = "layer", seed: int = 0) -> Tiny:
     return Tiny(Shape(SIZE, classes), norm)
 
 
+def patches(classes: int = CLASSES) -> Classifier:
+    """A vision transformer of two narrow blocks, of which some patches can be encoded, from seed 0."""
+    built_in = registry.load("backbone", "vit_micro")
+    small = type("Small", (built_in,), {"width": replace(built_in.width, dim=WIDTH, depth=2, heads=2)})
+    torch.manual_seed(0)
+    found: Classifier = small(Shape(SIZE, classes))
+    return found.train()
+
+
 def labeled_of(classes: int) -> int:
     """Labelled images in all: one of the last class, two of the last but one, and so on."""
     return classes * (classes + 1) // 2
@@ -58,7 +69,7 @@ def setup(student: Classifier, classes: int = CLASSES, each: int | None = None) 
     assert each is not None or int(counts.sum()) == labeled_of(classes)
     return Setup(
         student=student,
-        averaged=network(classes, "batch" if hasattr(student.norm, "running_mean") else "layer", seed=1),
+        averaged=_other(student, classes),
         classes=classes,
         labeled=int(counts.sum()),
         unlabeled=POOL,
@@ -66,6 +77,12 @@ def setup(student: Classifier, classes: int = CLASSES, each: int | None = None) 
         steps=STEP.total,
         decay=0.9,
     )
+
+
+def _other(student: Classifier, classes: int) -> Classifier:
+    if not isinstance(student, Tiny):
+        return student
+    return network(classes, "batch" if hasattr(student.norm, "running_mean") else "layer", seed=1)
 
 
 def algorithm(
@@ -82,7 +99,16 @@ def algorithm(
     slots = {slot: part(made, **_options(part, slot, cls.defaults)) for slot, part in parts.items()}
     slots |= {slot: make(made) for slot, make in (other or {}).items()}
     found: Algorithm = cls(made, **slots, **_options(cls, "algo", cls.defaults))
+    if isinstance(found, Guided):
+        found.follow(*(predictions(n, made.classes) for n in (made.labeled, made.unlabeled)))
     return found.train()
+
+
+def predictions(n: int, classes: int) -> Tensor:
+    """(2, n, C) probabilities by two networks, of which the first has none of image 0."""
+    p = (3 * torch.randn(2, n, classes, generator=torch.Generator().manual_seed(n))).softmax(2)
+    p[0, 0] = float("nan")
+    return p
 
 
 def _options(cls: type[Any], section: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,8 +118,8 @@ def _options(cls: type[Any], section: str, defaults: Mapping[str, Any]) -> dict[
 
 
 def made(cls: type[Algorithm], classes: int = CLASSES, norm: str = "layer") -> Algorithm:
-    """An algorithm on a `Tiny` of its own."""
-    return algorithm(cls, setup(network(classes, norm), classes))
+    """An algorithm on a network of its own: a `Tiny`, or for a pretrainer a vision transformer."""
+    return algorithm(cls, setup(network(classes, norm) if cls.classifies else patches(classes), classes))
 
 
 def forward(algorithm: Algorithm, **sizes: int) -> Losses:

@@ -44,7 +44,7 @@ def processes_agree(cls: type[Algorithm]) -> None:
 
 def _trained(cls: type[Algorithm], micros: list[int]) -> dict[str, Any]:
     """The state after some steps, in each of which this process has the micro-batches with these numbers of two."""
-    algorithm = tiny.algorithm(cls, tiny.setup(tiny.network()))
+    algorithm = tiny.made(cls)
     trainer = Shared(algorithm)
     algorithm.start(trainer)
     for index in range(STEPS):

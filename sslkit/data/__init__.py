@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from sslkit.data.given import Given
 from sslkit.data.image import PLAIN, Array, Tone
 from sslkit.data.on_demand import OnDemand, Pixels
 
@@ -110,6 +111,7 @@ class Images:
     names: Sequence[str]  # (N,)
     tone: Tone = PLAIN  # how their levels were read
     sights: Array | None = None  # (N,) `data.seen.SIGHT`, where they are decoded on demand
+    given: tuple[Given, ...] = ()  # what other networks predict for them
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sslkit.config import Data
-from sslkit.config.data import SHARE
+from sslkit.config.data import NO_TEST, SHARE
 from sslkit.data import Raw, is_own
 from sslkit.data.columns import Columns
 from sslkit.data.csv_files import class_order
@@ -71,7 +71,7 @@ def arrange(parts: Parts, data: Data, *, bare: bool = False) -> Parts:
     """The parts with the labels of `data.labels`, with groups, and with a test part.
 
     A share of the training part is set aside as the test where there is none with labels: of the images that the data
-    set has a label for; where it has none, of those that the file of labels names.
+    set has a label for; where it has none, of those that the file of labels names. With `data.test` none there is none.
 
     Args:
         bare: nothing is learned of labels or measured by them; where they are not of two classes, all images are only
@@ -89,7 +89,11 @@ def arrange(parts: Parts, data: Data, *, bare: bool = False) -> Parts:
     if bare and unlabelled(labelled.classes, labelled.train.learned):
         labelled = replace(labelled, classes=labelled.classes or ["unlabelled"])  # a head of none cannot be built
         return labelled.said("no labels of two classes, which pre-training does not need: nothing is measured")
-    if not _measures(labelled):
+    if data.test == NO_TEST:
+        spare = len(labelled.test.images)
+        left = f"; the {spare} test images that there are stay unused" if spare else ""
+        labelled = labelled.without([], range(spare)).said(f"no test part (data.test=none): nothing is measured{left}")
+    elif not _measures(labelled):
         known = (parts.train.label >= 0).any() and parts.classes == labelled.classes
         share = SHARE if isinstance(data.test, str) else data.test
         labelled = _labelled(_set_aside(parts, share), data) if known else _set_aside(labelled, share)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sslkit.config import Data
+from sslkit.config.data import NO_TEST
 from sslkit.data import UNKNOWN, Images
 from sslkit.data.columns import USUAL
 from sslkit.data.held_out import hold_out
@@ -69,7 +70,7 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
         train = np.setdiff1d(train, test)
     strange = test[images.label[test] == UNKNOWN]
     test = np.setdiff1d(test, strange)
-    if not (images.label[test] >= 0).any():
+    if data.test != NO_TEST and not (images.label[test] >= 0).any():
         raise UserError("the test part has no labels, so nothing can be measured")
     orders = _by_class(images, train if listed is None else listed, seed, "labels")
     counts = _counts(data.labels, [len(order) for order in orders], images.classes, seed)

@@ -15,13 +15,17 @@ from sslkit.data.parts import Parts
 FEW = 20  # classes whose counts are said one by one
 
 
-def about(parts: Parts, own: bool) -> list[str]:
+def about(parts: Parts, own: bool, tested: bool = True) -> list[str]:
     """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts,
-    and the classes that nothing is learned of or that are called nearly the same."""
+    and the classes that nothing is learned of or that are called nearly the same.
+
+    Args:
+        tested: there is a test part.
+    """
     if len(parts.classes) < 2:
         return [_shared(parts)] if _shared(parts) else []
     mine = [_counts(parts), _never(parts), _alike(parts.classes)] if own else []
-    return list(filter(None, [*mine, _lacking(parts), _shared(parts)]))
+    return list(filter(None, [*mine, _lacking(parts) if tested else "", _shared(parts)]))
 
 
 def _counts(parts: Parts) -> str:

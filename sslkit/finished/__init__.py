@@ -176,8 +176,14 @@ def changed(run: Path) -> UserError:
 
 
 def test_set(run: Path, spec: Spec) -> tuple[list[str], Pixels, Tensor]:
-    """Names, uint8 images (N, 3, S, S) and labels (N,) of a run's test set; -1 is no label."""
+    """Names, uint8 images (N, 3, S, S) and labels (N,) of a run's test set; -1 is no label.
+
+    Raises:
+        UserError: as `prepared_data`; the run has no test.
+    """
     prepared = prepared_data(run, spec)
     images, index = prepared.images, prepared.split.test
+    if not len(index):
+        raise UserError(f"{run.name} has no test images (data.test=none)")
     names = [images.names[i] for i in index]
     return names, images.subset(index), torch.from_numpy(images.label[index])

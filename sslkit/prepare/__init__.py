@@ -15,6 +15,7 @@ import numpy as np
 
 from sslkit import registry
 from sslkit.config import Config, Data, Flat
+from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
@@ -31,6 +32,7 @@ from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
+from sslkit.prepare.guides import guided
 from sslkit.prepare.levels import Told, levels_of, told_by, toned
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.prepare.twins import in_both
@@ -142,7 +144,8 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
     weighed = [*imbalance.said(images, places.labeled, places.pool, data), *weighing.said(data, counts, images.classes)]
     remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
-    made = Prepared(in_steps(found.config, places), images, places, remarks, stored)
+    images, unused = guided(found.config, images, places, parts, lambda run: gather(run, cache).parts)
+    made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored)
     return _with_source(made, cache) if found.config.pretrain.data else made
 
 
@@ -281,4 +284,4 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
     parts = opened(parts, data)
-    return parts.said(*about(parts, own=is_own(data.name)))
+    return parts.said(*about(parts, is_own(data.name), data.test != NO_TEST))

@@ -8,6 +8,7 @@ from typing import Any
 
 from sslkit import registry
 from sslkit.config import Data, Flat
+from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import options
 from sslkit.config.values import coerce
 from sslkit.errors import UserError
@@ -66,5 +67,6 @@ def tone_asked(flat: Mapping[str, Any]) -> tuple[str | None, str]:
 
 
 def _is_folder(key: str, flat: Mapping[str, Any]) -> bool:
-    """Whether `data.test` or `data.val` names folders; else it is a share."""
-    return key in flat and isinstance(coerce(key, flat[key], float | str), str)
+    """Whether `data.test` or `data.val` names folders; else it is a share, or none."""
+    value = coerce(key, flat.get(key, 0.0), float | str)
+    return isinstance(value, str) and (key, value) != ("data.test", NO_TEST)

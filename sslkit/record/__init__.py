@@ -39,7 +39,7 @@ KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing el
 LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune", "semi")}
 LATER |= {f"data.{name}": "" for name in ("image", "label", "split", "group", "classes", "train", "unlabeled")}
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
-LATER |= {"data.white": None, "data.bands": ""}
+LATER |= {"data.white": None, "data.bands": "", "predictions": ""}
 LATER |= {"data.class_weights": "none", "data.sampling": "images", "data.imbalance": "", "data.open_set": ""}
 LATER |= flatten(MEDIUM, "views.medium.")
 
@@ -159,6 +159,8 @@ def run_digest(prepared: Prepared) -> str:
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint
     flat["split"] = {name: stamp(index) for name, index in prepared.split.parts().items()}
+    if prepared.images.given:
+        flat["given"] = [one.key for one in prepared.images.given]
     if prepared.source:
         flat["pretrain.images"] = prepared.source.images.fingerprint
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]

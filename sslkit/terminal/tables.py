@@ -105,7 +105,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     if "pretrain" in labels and rows[0]["networks"]:
         found.append("pretrain is measured on the test images of its own data set.")
     if "semi" in labels:
-        control = "" if rows[-1].get("frozen") else _control(labels)
+        control = _control(labels) if rows[-1]["networks"] and not rows[-1].get("frozen") else ""
         found.append(f"semi is {rows[-1]['method'].replace(' x ', ' + ')}.{control}")
     if results["headline"]["top1"] is not None:
         which = "frozen network" if rows[-1].get("frozen") else "averaged weights at the last step"

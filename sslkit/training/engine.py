@@ -16,12 +16,14 @@ from torch.nn.utils import clip_grads_with_norm_
 
 from sslkit.contracts import Batch, Losses
 from sslkit.errors import Stopped
+from sslkit.guided import Guided
 from sslkit.machine import ranks
 from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.store import bases, checkpoint
 from sslkit.training.calibration import calibrate
 from sslkit.training.evaluation import autocast, encode, logits, outputs, scores, told_apart
+from sslkit.training.given import given
 from sslkit.training.log import EVERY, Log, NonFinite, SharedLog
 from sslkit.training.optim import learning_rate, optimizer, optimizer_tensors, restore_optimizers
 from sslkit.training.stage import Job, checkpoints, last_checkpoint, not_finite
@@ -112,6 +114,9 @@ class Engine:
         log = (SharedLog if self.world > 1 else Log)(self.folder, position, start)
         self.statistics = ranks.Statistics(self.algorithm.student)
         if start == 0:
+            if isinstance(self.algorithm, Guided):
+                split = self.job.split
+                self.algorithm.follow(*(given(self.job.images, i, self.spec) for i in (split.labeled, split.pool)))
             self.algorithm.start(self)
         mark = saved = time.perf_counter()
         for index in range(start, self.total):

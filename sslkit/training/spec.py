@@ -23,6 +23,7 @@ from sslkit.data.normalizing import normalization
 from sslkit.data.splits import Split
 from sslkit.data.weighing import class_weights
 from sslkit.errors import UserError, unknown
+from sslkit.guided import Guided
 from sslkit.machine import Machine
 from sslkit.randomness import key
 from sslkit.training.sources import source_hash
@@ -110,6 +111,8 @@ def specify(
     how = config.data.interpolation
     data |= {"interpolation": how} if how != "bicubic" else {}
     data |= images.tone.about()
+    if issubclass(registry.load(PARTS[main], algorithm[main].name), Guided):
+        data["given"] = [one.key for one in images.given]
     data |= _weighed(config, algorithm[main], counts, images.classes, views) if "labeled" in views else {}
     described = {section: _described(section, part) for section, part in parts.items()}
     if weights:

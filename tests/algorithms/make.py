@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +18,10 @@ from sslkit.backbones._timm import Width
 from sslkit.backbones.vit_micro import ViTMicro
 from sslkit.backbones.wrn_10_1 import WRN10x1
 from sslkit.config.resolve import SLOTS, options
+from sslkit.conformance.tiny import predictions
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Stream
 from sslkit.frozen import OnFeatures
+from sslkit.guided import Guided
 from sslkit.machine import Machine
 from sslkit.network import Classifier, Output, Shape
 from sslkit.prepare import prepare
@@ -25,6 +31,7 @@ from sslkit.training.networks import add_heads
 from sslkit.training.stage import Job, build
 
 CLASSES, SIZE, POOL = 5, 8, 40
+FOLDER = tempfile.TemporaryDirectory(prefix="sslkit-tests-")  # removed at the end of the process
 STEP = Step(index=3, total=20, seed=11)
 SMALL = {
     "backbone": "vit_micro",
@@ -94,6 +101,8 @@ def algorithm(name: str, setup: Setup, request: Mapping[str, Any] | None = None)
     chosen = {section: _options(of, section, asked) for section, of in {**parts, "algo": cls}.items()}
     slots = {slot: of(setup, **chosen[slot]) for slot, of in parts.items()}
     made: Algorithm = cls(setup, **slots, **chosen["algo"])
+    if isinstance(made, Guided):
+        made.follow(*(predictions(n, setup.classes) for n in (setup.labeled, setup.unlabeled)))
     return made.train()
 
 
@@ -153,6 +162,27 @@ class Trainer:
         raise AssertionError("no step asks for a whole stream")
 
 
+@cache
+def votes() -> Path:
+    """A file of classes for the training images of digits, every fifth of them wrong."""
+    classes, train, _ = registry.load("dataset", "digits")().read()
+    label = np.where(np.arange(len(train.label)) % 5, train.label, (train.label + 1) % 10)
+    file = Path(FOLDER.name) / "votes.npz"
+    names = [f"train image {i}" for i in range(len(label))]
+    np.savez(file, name=names, classes=classes, p=np.eye(10, dtype=np.float32)[label])
+    return file
+
+
+def needed(name: str) -> dict[str, Any]:
+    """The keys without which an algorithm does not train on digits."""
+    return {"predictions": str(votes())} if issubclass(registry.load("algorithm", name), Guided) else {}
+
+
+def needed_words(name: str) -> list[str]:
+    """The same for a command line."""
+    return [word for key, value in needed(name).items() for word in ("--set", f"{key}={value}")]
+
+
 def labels(confidence: list[float], tau: float = 0.5, classes: int = CLASSES, smoothing: float = 0.1) -> PseudoLabels:
     """Labels of given confidences; image i is of class i modulo the number of classes."""
     y = torch.arange(len(confidence)) % classes
@@ -163,6 +193,6 @@ def labels(confidence: list[float], tau: float = 0.5, classes: int = CLASSES, sm
 
 def job(request: Mapping[str, Any], label: str = "semi") -> Job:
     """The stage called `label` of a run on digits, made as `sslkit run` makes it, without a parent."""
-    prepared = prepare({**SMALL, **request})
+    prepared = prepare({**SMALL, **needed(str(request["algo"])), **request})
     found = {stage.label: stage for stage in stages(prepared, Machine("cpu", "fp32", 1))}
     return build(found[label].spec, prepared.images, prepared.split, None)

@@ -28,7 +28,7 @@ AT_THE_ROOT = {
         "registry",
         "plugins",
     ),
-    *("__init__", "__main__", "errors", "pipeline", "frozen", "logistic"),
+    *("__init__", "__main__", "errors", "pipeline", "frozen", "guided", "logistic"),
 }
 
 

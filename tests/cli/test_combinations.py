@@ -9,7 +9,7 @@ import pytest
 
 from sslkit import registry
 from sslkit.config.resolve import options
-from tests.algorithms.make import stepping
+from tests.algorithms.make import needed_words, stepping
 from tests.cli.call import Call, assert_refused, run
 
 STEPS = ("--set", "finetune.steps=2", "--set", "semi.steps=2", "--json")
@@ -38,7 +38,7 @@ def trained(store: Path, *arguments: str) -> Call:
 @untimed
 @pytest.mark.parametrize("algorithm", stepping())
 def test_every_algorithm_trains(algorithm: str, store: Path) -> None:
-    found = trained(store, "--algo", algorithm).json["stages"][-1]
+    found = trained(store, "--algo", algorithm, *needed_words(algorithm)).json["stages"][-1]
     assert found["method"].split(" x ")[0] == algorithm
     assert {"averaged", "student"} <= set(found["networks"])
     assert (found["pseudo_labels"] is None) == (algorithm == "supervised")

@@ -11,7 +11,7 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.record.stages import stages
 from sslkit.training.engine import Engine
 from sslkit.training.stage import Job, build
-from tests.algorithms.make import stepping
+from tests.algorithms.make import needed, stepping
 
 ALGORITHMS = ("supervised", "fixmatch", "flexmatch", "mean_teacher", "ema_teacher")
 MORE = tuple(name for name in stepping() if name not in ALGORITHMS)  # a new one is tested by being there
@@ -47,7 +47,7 @@ def job(algorithm: str, backbone: str = "vit_micro", *, world: int = 1, **also: 
     """The semi stage of an algorithm, from initial weights; `also` are keys with `__` for the dot."""
     settings = SETTINGS | {"algo": algorithm, "backbone": backbone}
     settings |= {"labeler.tau": TAU[algorithm]} if algorithm in TAU else {}
-    settings |= OWN.get(algorithm, {})
+    settings |= OWN.get(algorithm, {}) | needed(algorithm)
     settings |= {key.replace("__", "."): value for key, value in also.items()}
     prepared = _prepared(tuple(settings.items()))
     spec = stages(prepared, Machine("cpu", "fp32", 1))[-1].spec

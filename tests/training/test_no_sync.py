@@ -9,7 +9,7 @@ import pytest
 
 from sslkit.conformance.guard import HostSync, no_sync
 from sslkit.training.log import Log
-from tests.algorithms.make import stepping
+from tests.algorithms.make import needed, stepping
 from tests.kernel.make import engine
 
 ALGORITHMS = stepping()
@@ -25,7 +25,7 @@ CASES = [
 
 @pytest.mark.parametrize(("algorithm", "backbone", "more"), CASES, ids=str)
 def test_a_step_does_not_wait(algorithm: str, backbone: str, more: dict[str, Any], tmp_path: Path) -> None:
-    request: dict[str, Any] = {"algo": algorithm, "backbone": backbone} | more
+    request: dict[str, Any] = {"algo": algorithm, "backbone": backbone} | needed(algorithm) | more
     if algorithm != "supervised":
         request["semi.skip_rejected"] = "off"
     made = engine(tmp_path, **{key.replace(".", "__"): value for key, value in request.items()})
