@@ -90,7 +90,7 @@ def _control(tasks: Sequence[Mapping[str, Any]], label: str, where: str) -> str:
     for task in tasks:
         for one in task.get("annotations") or []:
             for item in one.get("result") or [] if isinstance(one, Mapping) else []:
-                if isinstance(item, Mapping) and item.get("type") == "choices" and item.get("from_name"):
+                if isinstance(item, Mapping) and item.get("type") == "choices" and not _is_of_region(item["value"]):
                     found[item["from_name"]] = found.get(item["from_name"], 0) + 1
     return chosen(found, label, where, "controls", "data.label")
 
