@@ -102,14 +102,29 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 @click.argument("run")
 @click.option("--out", required=True, metavar="DIR", help="Folder to make; never overwritten.")
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
+@click.option(
+    "--to",
+    type=click.Choice(["csv", "label-studio", "cvat"]),
+    default="csv",
+    show_default=True,
+    help="Also as tasks with predictions, for a labelling tool to import.",
+)
+@click.option(
+    "--prefix",
+    metavar="TEXT",
+    help="Before the images' names in the tool.  [default: /data/local-files/?d= for label-studio]",
+)
 @plugins
 @as_json
 @with_bars
-def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
+def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_json: bool) -> None:
     """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
+    from sslkit.errors import UserError
     from sslkit.finished.audit import audit
 
-    found = audit(Path(run), Path(out), n)
+    if prefix is not None and to == "csv":
+        raise UserError("--prefix is of a labelling tool; add --to label-studio or --to cvat")
+    found = audit(Path(run), Path(out), n, to, prefix)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -119,6 +134,12 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
         f"{found['suspect_labels']} most doubtful, and {found['label_next']} images to label next. "
         f"Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
     )
+    for_tool = [f"{out}/{name}" for name in found["files"] if name.startswith(to) and to != "csv"]
+    if for_tool:
+        click.echo(
+            f"to import: {', '.join(for_tool)}; what comes back becomes labels by "
+            f"sslkit convert EXPORT labels.csv --onto {out}/labels.csv"
+        )
 
 
 @click.command("export", short_help="The network for timm, ONNX or torch.")

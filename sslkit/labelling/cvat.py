@@ -1,6 +1,7 @@
 """CVAT's XML, "CVAT for images": tags are classes; boxes, masks and other shapes are none.
 
-A tag that a model gave, and that nobody has changed since, has source="auto".
+A tag that a model gave, and that nobody has changed since, has source="auto"; one that was imported has source="file",
+and is a prediction if it has a confidence.
 https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/
 """
 
@@ -15,6 +16,7 @@ from sslkit.labelling.source import Source
 
 NAME = "cvat"
 TITLE = "CVAT for images"
+CONFIDENCE = "confidence"  # the attribute by which an imported prediction is known
 
 
 def knows(source: Source) -> bool:
@@ -47,13 +49,18 @@ def _images(source: Source, accepted: bool, split: str) -> list[Entry]:
 
 def _entry(image: Element, accepted: bool, split: str) -> Entry:
     tags = image.findall("tag")
-    sure = [tag for tag in tags if accepted or tag.get("source") != "auto"]
+    sure = [tag for tag in tags if accepted or not _predicted(tag)]
     lost = [SHAPES] if any(child.tag != "tag" for child in image) else []
-    lost += [OTHER] if any(tag.find("attribute") is not None for tag in sure) else []
+    lost += [OTHER] if any(one.text and one.get("name") != CONFIDENCE for tag in sure for one in tag) else []
     lost += [PREDICTED] if len(sure) < len(tags) else []
     classes = tuple(tag.get("label", "") for tag in sure)
     name, part = image.get("name", ""), image.get("subset") or split
     return Entry(name, (classes,), (f"{part}/{name}",) if part else (), part, kinds(lost))
+
+
+def _predicted(tag: Element) -> bool:
+    sure = any(one.get("name") == CONFIDENCE and one.text for one in tag)
+    return tag.get("source") == "auto" or (tag.get("source") == "file" and sure)
 
 
 def parsed(source: Source) -> Element:

@@ -1,7 +1,7 @@
 """Makes fixtures/fiftyone/ by FiftyOne's exporters, one of its data sets by folders and three ways of its JSON.
 
-    pip install fiftyone==1.22.1              # no MongoDB is needed: exporters are given samples one by one
-    python -m tests.labelling.make_fiftyone
+pip install fiftyone==1.22.1              # no MongoDB is needed: exporters are given samples one by one
+python -m tests.labelling.make_fiftyone
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
       --username a@example.com --password PASSWORD --user-token TOKEN
     python -m tests.labelling.make_label_studio http://localhost:18080 TOKEN ROOT
 
-Two projects: `upload`, whose images are uploaded one by one, and `local`, whose images are those of a folder below ROOT.
+Two projects: `upload`, whose images are uploaded one by one, and `local`, whose images lie in a folder below ROOT.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Server:
         return int(self.json("POST", "/api/projects", {"title": title, "label_config": CONFIG})["id"])
 
     def upload(self, project: int, file: Path) -> None:
-        head = f'--X\r\nContent-Disposition: form-data; name="f"; filename="{file.name}"\r\nContent-Type: image/png\r\n\r\n'
-        body = head.encode() + file.read_bytes() + b"\r\n--X--\r\n"
+        about = f'Content-Disposition: form-data; name="f"; filename="{file.name}"\r\nContent-Type: image/png'
+        body = f"--X\r\n{about}\r\n\r\n".encode() + file.read_bytes() + b"\r\n--X--\r\n"
         self.call("POST", f"/api/projects/{project}/import", body, "multipart/form-data; boundary=X")
 
     def tasks(self, project: int) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ Labels that were hidden from the run stay hidden.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import out_of_sample, suspects
 from sslkit.frozen import OnFeatures
+from sslkit.labelling.proposals import TOOLS, Proposal, files_for
 from sslkit.prepare import Prepared
 from sslkit.store import store_of
 from sslkit.store.files import filling, new_folder, write_text
@@ -35,6 +37,7 @@ from sslkit.training.fitting import classified
 from sslkit.training.spec import stamp
 
 SUSPECT = ("file", "label", "suggested", "score", "likely", "part")
+NAMELESS = re.compile(r"(train|test) image \d+")  # what an image without a file is called
 NEXT = ("file", "label", "suggested", "score", "confidence")
 
 
@@ -57,10 +60,11 @@ class Row:
     label: str  # "" is none
     suggested: str
     score: float
+    confidence: float  # the probability of what is suggested
     also: dict[str, str]  # further columns
 
 
-def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
+def audit(run: Path, out: Path, n: int = 100, to: str = "csv", prefix: str | None = None) -> dict[str, Any]:
     """Write `label_next.csv`, `suspect_labels.csv`, `labels.csv` and `index.html` into the new folder `out`.
 
     Labels are of the labelled, validation and test part; those of other images stay unseen. The first two files hold
@@ -68,8 +72,12 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     filled in it goes back by `--labels file:out/labels.csv`. Returns the lengths of the lists, and `shared`, the share
     of all labels that the predictions share: where it is small, most suspects are errors of the predictions.
 
+    Args:
+        to: "label-studio" or "cvat" also writes both lists as tasks with predictions, for such a tool to import.
+        prefix: what stands before an image's name there; see `files_for`.
+
     Raises:
-        UserError: no such run, data that has changed since, `out` is there, `n` below 1.
+        UserError: no such run, data that has changed since, `out` is there, `n` below 1; `to` a tool, and no files.
     """
     new_folder(out)
     if n < 1:
@@ -92,12 +100,14 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
         "labels.csv": _csv(SUSPECT[:4], [*rows, *wanted, *others], prepared),
         "index.html": page(run.absolute().name, _cards(rows, prepared), _cards(wanted, prepared), shared),
     }
+    if to in TOOLS:
+        files |= _tasks(to, [*rows, *wanted], prepared, prefix, run.absolute().name)
     with filling(out) as folder:
         for name, text in files.items():
             write_text(folder / name, text)
     likely = sum(row.also["likely"] == "yes" for row in doubtful)
     found = {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "shared": shared}
-    return found | {"out": str(out)}
+    return found | {"out": str(out), "files": [*files]}
 
 
 def _seen(predictor: Predictor, images: Images, features: Path, index: Array) -> Seen:
@@ -163,7 +173,8 @@ def _suspects(see: See, start: See | None, prepared: Prepared, labeled: Seen) ->
         for i in np.flatnonzero(judged.doubted):
             label, suggested = images.classes[images.label[index[i]]], images.classes[judged.suggested[i]]
             also = {"likely": "yes" if judged.likely[i] else "no", "part": part[i]}
-            rows.append(Row(int(index[i]), label, suggested, float(judged.score[i]), also))
+            sure = float(p[i, judged.suggested[i]])
+            rows.append(Row(int(index[i]), label, suggested, float(judged.score[i]), sure, also))
     return sorted(rows, key=lambda row: -row.score)
 
 
@@ -179,6 +190,7 @@ def _wanted(see: See, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
             "",
             images.classes[int(seen.p[i].argmax())],
             value,
+            float(seen.p[i].max()),
             {"confidence": f"{seen.p[i].max():.4f}"},
         )
         for i, value in zip(order.tolist(), score.tolist(), strict=True)
@@ -190,7 +202,16 @@ def _others(prepared: Prepared, rows: Sequence[Row]) -> list[Row]:
     split, images = prepared.split, prepared.images
     index = np.concatenate([split.labeled, split.val, split.test])
     rest = np.setdiff1d(index[images.label[index] >= 0], [row.place for row in rows])
-    return [Row(int(i), images.classes[images.label[i]], "", 0.0, {}) for i in rest]
+    return [Row(int(i), images.classes[images.label[i]], "", 0.0, 0.0, {}) for i in rest]
+
+
+def _tasks(to: str, rows: Sequence[Row], prepared: Prepared, prefix: str | None, model: str) -> dict[str, str]:
+    """What a labelling tool imports: file name -> text."""
+    names = prepared.images.names
+    if rows and all(NAMELESS.fullmatch(names[row.place]) for row in rows):
+        raise UserError(f"the images of {prepared.config.data.name} are no files, which --to {to} needs")
+    told = [Proposal(names[row.place], row.label, row.suggested, row.confidence, row.score) for row in rows]
+    return files_for(to, told, prepared.images.classes, prefix, model)
 
 
 def _csv(columns: Iterable[str], rows: Sequence[Row], prepared: Prepared) -> str:
