@@ -49,7 +49,7 @@ def files_for(
     names = [(prefix or "") + one.name for one in proposals]
     return {
         "cvat.xml": _cvat(proposals, names, classes),
-        "cvat-labels.json": json.dumps([_label(name) for name in classes], ensure_ascii=False, indent=1),
+        "cvat-labels.json": json.dumps([_label(name) for name in classes], ensure_ascii=False),
         "cvat-images.txt": "".join(f"{name}\n" for name in names),
     }
 
