@@ -102,17 +102,15 @@ def settle(entries: Sequence[Entry], has: Callable[[str], bool] | None = None, *
 
 
 def _paths(entries: Sequence[Entry], has: Callable[[str], bool] | None) -> list[str]:
-    """The name that each entry is known by; where several images would have one, the fullest of theirs."""
-    if has:
-        return [next((name for name in (*entry.names, entry.name) if has(name)), entry.name) for entry in entries]
-    images = dict[tuple[str, str], set[str]]()
+    """The first name of each entry that means an image; else its own, or its fullest where several would have one."""
+    images = dict[str, set[str]]()
     for entry in entries:
-        images.setdefault((entry.name, entry.split), set()).add(_fullest(entry))
-    shared = Counter(name for name, _ in images)
-    return [
-        _fullest(entry) if shared[entry.name] > 1 or len(images[entry.name, entry.split]) > 1 else entry.name
-        for entry in entries
-    ]
+        images.setdefault(entry.name, set()).add(_fullest(entry))
+    paths = [_fullest(entry) if len(images[entry.name]) > 1 else entry.name for entry in entries]
+    if has is None:
+        return paths
+    found = ([name for name in (*entry.names, entry.name) if has(name)] for entry in entries)
+    return [names[0] if names else path for names, path in zip(found, paths, strict=True)]
 
 
 def _fullest(entry: Entry) -> str:

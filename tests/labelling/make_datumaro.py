@@ -19,7 +19,7 @@ from tests.labelling.images import BOXED, CLASSES, classes_of, make
 OUT = Path(__file__).parent / "fixtures" / "datumaro"
 FORMATS = ("cvat", "datumaro", "coco_labels", "imagenet", "imagenet_with_subset_dirs", "imagenet_txt")
 FOLDERS = ("imagenet", "imagenet_with_subset_dirs")
-TEST = "5.png"  # the only one of the part `test`
+TEST = "b/drei-ä+x.png"  # the only one of the part `test`
 
 
 def main() -> None:
