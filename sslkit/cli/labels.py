@@ -29,7 +29,7 @@ def convert_command(source: str, out: str, as_json: bool, sets: tuple[str, ...],
     """
     from sslkit.config.resolve import parse_set
     from sslkit.data.columns import Columns
-    from sslkit.errors import unknown
+    from sslkit.errors import listed, unknown
     from sslkit.look.convert import Wish, convert
     from sslkit.terminal import count
 
@@ -52,5 +52,5 @@ def convert_command(source: str, out: str, as_json: bool, sets: tuple[str, ...],
         told = ", ".join(f"{found[name]} {name}" for name in ("changed", "new", "same"))
         click.echo(f"labels in the table: {told}; {count(found['added'], 'row')} added")
     for reason, names in found["reasons"].items():
-        click.echo(f"{len(names)} {reason}: {', '.join(names[:10])}{', …' if len(names) > 10 else ''}")
+        click.echo(f"{reason}: {count(len(names), 'image')} ({listed(names, 10)})")
     click.echo(f"train with --labels file:{out}, or --data csv:{out} where its paths hold")

@@ -9,16 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from sslkit.errors import listed
+
 # Why an image has no label, or what of it was left out. The first ones decide.
-SEVERAL = "have several classes, and no label here"
-DISAGREE = "have annotators who disagree, and no label here"
-MAJORITY = "have the class that more than half of their annotators gave"
-NO_NAME = "have a class whose name means no label in a table, as nan or -1, and none here"
-PREDICTED = "are predicted, which nobody has confirmed, and have no label here"
-SKIPPED = "were skipped by an annotator"
-SHAPES = "have boxes, masks or other shapes, which are left out"
-OTHER = "have texts, ratings or attributes, which are left out"
-TWICE = "stand in several entries, which are one row"
+SEVERAL = "several classes, so no label"
+DISAGREE = "annotators disagree, so no label"
+MAJORITY = "annotators disagree, the label of more than half"
+NO_NAME = "a class whose name means none, as nan or -1, so no label"
+PREDICTED = "predicted, confirmed by nobody, so no label"
+SKIPPED = "skipped by an annotator"
+SHAPES = "boxes, masks or other shapes, left out"
+OTHER = "texts, ratings or attributes, left out"
+TWICE = "in several entries, one row"
 PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")  # in any case of letters
 NO_LABELS = ("", "nan", "NaN", "<NA>", "-1")  # what means no label where the table is read
 
@@ -71,8 +73,7 @@ class Settled:
     def said(self, most: int = 3) -> list[str]:
         """A sentence a reason, with the first images."""
         return [
-            f"{len(names)} of {len(self.paths)} images {reason}: {', '.join(names[:most])}"
-            + (f" and {len(names) - most} more" if len(names) > most else "")
+            f"{reason}: {len(names)} of {len(self.paths)} images ({listed(names, most)})"
             for reason, names in self.reasons.items()
         ]
 
