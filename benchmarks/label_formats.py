@@ -1,9 +1,10 @@
 """The table of docs/results/formats.md: files that labelling tools wrote, and files that they are given.
 
-    python -m benchmarks.label_formats [--python label-studio-sdk=PYTHON] [--python datumaro=PYTHON] [--python cvat-sdk=PYTHON]
+    python -m benchmarks.label_formats [--python PACKAGE=PYTHON]...
 
-The files are those of tests/labelling/fixtures; images in them are counted here, by other code than that which reads them.
-With an interpreter that has a tool's package, what sslkit writes for the tool is checked by that package's own parser.
+The files are those of tests/labelling/fixtures; images in them are counted here, by other code than that which reads
+them. With an interpreter that has a tool's package (label-studio-sdk, datumaro, cvat-sdk), what sslkit writes for the
+tool is checked by that package's own parser.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ FIXTURES = Path("tests/labelling/fixtures")
 HEAD = """\
 # Formats of labelling tools
 
-Made by `python -m benchmarks.label_formats`. All files but CVAT's example were written by the tool itself, by the scripts
-`tests/labelling/make_*.py`, of one set of eight images: six with a class or none, one with two classes, one with a box;
-names with folders, spaces, accents and signs. [labels.md](../labels.md) says how to use them.
+Made by `python -m benchmarks.label_formats`. All files but CVAT's example were written by the tool itself, by the
+scripts `tests/labelling/make_*.py`, of one set of eight images: six with a class or none, one with two classes, one with
+a box; names with folders, spaces, accents and signs. Datumaro's "ImageNet" is what CVAT's server exports under that
+name. [labels.md](../labels.md) says how to use them.
 
 ## Read
 
@@ -118,11 +120,17 @@ print(f"{len(items)} images, {sum(len(one.annotations) for one in items)} tags, 
 """,
     "cvat-sdk": """
 from cvat_sdk.api_client.models import PatchedLabelRequest
-labels = [PatchedLabelRequest._from_openapi_data(**one) for one in json.load(open("cvat-labels.json", encoding="utf-8"))]
+given = json.load(open("cvat-labels.json", encoding="utf-8"))
+labels = [PatchedLabelRequest._from_openapi_data(**one) for one in given]
 print(f"{len(labels)} labels of type {labels[0].type}, with the attribute {labels[0].attributes[0].name}")
 """,
 }
 CHECKED = {"label-studio-sdk": "label-studio", "datumaro": "cvat", "cvat-sdk": "cvat"}
+FILES = {
+    "label-studio-sdk": "label-studio.json, label-studio.xml",
+    "datumaro": "cvat.xml",
+    "cvat-sdk": "cvat-labels.json",
+}
 
 
 def read_row(tool: tuple[str, str], place: str, count: Callable[[Path], int]) -> str:
@@ -130,7 +138,7 @@ def read_row(tool: tuple[str, str], place: str, count: Callable[[Path], int]) ->
     assert export is not None, place
     settled, images = export.settled(), count(FIXTURES / place)
     assert images == len(settled.paths), (place, images, len(settled.paths))
-    lost = "; ".join(f"{len(names)} {reason}" for reason, names in settled.reasons.items())
+    lost = "; ".join(f"{reason}: {len(names)}" for reason, names in settled.reasons.items())
     cells = [*tool, f"`{place}`", export.form, images, len(settled.paths), settled.labelled, lost]
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -140,13 +148,8 @@ def written_row(package: str, python: str, folder: Path, images: int) -> str:
     code = f"{head}print(version({package!r}))\n{CHECKS[package]}"
     done = subprocess.run([python, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     version, said = done.stdout.strip().splitlines()
-    files = {
-        "label-studio-sdk": "label-studio.json, label-studio.xml",
-        "datumaro": "cvat.xml",
-        "cvat-sdk": "cvat-labels.json",
-    }
     tool = {"label-studio": "Label Studio", "cvat": "CVAT"}[CHECKED[package]]
-    return f"| {tool} | {files[package]} | {package} {version} | {images} | {said} |"
+    return f"| {tool} | {FILES[package]} | {package} {version} | {images} | {said} |"
 
 
 def main() -> None:
