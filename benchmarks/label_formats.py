@@ -28,9 +28,9 @@ HEAD = """\
 # Formats of labelling tools
 
 Made by `python -m benchmarks.label_formats`. All files but CVAT's example were written by the tool itself, by the
-scripts `tests/labelling/make_*.py`, of one set of eight images: six with a class or none, one with two classes, one with
-a box; names with folders, spaces, accents and signs. Datumaro's "ImageNet" is what CVAT's server exports under that
-name. [labels.md](../labels.md) says how to use them.
+scripts `tests/labelling/make_*.py`, of one set of eight images: six with a class or none, one with two classes, one
+with a box; names with folders, spaces, accents and signs. Datumaro's "ImageNet" is what CVAT's server exports under
+that name. [labels.md](../labels.md) says how to use them.
 
 ## Read
 

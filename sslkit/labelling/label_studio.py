@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sslkit.errors import UserError
+from sslkit.errors import UserError, listed
 from sslkit.labelling.entries import OTHER, PREDICTED, SHAPES, SKIPPED, Entry, kinds
 from sslkit.labelling.source import Source
 
@@ -39,15 +39,17 @@ def read(source: Source, image: str, label: str) -> list[Entry]:
     tasks = source.json
     key = image_key([task["data"] for task in tasks], image, source.said)
     control = _control(tasks, label, source.said)
+    bare = [str(task.get("id", number)) for number, task in enumerate(tasks, 1) if not task["data"].get(key)]
+    if bare:
+        raise UserError(f"{source.said}: {len(bare)} of {len(tasks)} tasks have no data {key!r}: {listed(bare)}")
     return [_entry(task, key, control) for task in tasks]
 
 
 def _is_task(task: Any) -> bool:
-    return (
-        isinstance(task, Mapping)
-        and isinstance(task.get("data"), Mapping)
-        and not {*task}.isdisjoint(("annotations", "predictions"))
-    )
+    if not isinstance(task, Mapping) or not isinstance(task.get("data"), Mapping):
+        return False
+    lists = [task[name] for name in ("annotations", "predictions") if name in task]
+    return bool(lists) and all(one is None or isinstance(one, list) for one in lists)
 
 
 def _entry(task: Mapping[str, Any], key: str, control: str) -> Entry:
@@ -90,7 +92,11 @@ def _control(tasks: Sequence[Mapping[str, Any]], label: str, where: str) -> str:
     for task in tasks:
         for one in task.get("annotations") or []:
             for item in one.get("result") or [] if isinstance(one, Mapping) else []:
-                if isinstance(item, Mapping) and item.get("type") == "choices" and not _is_of_region(item["value"]):
+                if (
+                    isinstance(item, Mapping)
+                    and item.get("type") == "choices"
+                    and not _is_of_region(item.get("value") or {})
+                ):
                     found[item["from_name"]] = found.get(item["from_name"], 0) + 1
     return chosen(found, label, where, "controls", "data.label")
 

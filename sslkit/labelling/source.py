@@ -43,6 +43,12 @@ class Source:
         return self.path.is_dir()
 
     @property
+    def leads_back(self) -> bool:
+        """Whether it is a link to a folder that it lies in."""
+        path = self.path
+        return isinstance(path, Path) and path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+
+    @property
     def suffix(self) -> str:
         return "" if self.is_folder else f".{self.path.name.rpartition('.')[2].lower()}"
 
@@ -58,7 +64,7 @@ class Source:
         """
         try:
             return self.path.read_bytes()
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, RuntimeError) as error:  # the last where it is encrypted
             raise UserError(f"cannot read {self.said}: {one_line(error)}") from None
 
     @cached_property
@@ -85,7 +91,10 @@ class Source:
     @cached_property
     def children(self) -> list[Source]:
         """What lies in a folder itself, by name; hidden ones left out."""
-        shown = (path for path in self.path.iterdir() if not path.name.startswith((".", "__MACOSX")))
+        try:
+            shown = [path for path in self.path.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+        except OSError as error:
+            raise UserError(f"cannot read {self.said}: {one_line(error)}") from None
         return [Source(path, f"{self.said}/{path.name}") for path in sorted(shown, key=lambda path: path.name)]
 
     def inside(self, *suffixes: str) -> list[Source]:
@@ -97,8 +106,10 @@ class Source:
         return next((one for one in self.children if one.is_folder and one.path.name == name), None)
 
     def below(self, before: str = "") -> Iterator[tuple[str, Place]]:
-        """All files, by their path below this folder with forward slashes."""
+        """All files, by their path below this folder with forward slashes; links that lead back are not followed."""
         for one in self.children:
+            if one.is_folder and one.leads_back:
+                continue
             if one.is_folder:
                 yield from one.below(f"{before}{one.path.name}/")
             else:

@@ -141,6 +141,11 @@ def test_a_table_is_one_format_of_many(tmp_path: Path) -> None:
     [
         ("a.json", '{"images": [', ["JSON"]),
         ("a.json", '[{"data": {"text": "some words"}, "annotations": []}]', ["another task", "text"]),
+        (
+            "a.json",
+            '[{"data": {"image": "1.png"}, "annotations": []}, {"id": 7, "data": {}, "annotations": []}]',
+            ["1 of 2 tasks have no data 'image': 7"],
+        ),
         ("a.xml", "<annotations><image", ["is no XML"]),
         ("a.xml", "<!DOCTYPE annotations><annotations><image name='1.png'/></annotations>", ["document type"]),
         ("a.xml", "<annotations><track id='0'/></annotations>", ["CVAT for video"]),
