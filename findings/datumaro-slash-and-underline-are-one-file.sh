@@ -3,13 +3,13 @@
 #
 # A good guess: two images with different names are two files in a data set that Datumaro exports in its own format.
 # What happens: a slash in a name becomes an underline in the file's name, so that a/1 and a_1 are both a_1.png. One
-# picture is written, no word is said, and read back both items have their own labels and the same pixels: the second
-# image has the first one's picture.
+# picture is left, no word is said, and read back both items have their own labels and the same pixels: the first image
+# has the second one's picture.
 #
 # Output seen:
 #   files ['a_1.png']
-#   a/1 is labelled red and is red
-#   a_1 is labelled blue and is red
+#   a/1 is labelled red and is blue
+#   a_1 is labelled blue and is blue
 set -euo pipefail
 
 work="$(mktemp -d)"
@@ -39,6 +39,6 @@ for item in dm.Dataset.import_from("out", "datumaro"):
     seen = next(word for word, colour in COLOURS.items() if colour == pixel)
     found.append((item.id, [*COLOURS][item.annotations[0].label], seen))
     print("{} is labelled {} and is {}".format(*found[-1]))
-if files != ["a_1.png"] or found != [("a/1", "red", "red"), ("a_1", "blue", "red")]:
+if files != ["a_1.png"] or found != [("a/1", "red", "blue"), ("a_1", "blue", "blue")]:
     sys.exit(f"CHANGED: files are {files}, and items (name, label, colour) {found}")
 PY
