@@ -147,26 +147,29 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["timm", "mae", "onnx", "torch", "run"]),
+    type=click.Choice(["timm", "mae", "onnx", "torch", "run", "hub"]),
     default="timm",
     show_default=True,
     help="timm: a folder of weights; mae: the stage pretrain; onnx, torch: a program that takes pixels; run: all that "
-    "the run needs, to be used on another machine.",
+    "the run needs, to be used on another machine; hub: timm's folder with a card.",
 )
 @click.option(
     "--out",
     required=True,
     metavar="PATH",
-    help="Folder (timm, run) or file to make (run: NAME.zip); never overwritten.",
+    help="Folder (timm, run, hub) or file to make (run: NAME.zip); never overwritten.",
 )
 @click.option(
     "--check-on", multiple=True, metavar="PATH", help="Images to compare with torch on.  [default: the test images]"
 )
+@click.option("--push", metavar="OWNER/NAME", help="Of format hub: also upload it, to a private repository.")
 @network
 @calibrated
 @plugins
 @with_bars
-def export_command(run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...]) -> None:
+def export_command(
+    run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...], push: str | None
+) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError
     from sslkit.finished import export, graph, packing
@@ -179,13 +182,18 @@ def export_command(run: str, form: str, out: str, network: str, calibrated: bool
         needed = f" (its commands need {' '.join(f'--plugin FOLDER/{name}' for name in plugins)})" if plugins else ""
         click.echo(f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}")
         return
-    if form in ("timm", "mae"):
+    if push is not None and form != "hub":
+        raise UserError(f"--push is of format hub; add --format hub, or drop it for {form}")
+    if form in ("timm", "mae", "hub"):
         if check_on:
             raise UserError(f"format {form} holds weights, which are not executed; drop --check-on")
         if calibrated:
             raise UserError(f"format {form} holds weights and no temperature; drop --calibrated")
         if form == "mae" and network != "averaged":
             raise UserError("format mae is of the stage pretrain, which has one network; drop --network")
+        if form == "hub":
+            _to_hub(Path(run), Path(out), network, push)
+            return
         export.export(Path(run), Path(out), form, network)
         click.echo(out)
         return
@@ -196,3 +204,17 @@ def export_command(run: str, form: str, out: str, network: str, calibrated: bool
         f"{check['largest_difference']:.1e}, same class for {100 * check['same_class']:.1f}%. Class names and "
         f"preprocessing: {out}.json"
     )
+
+
+def _to_hub(run: Path, out: Path, network: str, push: str | None) -> None:
+    from sslkit.finished import hub
+
+    if push:
+        hub.check_token(push)
+    found = hub.write(run, out, network)
+    click.echo(
+        f"{out}: opened by timm, agrees with the run on {found['images']} {found['on']}: largest difference of a "
+        f"probability {found['largest_difference']:.1e}. Read {out}/README.md before it is given away"
+    )
+    if push:
+        click.echo(f"uploaded to {hub.push(out, push)}, which is private")
