@@ -102,7 +102,7 @@ def card(run: Path, predictor: Predictor, network: str, found: dict[str, Any]) -
         pipeline_tag="image-classification",
         tags=["image-classification", "semi-supervised", "sslkit", "timm"],
         model_name=name,
-        eval_results=_scores(head, _named(config["data.name"])) or None,
+        eval_results=_scores(head, without_folders(config["data.name"])) or None,
     )
     return f"---\n{about.to_yaml()}\n---\n\n# {name}\n\n" + "\n\n".join(
         [
@@ -140,7 +140,7 @@ def _start(config: dict[str, Any]) -> Origin | None:
     return None
 
 
-def _named(data: str) -> str:
+def without_folders(data: str) -> str:
     """A data set without the folders of this machine."""
     kind, _, place = data.partition(":")
     return f"{kind}:{Path(place).name}" if place else kind
@@ -163,8 +163,9 @@ def _scores(head: dict[str, Any], data: str) -> list[EvalResult]:
 
 def _data(config: dict[str, Any], split: dict[str, Any], classes: list[str]) -> str:
     names = ", ".join(classes[:20]) + (f" and {len(classes) - 20} more" if len(classes) > 20 else "")
+    name = without_folders(config["data.name"])
     return (
-        f"`{_named(config['data.name'])}`: {len(split['labeled'])} labelled images, {len(split['pool'])} in the pool "
+        f"`{name}`: {len(split['labeled'])} labelled images, {len(split['pool'])} in the pool "
         f"without their labels, {len(split['val'])} for validation, {len(split['test'])} for the test. Images of "
         f"{config['data.size']} px; {len(classes)} classes: {names}."
     )

@@ -98,6 +98,7 @@ class _Base:
         several = [repr(path) for path, i in zip(found.paths, place, strict=True) if i == SEVERAL]
         if several:
             raise UserError(f"{source}: names that several rows of {self.table.file} have: {listed(several, SHOWN)}")
+        _refuse_double(found.paths, place, source)
         counts = dict.fromkeys(("changed", "new", "same", "added"), 0)
         for path, label, i in zip(found.paths, found.labels, place, strict=True):
             if i == NONE:
@@ -112,7 +113,7 @@ class _Base:
 
 def _refuse_double(paths: Sequence[str], place: Sequence[int], source: str) -> None:
     counts = Counter(place)
-    double = [repr(path) for path, i in zip(paths, place, strict=True) if counts[i] > 1]
+    double = [repr(path) for path, i in zip(paths, place, strict=True) if i != NONE and counts[i] > 1]
     if double:
         raise UserError(f"{source}: different names of one image: {listed(double, SHOWN)}")
 

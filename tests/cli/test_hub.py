@@ -15,6 +15,7 @@ import timm
 import torch
 from huggingface_hub import ModelCard, constants
 
+from sslkit.finished.hub import without_folders
 from tests.cli.call import Call, assert_refused, sslkit
 from tests.cli.conftest import Finished
 
@@ -53,6 +54,12 @@ def test_the_card_says_what_the_run_said(exported: tuple[Path, Call], finished: 
     assert "Trained from random weights" in card.text
     assert "differ from those of the run by" in card.text
     assert str(finished.runs.parent) not in card.content
+
+
+def test_no_folder_of_this_machine_is_named() -> None:
+    assert without_folders("folder:/home/me/photos/") == "folder:photos"
+    assert without_folders("csv:/home/me/all.csv") == "csv:all.csv"
+    assert without_folders("digits") == "digits"
 
 
 def test_what_does_not_fit_is_refused(finished: Finished, exported: tuple[Path, Call], tmp_path: Path) -> None:
