@@ -56,7 +56,7 @@ class Csv(Dataset):
         if "label" not in table.columns:
             about = no_labels(str(self.file), [name for name in table.header if name not in used])
         more = [f"{len(paths) - len(rows)} rows say of an image what another says"] if len(rows) < len(paths) else []
-        self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*found, *more))]
+        self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*table.remarks, *found, *more))]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
         return classes, self._raw(columns, train, place), self._raw(columns, test, place)
 

@@ -5,6 +5,7 @@ Labels that were hidden from the run stay hidden.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ from sslkit.finished.audit.outside import LEVEL, at_least, shares_above
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import out_of_sample, suspects
 from sslkit.frozen import OnFeatures
+from sslkit.labelling.proposals import TOOLS, Proposal, files_for
 from sslkit.prepare import Prepared
 from sslkit.store import store_of
 from sslkit.store.files import filling, new_folder, write_text
@@ -36,6 +38,7 @@ from sslkit.training.fitting import classified
 from sslkit.training.spec import stamp
 
 SUSPECT = ("file", "label", "suggested", "score", "likely", "part")
+NAMELESS = re.compile(r"(train|test) image \d+")  # what an image without a file is called
 NEXT = ("file", "label", "suggested", "score", "confidence")
 OUTSIDE = ("file", "suggested", "score", "p")
 
@@ -60,11 +63,12 @@ class Row:
     label: str  # "" is none
     suggested: str
     score: float
+    confidence: float  # the probability of what is suggested
     also: dict[str, str]  # further columns
 
 
-def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
-    """Write `label_next.csv`, `suspect_labels.csv`, `labels.csv`, `outside.csv`, `index.html` into the folder `out`.
+def audit(run: Path, out: Path, n: int = 100, to: str = "csv", prefix: str | None = None) -> dict[str, Any]:
+    """Write `label_next.csv`, `suspect_labels.csv`, `labels.csv`, `outside.csv`, `index.html` to the folder `out`.
 
     Labels are of the labelled, validation and test part; those of other images stay unseen. The first two files hold
     at most `n` images each. `labels.csv` holds every label and, without one, the images to label next: corrected and
@@ -74,8 +78,12 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     most suspects are errors of the predictions), and `outside_at_least`, a bound for the share of the pool that is of
     no known class, which holds with 95% confidence.
 
+    Args:
+        to: "label-studio" or "cvat" also writes both lists as tasks with predictions, for such a tool to import.
+        prefix: what stands before an image's name there; see `files_for`.
+
     Raises:
-        UserError: no such run, data that has changed since, `out` is there, `n` below 1.
+        UserError: no such run, data that has changed since, `out` is there, `n` below 1; `to` a tool, and no files.
     """
     new_folder(out)
     if n < 1:
@@ -101,13 +109,15 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
         "outside.csv": _csv(OUTSIDE, outside, prepared),
         "index.html": page(run.absolute().name, cards(rows), cards(wanted), cards(outside[:n]), shared),
     }
+    if to in TOOLS:
+        files |= _tasks(to, [*rows, *wanted], prepared, prefix, run.absolute().name)
     with filling(out) as folder:
         for name, text in files.items():
             write_text(folder / name, text)
     likely = sum(row.also["likely"] == "yes" for row in doubtful)
     found = {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "shared": shared}
     found |= {"pool": len(pool.score), "outside": len(outside), "outside_at_least": at_least(pool.score, held.score)}
-    return found | {"out": str(out)}
+    return found | {"out": str(out), "files": [*files]}
 
 
 def _seen(predictor: Predictor, images: Images, features: Path, index: Array) -> Seen:
@@ -188,7 +198,8 @@ def _suspects(seen: Seen, start: See | None, prepared: Prepared, labeled: Seen) 
         for i in np.flatnonzero(judged.doubted):
             label, suggested = images.classes[images.label[index[i]]], images.classes[judged.suggested[i]]
             also = {"likely": "yes" if judged.likely[i] else "no", "part": part[i]}
-            rows.append(Row(int(index[i]), label, suggested, float(judged.score[i]), also))
+            sure = float(p[i, judged.suggested[i]])
+            rows.append(Row(int(index[i]), label, suggested, float(judged.score[i]), sure, also))
     return sorted(rows, key=lambda row: -row.score)
 
 
@@ -197,8 +208,11 @@ def _outside(seen: Seen, held: Seen, prepared: Prepared) -> list[Row]:
     images, pool = prepared.images, _pool(prepared)
     p = shares_above(seen.score, held.score)
     order = [i for i in np.argsort(-seen.score, kind="stable").tolist() if p[i] <= LEVEL]
-    guess = seen.p.argmax(1)
-    return [Row(int(pool[i]), "", images.classes[guess[i]], float(seen.score[i]), {"p": f"{p[i]:.4f}"}) for i in order]
+    guess, sure = seen.p.argmax(1), seen.p.max(1, initial=0)
+    return [
+        Row(int(pool[i]), "", images.classes[guess[i]], float(seen.score[i]), float(sure[i]), {"p": f"{p[i]:.4f}"})
+        for i in order
+    ]
 
 
 def _wanted(seen: Seen, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
@@ -211,6 +225,7 @@ def _wanted(seen: Seen, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
             "",
             images.classes[int(seen.p[i].argmax())],
             value,
+            float(seen.p[i].max()),
             {"confidence": f"{seen.p[i].max():.4f}"},
         )
         for i, value in zip(order.tolist(), score.tolist(), strict=True)
@@ -222,7 +237,16 @@ def _others(prepared: Prepared, rows: Sequence[Row]) -> list[Row]:
     split, images = prepared.split, prepared.images
     index = np.concatenate([split.labeled, split.val, split.test])
     rest = np.setdiff1d(index[images.label[index] >= 0], [row.place for row in rows])
-    return [Row(int(i), images.classes[images.label[i]], "", 0.0, {}) for i in rest]
+    return [Row(int(i), images.classes[images.label[i]], "", 0.0, 0.0, {}) for i in rest]
+
+
+def _tasks(to: str, rows: Sequence[Row], prepared: Prepared, prefix: str | None, model: str) -> dict[str, str]:
+    """What a labelling tool imports: file name -> text."""
+    names = prepared.images.names
+    if rows and all(NAMELESS.fullmatch(names[row.place]) for row in rows):
+        raise UserError(f"the images of {prepared.config.data.name} are no files, which --to {to} needs")
+    told = [Proposal(names[row.place], row.label, row.suggested, row.confidence, row.score) for row in rows]
+    return files_for(to, told, prepared.images.classes, prefix, model)
 
 
 def _csv(columns: Iterable[str], rows: Sequence[Row], prepared: Prepared) -> str:
