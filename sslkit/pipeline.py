@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sslkit.errors import Stopped, UserError
+from sslkit.errors import Lost, Stopped, UserError
 from sslkit.machine import ranks
 from sslkit.prepare import Prepared, prepare
 from sslkit.recipes import layers
@@ -19,7 +19,6 @@ from sslkit.record import Place, begin, decide, not_gone_on, place_of
 from sslkit.record.results import conclude, read_results
 from sslkit.record.stages import Stage, stages
 from sslkit.store import PathLike, Store, read_json, without_weights
-from sslkit.store.claims import Lost
 from sslkit.terminal.screen import Interrupt, Screen
 from sslkit.training.work import check_adapter, train
 

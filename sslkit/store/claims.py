@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from sslkit.errors import UserError, one_line
+from sslkit.errors import Lost, UserError, one_line
 from sslkit.store.owners import dead, this_process
 
 FOLDER = ".claims"
@@ -31,16 +31,6 @@ PATIENCE = 120.0  # without one; more than the minute for which NFS clients reme
 _held: set[Claim] = set()  # of this process
 _seen: dict[Path, tuple[str, float, float]] = {}  # claim -> its file's name, when it was looked at, how long it is that
 os.register_at_fork(after_in_child=_held.clear)  # a fork would beat for its parent
-
-
-class Lost(UserError):
-    """A claim was taken over by another process."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"this process stood still for {PATIENCE:g} seconds or more, so another one has taken its work over, and "
-            "its own is left out"
-        )
 
 
 class Claim:
@@ -102,7 +92,10 @@ class Claim:
                 os.rename(self.folder / self._file, self.folder / following)
             except FileNotFoundError:
                 if not (self.folder / following).exists():
-                    raise Lost from None
+                    raise Lost(
+                        f"this process stood still for {PATIENCE:g} seconds or more, so another one has taken its work "
+                        "over, and its own is left out"
+                    ) from None
             self._file = following
 
     def release(self) -> None:

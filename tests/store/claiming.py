@@ -78,7 +78,7 @@ def main() -> None:
     given = parser.parse_args()
     claims.BEAT, claims.PATIENCE = given.beat, 10 * given.beat
     if given.elsewhere:
-        owners.machine = lambda: f"{os.getpid():08x}"
+        owners.machine = lambda: f"{os.getpid():08x}"  # type: ignore[assignment]
     root, *words = given.words
     try:
         {"race": race, "hold": hold, "wait": wait, "work": work}[given.what](Path(root), *words)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sslkit.errors import UserError
+from sslkit.errors import Lost, UserError
 from sslkit.store import Store, claims, is_store, owners
-from sslkit.store.claims import FOLDER, Claim, Lost, held
+from sslkit.store.claims import FOLDER, Claim, held
 from sslkit.store.files import replacing
 
 Started = subprocess.Popen[str]
