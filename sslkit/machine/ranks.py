@@ -135,12 +135,11 @@ def group() -> Iterator[None]:
         yield
         barrier()
     except BaseException as error:
-        first = _first(store, error)
-        if found.by == "srun":
-            _all_told(store)
-        raise first from None
+        raise _first(store, error) from None
     finally:
         dist.destroy_process_group()
+        if found.by == "srun":
+            _all_left(store, found)
 
 
 def _join(me: Launch) -> Store:
@@ -182,12 +181,12 @@ def _first(store: Store, error: BaseException) -> BaseException:
     return KINDS.get(name, SystemExit)(text)
 
 
-def _all_told(store: Store) -> None:
+def _all_left(store: Store, me: Launch) -> None:
     """Keep the store, which is task 0's, until all have asked it what the error was, or do not for some seconds."""
     with suppress(RuntimeError):  # task 0 has died
-        store.add("told", 1)
-        until = time.monotonic() + 5
-        while leads() and store.add("told", 0) < count() and time.monotonic() < until:
+        store.add("left", 1)
+        until = time.monotonic() + 10
+        while me.rank == 0 and store.add("left", 0) < me.world and time.monotonic() < until:
             time.sleep(0.02)
 
 

@@ -48,34 +48,40 @@ def workers(*parents: int) -> list[int]:
     return found
 
 
+def training(root: Path) -> bool:
+    """Whether a stage is worked on just now."""
+    return any(path.name != "store" and path.name[0] != "." for path in (root / ".claims").glob("*"))
+
+
 def kill_one(running: list[subprocess.Popen[bytes]], draw: random.Random) -> str:
     """Kill a comparison or a process of one; what it was."""
     parents = [process.pid for process in running if process.poll() is None]
-    if not parents:
+    kind, pids = draw.choice([("comparison", parents), ("worker", workers(*parents)), ("worker", workers(*parents))])
+    if not pids:
         return ""
-    pid = draw.choice(parents + 2 * workers(*parents))
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(draw.choice(pids), signal.SIGKILL)
     except ProcessLookupError:
         return ""
-    return "comparison" if pid in parents else "worker"
+    return kind
 
 
 def batter(root: Path, seeds: int, kills: int, pause: float, draw: random.Random) -> Counter[str]:
-    """Kill at most so often, until both have ended well; what was killed."""
-    done, starts = Counter[str](), 2
+    """Kill at most so often, until both have ended well; what was killed, and whether a stage was worked on."""
+    done, starts, due = Counter[str](), 2, 0.0
     running = [start(root, seeds), start(root, seeds)]
-    due = time.monotonic() + draw.random() * pause
     while any(process.poll() != 0 for process in running):
-        time.sleep(0.05)
+        time.sleep(0.02)
         for i, process in enumerate(running):
             if process.poll() not in (None, 0):
                 running[i], starts = start(root, seeds), starts + 1
         if starts > TRIES + 2 * kills:
             raise SystemExit(f"it does not end:\n{root.with_suffix('.log').read_text('utf-8', 'replace')[-3000:]}")
-        if time.monotonic() > due and done.total() < kills:
-            done.update(filter(None, [kill_one(running, draw)]))
+        if due == 0 and (training(root) or draw.random() < 0.0002):  # most in training, some while all begins
             due = time.monotonic() + draw.random() * pause
+        if due and time.monotonic() > due and done.total() < kills:
+            within, due = " in training" * training(root), 0.0
+            done.update(f"{kind}{within}" for kind in [kill_one(running, draw)] if kind)
     return done
 
 
@@ -97,7 +103,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=4, help="of the comparison")
-    parser.add_argument("--pause", type=float, default=8.0, help="at most so many seconds between kills")
+    parser.add_argument("--pause", type=float, default=3.0, help="seconds of training, at most, from kill to kill")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31), help="of the moments")
     given = parser.parse_args(words)
     draw, killed, bad, begun = random.Random(given.seed), Counter[str](), 0, time.monotonic()
