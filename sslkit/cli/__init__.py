@@ -56,6 +56,8 @@ KEYS = {
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Semi-supervised image classification: few labels, many images."""
+    if "SLURM_STEP_ID" in os.environ:  # before torch: no stack of its own where task 0, which all ask, was killed
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if ctx.invoked_subcommand != "run" and not os.environ.keys().isdisjoint(("WORLD_SIZE", "SLURM_STEP_ID")):
         from sslkit.machine.launch import check_alone  # brings torch
 

@@ -11,7 +11,7 @@ from sslkit import pipeline
 from sslkit.cli import entry_point
 from tests.reliability.small import narrow
 
-real = pipeline.train
+real = pipeline.train  # type: ignore[attr-defined]
 
 
 def train(*given: Any, **named: Any) -> None:
@@ -22,7 +22,7 @@ def train(*given: Any, **named: Any) -> None:
 
 
 narrow()
-pipeline.train = train  # type: ignore[assignment]
+pipeline.train = train  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
     entry_point()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.small import one_line, stages
-from tests.reliability.test_torchrun import FLEXMATCH, ROOT, Ended, leftovers, torchrun
+from tests.reliability.small import leftovers, one_line, stages
+from tests.reliability.test_torchrun import FLEXMATCH, ROOT, Ended, torchrun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shipped")]
 
@@ -36,7 +36,7 @@ def srun(root: Path, *arguments: str, fault: str = "", tasks: int = 2, nodes: in
                 subprocess.Popen(line, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
             )
     for process in started:
-        process.wait(timeout=170)
+        process.wait(timeout=300)
     codes = [folder / f"{i}.code" for i in range(len(started))]
     said = [[(folder / f"{i}.{end}").read_text("utf-8") for i in range(len(started))] for end in ("out", "err")]
     return Ended([int(p.read_text("utf-8")) if p.exists() else None for p in codes], *said)
@@ -96,13 +96,13 @@ def test_by_a_real_srun(pair: Path, root: Path) -> None:
         pytest.skip("Slurm does not answer")
     line = ["srun", "-n", "2", "--mem-per-cpu=1500", sys.executable, "-m", "sslkit", *FLEXMATCH, "--runs", str(root)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    found = subprocess.run(line, cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=170)
+    found = subprocess.run(line, cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=300)
     assert found.returncode == 0, found.stderr
     for label, folder in stages(root).items():
         assert (folder / "weights.safetensors").is_file(), label
     refused = subprocess.run(
         ["srun", "-n", "2", "--mem-per-cpu=1500", sys.executable, "-m", "sslkit", "predict", "x"],
-        cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=170,
+        cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert refused.stderr.count("error: srun started 2 processes, and `sslkit predict` is one") == 1
     assert "Traceback" not in refused.stderr
