@@ -30,7 +30,8 @@ PATIENCE = 120.0  # without one; more than the minute for which NFS clients reme
 
 _held: set[Claim] = set()  # of this process
 _seen: dict[Path, tuple[str, float, float]] = {}  # claim -> its file's name, when it was looked at, how long it is that
-os.register_at_fork(after_in_child=_held.clear)  # a fork would beat for its parent
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_held.clear)  # a fork would beat for its parent
 
 
 class Claim:
@@ -123,6 +124,8 @@ class Claim:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+            with suppress(OSError):  # some systems do count an empty one
+                os.rmdir(self.folder)
             return False
         finally:
             shutil.rmtree(beside, ignore_errors=True)

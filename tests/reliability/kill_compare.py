@@ -19,6 +19,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from sslkit.store import claims
+
 ROOT = Path(__file__).parents[2]
 COMPARE = [
     *("compare", "--algo", "fixmatch,flexmatch", "--backbone", "vit_micro", "--keep", "--set", "precision=fp32"),
@@ -50,7 +52,8 @@ def workers(*parents: int) -> list[int]:
 
 def training(root: Path) -> bool:
     """Whether a stage is worked on just now."""
-    return any(path.name != "store" and path.name[0] != "." for path in (root / ".claims").glob("*"))
+    names = [path.name for path in (root / claims.FOLDER).glob("[!.]*") if path.name != "store"]
+    return any(claims.held(root, name) for name in names)
 
 
 def kill_one(running: list[subprocess.Popen[bytes]], draw: random.Random) -> str:
