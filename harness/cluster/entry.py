@@ -43,7 +43,7 @@ class Asked:
         if detach and (words is None or words.kind != "slurm"):
             raise UserError("--detach is for --cluster slurm, whose jobs go on by themselves")
         if words is not None and words.kind == "slurm":
-            slurm.available()
+            slurm.check(words.options)
         return cls(words, bundle, detach)
 
 
@@ -67,7 +67,8 @@ def work_of(asked: Asked, comparison: Comparison, found: Survey, runs: PathLike,
 
     if asked.words.kind == "print":
         return Printer(folder, options, found, seconds, asked.bundle, console)
-    slurm.check(options)
+    if options != asked.words.options:
+        slurm.check(options)
     return Driver(folder, options, found, seconds, console, asked.bundle, asked.detach)
 
 

@@ -27,6 +27,7 @@ from sslkit.recipes import layers
 from sslkit.record.stages import stages
 from sslkit.store import Store, is_done, without_weights
 from sslkit.terminal.screen import Interrupt
+from sslkit.training.stage import checkpoints
 from sslkit.training.work import train
 
 EARLY, SHARE = 120.0, 0.25  # a job stops this many seconds before its end, and at most this share of its time
@@ -84,6 +85,18 @@ class Work:
             raise Held(next(iter(self.held.values())))
         self._conclude(set(keys))
         return any(map(self._there, keys))
+
+    def reached(self) -> list[str]:
+        """What there is of its stages: finished ones, and the last checkpoint of the others."""
+        folders = [
+            (self.store.finished(key), self.store.stages / f".{key}") for key in self.submission.tasks[self.task]
+        ]
+        return [str(done or max(map(str, checkpoints(begun)), default="")) for done, begun in folders]
+
+    def too_short(self) -> None:
+        """Note that the time of a job is over before it has done anything."""
+        key = next(key for key in self.submission.tasks[self.task] if key not in self.failures and not self._there(key))
+        self._failed(key, "the time of its job was over before a step was done; ask for more, as in time=60 (minutes)")
 
     def _there(self, key: str) -> bool:
         folder = self.store.finished(key)
@@ -180,11 +193,17 @@ def main(words: Sequence[str]) -> int:
             with suppress(slurm.Silent, UserError):
                 until = ends_at(slurm.show(job), now)
         try:
+            work = Work(submissions.read(Path(words[0])), int(words[1]), lambda: interrupt() or time.time() > until)
+            before = work.reached()
             with read_once():
-                work = Work(submissions.read(Path(words[0])), int(words[1]), lambda: interrupt() or time.time() > until)
                 return 0 if work() else 1
-        except (Held, Stopped) as error:
+        except Held as error:
             say(str(error))
+        except Stopped as error:
+            say(str(error))
+            if not interrupt() and work.reached() == before:
+                work.too_short()
+                return 1
         except UserError as error:
             say(f"error: {error}")
             return 1

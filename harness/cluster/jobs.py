@@ -38,13 +38,14 @@ def missing(tasks: Sequence[Task], found: Survey, seconds: Mapping[str, float]) 
     pieces: dict[str, Piece] = {}
     weights: set[str] = set()
     for task in tasks:
-        store, wanted = Store(task.runs), set[str]()
+        store, wanted, mine = Store(task.runs), set[str](), dict[str, Piece]()
         for key in reversed(task.planned.stages.values()):
             done, parent = store.finished(key), found.specs[key].parent
             if done is None or ((key in wanted or task.keep) and without_weights(done)):
-                pieces[key] = Piece(key, parent, seconds[key])
+                mine[key] = Piece(key, parent, seconds[key])
                 wanted.add(parent)
                 weights |= {key} if done else set()
+        pieces |= reversed(mine.items())
     return Missing(pieces, weights)
 
 

@@ -77,7 +77,10 @@ def check(options: Mapping[str, str]) -> None:
     made = _call(["sbatch", "--test-only", *flags(options), "--wrap", "true"])
     said = _said(made)
     if made.returncode and not (NO_SUCH in said and _waits_for_nodes()):
-        raise UserError(f"--cluster slurm: {said}")
+        asked = ",".join(["slurm", *(f"{key}={value}" for key, value in options.items())])
+        raise UserError(
+            f"--cluster {asked}: {said.replace(NO_SUCH, 'no node has as much as that, or what is asked for')}"
+        )
 
 
 def flags(options: Mapping[str, str]) -> list[str]:

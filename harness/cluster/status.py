@@ -51,7 +51,7 @@ def _row(store: Store, spec: Spec, key: str, place: Place | None) -> dict[str, A
         return {"state": "missing", "why": "not submitted"}
     job = {"job": place.job, "log": str(place.log)}
     if place.lives and place.seen is not None:
-        reason = "its job does another stage now" if place.seen.state == "RUNNING" else place.seen.reason
+        reason = "its job runs, and has not come to it yet" if place.seen.state == "RUNNING" else place.seen.reason
         return job | {"state": "waiting", "why": reason}
     failure = place.submission.failures(place.task).get(key)
     return job | {"state": "failed", "why": failure or place.state, "line": ending(place.log)}
