@@ -63,7 +63,7 @@ class Driver:
             return
         self.store, waiting = Store(tasks[0].runs), list(tasks)
         self.todo: Missing = missing(tasks, self.found, self.seconds())
-        self.send = Sender(self.folder, self.todo, self.options, self.bundle, jobs, tasks[0].plugins)
+        self.send = Sender(self.store, self.folder, self.todo, self.options, self.bundle, jobs, tasks[0].plugins)
         try:
             self._submit(self._open())
             while waiting := self._collected(waiting, report):

@@ -16,6 +16,7 @@ from sslkit.harness.cluster.send import Sender
 from sslkit.harness.cluster.submissions import Submission
 from sslkit.harness.plan.survey import Survey
 from sslkit.harness.work.execute import Report, Task
+from sslkit.store import Store
 from sslkit.store.files import write_text
 from sslkit.terminal import count
 
@@ -42,7 +43,7 @@ class Printer:
         if not tasks:
             return
         todo = missing(tasks, self.found, self.seconds())
-        sender = Sender(self.folder, todo, self.options, self.bundle, jobs, tasks[0].plugins)
+        sender = Sender(Store(tasks[0].runs), self.folder, todo, self.options, self.bundle, jobs, tasks[0].plugins)
         with submissions.alone(self.folder):
             arrays = sender.arrays(todo.pieces, {}, MOST)
             made = list(sender.written(arrays, None))

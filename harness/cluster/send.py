@@ -13,13 +13,14 @@ from sslkit.harness.cluster.forest import Array
 from sslkit.harness.cluster.jobs import Missing, minutes, plan, shares
 from sslkit.harness.cluster.state import places
 from sslkit.harness.cluster.submissions import Submission
-from sslkit.store import PathLike
+from sslkit.store import PathLike, Store
 
 
 @dataclass(frozen=True)
 class Sender:
     """How jobs are submitted."""
 
+    store: Store
     folder: Path  # of the comparison
     todo: Missing
     options: Mapping[str, str]  # of sbatch
@@ -36,7 +37,8 @@ class Sender:
         """
         with submissions.alone(self.folder) as descriptor:
             live = {key: place.job for key, place in places(self.folder, keys).items() if place.lives}
-            arrays = self.arrays({*keys} - live.keys(), live, slurm.largest_array())
+            missing = {key for key in keys if not self.todo.there(self.store, key)}  # now that Slurm was asked
+            arrays = self.arrays(missing - live.keys(), live, slurm.largest_array())
             ids: list[str] = []
             for array, made in self.written(arrays, slurm.longest(self.options.get("partition", ""))):
                 waits = script.waiting(array, ids[array.before] if array.before is not None else "")

@@ -78,9 +78,7 @@ def check(options: Mapping[str, str]) -> None:
     said = _said(made)
     if made.returncode and not (NO_SUCH in said and _waits_for_nodes()):
         asked = ",".join(["slurm", *(f"{key}={value}" for key, value in options.items())])
-        raise UserError(
-            f"--cluster {asked}: {said.replace(NO_SUCH, 'no node has as much as that, or what is asked for')}"
-        )
+        raise UserError(f"--cluster {asked}: {said.replace(NO_SUCH, 'no node has what is asked for')}")
 
 
 def flags(options: Mapping[str, str]) -> list[str]:

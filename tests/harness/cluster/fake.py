@@ -20,11 +20,11 @@ class Slurm:
     works: bool = True  # jobs run at once when they are asked for
     forgets: bool = False  # ended jobs
     ending: str = ""  # how jobs end that are asked for, in the place of running
+    later: int = 0  # looks after which they run
     silent: int = 0  # so many calls get no answer
     states: dict[tuple[str, int], slurm.Seen] = field(default_factory=dict)
     submitted: list[Submission] = field(default_factory=list)
     waits: list[Sequence[str]] = field(default_factory=list)
-    looks: int = 0
 
     def submit(self, script: Path, more: Sequence[str], descriptor: int) -> str:
         made = read(script.parent)
@@ -39,11 +39,11 @@ class Slurm:
         if self.silent:
             self.silent -= 1
             raise slurm.Silent("Unable to contact slurm controller")
-        self.looks += 1
         if self.ending:
             self.end_all(self.ending)
-        elif self.works:
+        elif self.works and not self.later:
             self.run()
+        self.later = max(0, self.later - 1)
         known = {at: seen for at, seen in self.states.items() if at[0] in names}
         return {at: seen for at, seen in known.items() if seen.lives} if self.forgets else known
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -71,7 +72,7 @@ def test_a_killed_driver_is_followed_by_one_that_attaches(
     names = ",".join(x.name for x in slurm.submitted)
     assert f"the jobs go on; scancel --name={names} ends them; the same command goes on" in made.err
     (slurm.submitted[1].folder / "id").unlink()  # killed between sbatch and the writing of its number
-    slurm.works = True
+    slurm.works, slurm.later = True, 1
     again = compare(*WORDS)
     assert "attached to jobs that train 6 stages" in again.err
     assert len(slurm.submitted) == 3
@@ -138,10 +139,10 @@ def test_what_another_process_trains_is_left_alone(slurm: Slurm, capsys: pytest.
     slurm.works = False
     assert compare(*WORDS, "--detach").code == 0
     first = slurm.submitted[0]
-    with pytest.raises(KeyboardInterrupt), Store("runs").working(first.tasks[0][0], lambda: None):
+    with suppress(KeyboardInterrupt), Store("runs").working(first.tasks[0][0], lambda: None):
         assert job.main([str(first.folder), "0"]) == job.UNFINISHED
         assert "another process trains finetune of fixmatch" in capsys.readouterr().out
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt  # it stops, too
     assert not submissions.read(first.folder).failures(0)
     assert job.main([str(first.folder), "0"]) == 0
 
