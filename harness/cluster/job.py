@@ -121,16 +121,18 @@ class Work:
         if parent and not self.store.finished(parent.name):
             raise UserError(f"{stage.parent}, which it starts from, is not finished")
         name = f"{label} of {run.arm}, {run.condition}, seed {run.seed}"
-        began, own = time.perf_counter(), prepared.of(label)
+        own = prepared.of(label)
         machine.use()
         with self.store.working(key, lambda: _leave(name), key in self.submission.weights) as folder:
             if folder is not None:
+                began = time.perf_counter()
                 say(f"{name}: begins")
                 train(
                     stage.spec, own.images, own.split, folder, parent, stage.weights, self.store.features,
                     save_every=120.0, report=lambda done, line: None, stop=self.stop, say=say,
                 )  # fmt: skip
-        say(f"{name}: finished, {time.perf_counter() - began:.0f} s")
+        if folder is not None:
+            say(f"{name}: finished, {time.perf_counter() - began:.0f} s")
 
     def _conclude(self, keys: set[str]) -> None:
         """Write the results of the runs whose last stage was among these: the images are in memory here."""

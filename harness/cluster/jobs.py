@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sslkit.errors import UserError
@@ -102,7 +102,7 @@ def shares(made: Sequence[Array], jobs: int | None) -> list[int | None]:
 
 def took(store: Store, found: Survey) -> int:
     """Bytes that a stage with a network of this comparison took before, in this store, at most; 0 where none did."""
-    kinds = {_kind(asdict(spec)) for spec in found.specs.values()}
+    kinds = {_kind(vars(spec)) for spec in found.specs.values()}
     most = 0
     for file in store.stages.glob("*/spec.json"):
         with suppress(UserError, KeyError):  # damaged, or being trained

@@ -57,11 +57,15 @@ class Place:
         if own:
             return f"{own} (job {self.job})"
         state = self.state
+        said = ending(self.log)
         words = {
+            "OUT_OF_MEMORY": "ran out of memory; ask for more, as in mem=4G",
             "COMPLETED": "ended and left no result",
             "UNKNOWN": "is not known to Slurm any more, and left no result",
         }
-        return f"job {self.job} {words.get(state, f'ended as {state}')}; {ending(self.log)}{self.log}"
+        if state == "FAILED" and "memory limit" in said.lower():  # as where Slurm kills by polling, without cgroups
+            state = "OUT_OF_MEMORY"
+        return f"job {self.job} {words.get(state, f'ended as {state}')}; {said}{self.log}"
 
 
 def places(comparison: Path, keys: Collection[str]) -> dict[str, Place]:

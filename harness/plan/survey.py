@@ -13,7 +13,7 @@ from sslkit.errors import UserError
 from sslkit.harness.plan.arms import CONTROLS, Comparison
 from sslkit.harness.plan.matching import unasked
 from sslkit.machine import Machine, resolve_machine
-from sslkit.prepare import prepare
+from sslkit.prepare import Prepared, of_seeds
 from sslkit.record import read_run, run_digest, run_name
 from sslkit.record.stages import stages
 from sslkit.store import Store, is_done
@@ -65,15 +65,26 @@ def survey(comparison: Comparison, store: Store, earlier: Survey | None = None) 
         UserError: arms differ in what was not asked for.
     """
     found = Survey([], counted=earlier.counted if earlier else {})
-    for arm, condition, seed in comparison.runs():
-        prepared = prepare(comparison.request(arm, condition, seed), store.data)
+    runs = {}
+    for (arm, condition, seed), prepared in _prepared(comparison, store):
         made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
         keys = {label: spec.key for label, spec in made.items()}
         folder = _folder(store, run_name(prepared.config), run_digest(prepared), keys)
         found.specs |= {spec.key: spec for spec in made.values()}
-        found.runs.append(Planned(arm, condition, seed, folder, keys))
+        runs[arm, condition, seed] = Planned(arm, condition, seed, folder, keys)
+    found.runs += [runs[place] for place in comparison.runs()]
     _check(comparison, found)
     return found
+
+
+def _prepared(comparison: Comparison, store: Store) -> Iterator[tuple[tuple[str, str, int], Prepared]]:
+    """All runs; those that share a condition and a seed, and so a split, follow one another."""
+    seeds = range(comparison.first_seed, comparison.first_seed + comparison.seeds)
+    for condition, arms in comparison.requests.items():
+        made = [of_seeds(comparison.request(arm, condition, seeds[0]), seeds, store.data) for arm in arms]
+        for seed in seeds:
+            for arm, prepared in zip(arms, made, strict=True):
+                yield (arm, condition, seed), next(prepared)
 
 
 def _folder(store: Store, name: str, digest: str, keys: dict[str, str]) -> str:
@@ -108,6 +119,8 @@ def _check(comparison: Comparison, found: Survey) -> None:
     for run in found.runs:
         for label in run.stages:
             head = heads.setdefault((run.condition, run.seed, label), run)
+            if run.stages[label] == head.stages[label]:
+                continue
             apart = unasked(found.spec(run, label), found.spec(head, label), asked)
             if apart:
                 raise UserError(

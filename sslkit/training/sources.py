@@ -22,6 +22,7 @@ LEFT_OUT = ("sslkit", "sslkit.errors", "sslkit.registry")  # modules that cannot
 Span = tuple[int, int, int]  # line, from 1; its first character; the one after its last
 
 
+@cache
 def source_hash(cls: type) -> str:
     """16 hexadecimal digits, of the code of a class, of its bases, and of what their modules import.
 

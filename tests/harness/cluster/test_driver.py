@@ -101,7 +101,11 @@ def test_what_left_nothing_has_failed_and_the_next_command_submits_it_again(
     made = compare(*WORDS)
     assert made.code == 2
     submitted = slurm.submitted[0]
-    state = "is not known to Slurm any more, and left no result" if forgets else "ended as OUT_OF_MEMORY"
+    state = (
+        "is not known to Slurm any more, and left no result"
+        if forgets
+        else "ran out of memory; ask for more, as in mem=4G"
+    )
     assert f"finetune: job 1_0 {state}; its log ends in 'Killed'; {submitted.log(0)}" in made.err.replace("\n", "")
     slurm.ending = ""
     again = compare(*WORDS)
