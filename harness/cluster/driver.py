@@ -27,7 +27,7 @@ from sslkit.terminal import count, say
 from sslkit.training.stage import checkpoints
 
 POLL, SLOWEST = 1.0, 15.0  # seconds between looks, at first and later
-SURE = 3  # looks in which nobody has a stage before it counts as lost
+SURE, TOLD = 4, 2  # looks in which nobody has a stage before it counts as lost; where Slurm says that its job has ended
 T = TypeVar("T")
 
 
@@ -106,7 +106,9 @@ class Driver:
         missing = self._open()  # after Slurm was asked: what it says has ended has left what it leaves
         self._tell(found, missing)
         self.lost = Counter({key: self.lost[key] + 1 for key in missing if not (key in found and found[key].lives)})
-        gone = {key for key, looks in self.lost.items() if looks >= SURE}
+        told = {key for key, place in found.items() if place.seen}
+        gone = {key for key, looks in self.lost.items() if looks >= (TOLD if key in told else SURE)}
+        self.pause = POLL if self.lost.keys() - gone else self.pause
         again = {key for key in gone if self._goes_on(key, gone, found)}
         if again:
             self._submit(again)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sslkit.record import read_run, run_digest, run_name
 from sslkit.record.stages import stages
 from sslkit.store import Store, is_done
 from sslkit.training.differences import differences, settings
+from sslkit.training.sources import hashed_once
 from sslkit.training.spec import Spec
 
 
@@ -65,16 +66,28 @@ def survey(comparison: Comparison, store: Store, earlier: Survey | None = None) 
         UserError: arms differ in what was not asked for.
     """
     found = Survey([], counted=earlier.counted if earlier else {})
-    runs = {}
-    for (arm, condition, seed), prepared in _prepared(comparison, store):
-        made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
-        keys = {label: spec.key for label, spec in made.items()}
-        folder = _folder(store, run_name(prepared.config), run_digest(prepared), keys)
-        found.specs |= {spec.key: spec for spec in made.values()}
-        runs[arm, condition, seed] = Planned(arm, condition, seed, folder, keys)
+    runs: dict[tuple[str, str, int], Planned] = {}
+    like: dict[tuple[str, str, str], Spec] = {}
+    with hashed_once():
+        for (arm, condition, seed), prepared in _prepared(comparison, store):
+            made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
+            keys = {label: spec.key for label, spec in made.items()}
+            folder = _folder(store, run_name(prepared.config), run_digest(prepared), keys)
+            for label, spec in made.items():
+                if spec.key not in found.specs:
+                    found.specs[spec.key] = like[arm, condition, label] = _sharing(
+                        spec, like.get((arm, condition, label))
+                    )
+            runs[arm, condition, seed] = Planned(arm, condition, seed, folder, keys)
     found.runs += [runs[place] for place in comparison.runs()]
     _check(comparison, found)
     return found
+
+
+def _sharing(spec: Spec, like: Spec | None) -> Spec:
+    """The same with the settings of one of another seed in the place of equal ones: 10,000 runs stay in memory."""
+    names = ("parts", "training", "views", "average")
+    return replace(spec, **{n: getattr(like, n) for n in names if like and getattr(like, n) == getattr(spec, n)})
 
 
 def _prepared(comparison: Comparison, store: Store) -> Iterator[tuple[tuple[str, str, int], Prepared]]:
