@@ -48,6 +48,7 @@ class Driver:
     detach: bool = False
     lost: Counter[str] = field(default_factory=Counter)  # key -> looks in a row in which nobody had it
     begun: dict[str, str] = field(default_factory=dict)  # key -> its last checkpoint when it was submitted
+    again: set[str] = field(default_factory=set)  # keys that were submitted a second time
     said: str = ""  # last, of how the jobs stand
     pause: float = POLL
 
@@ -111,6 +112,7 @@ class Driver:
         self.pause = POLL if self.lost.keys() - gone else self.pause
         again = {key for key in gone if self._goes_on(key, gone, found)}
         if again:
+            self.again |= again
             self._submit(again)
         left = []
         for task in waiting:
@@ -132,13 +134,18 @@ class Driver:
         return one(task)
 
     def _goes_on(self, key: str, gone: set[str], found: Mapping[str, Place]) -> bool:
-        """Whether a stage without a job is submitted again: a cut-off job of it, or of one before it, got further."""
+        """Whether a stage without a job is submitted again: its job, or one before it, got further and was cut off.
+
+        So is one that never began, and that Slurm lost, as where its controller was killed before it saved its state.
+        """
         parent = self.todo.pieces[key].parent
         if parent in gone:
             return self._goes_on(parent, gone, found)
         place = found.get(key)
         if place is None or key in place.submission.failures(place.task) or not place.cut_off:
             return False
+        if place.never_began:
+            return key not in self.again
         return self._progress(key) != self.begun.get(key)
 
     def _progress(self, key: str) -> str:

@@ -51,6 +51,11 @@ class Place:
         """Whether it ended by no decision of a person, and not for lack of memory."""
         return self.state in (*slurm.CUT_OFF, "FAILED", "UNKNOWN")
 
+    @property
+    def never_began(self) -> bool:
+        """Whether Slurm lost it before it began."""
+        return self.state == "UNKNOWN" and not self.log.exists()
+
     def why(self, key: str) -> str:
         """Why there is no result of a stage, with the last line of the log and its path."""
         own = self.submission.failures(self.task).get(key)

@@ -51,7 +51,7 @@ class Slurm:
         """All that is pending, in the order of its submission."""
         for made in self.submitted:
             for task in made.tasks:
-                if self.states[made.name, task].state == "PENDING":
+                if (made.name, task) in self.states and self.states[made.name, task].state == "PENDING":
                     code = job.main([str(made.folder), str(task)])
                     self.end("COMPLETED" if code == 0 else "FAILED", made, task)
 
@@ -61,7 +61,7 @@ class Slurm:
     def end_all(self, state: str, reason: str = "None") -> None:
         for made in self.submitted:
             for task in made.tasks:
-                if self.states[made.name, task].lives:
+                if (made.name, task) in self.states and self.states[made.name, task].lives:
                     made.log(task).write_text("one line\nKilled\n")
                     self.end(state, made, task, reason)
 

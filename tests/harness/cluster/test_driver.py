@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -129,6 +130,23 @@ def test_a_damaged_part_is_a_row_and_not_the_end(slurm: Slurm, monkeypatch: pyte
     assert load(folder())["error"].str.contains("of the part").sum() == 1
     again = compare(*WORDS)
     assert "submitted 1 job for 1 stage" in again.err
+    assert not load(folder())["error"].any()
+
+
+def test_what_slurm_lost_before_it_began_is_submitted_again(slurm: Slurm) -> None:
+    slurm.later, original = 1, slurm.submit
+
+    def submit(script: Path, more: Sequence[str], descriptor: int) -> str:
+        number = original(script, more, descriptor)
+        if number == "2":
+            slurm.states = {at: seen for at, seen in slurm.states.items() if at[0] != slurm.submitted[1].name}
+        return number
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sslkit.harness.cluster.slurm.submit", submit)
+        made = compare(*WORDS)
+    assert made.code == 0
+    assert "submitted 2 jobs for 2 stages" in made.err
     assert not load(folder())["error"].any()
 
 
