@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
@@ -89,6 +89,7 @@ class Prepared:
     remarks: list[str]
     stored: Mapping[str, Any] = field(default_factory=dict)  # what was found out about the data, kept with the run
     source: Prepared | None = None  # the same of the stage `pretrain`, where it has labelled images of its own
+    gathered: Gathered | None = None  # what it was decoded and split from
 
     def of(self, stage: str) -> Prepared:
         """What the stage with this label is trained on."""
@@ -145,8 +146,26 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
     remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     images, unused = guided(found.config, images, places, parts, lambda run: gather(run, cache).parts)
-    made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored)
+    made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored, gathered=found)
     return _with_source(made, cache) if found.config.pretrain.data else made
+
+
+def of_seeds(request: Mapping[str, Any], seeds: Iterable[int], cache: Path | None = None) -> Iterator[Prepared]:
+    """What `prepare` gives for a request with each of the seeds; the data are gathered once, remarks are the first's.
+
+    Raises:
+        UserError: as `prepare`.
+    """
+    first: Prepared | None = None
+    for seed in seeds:
+        if first is None or first.gathered is None or first.source is not None:
+            first = prepare({**request, "seed": seed}, cache)
+            yield first
+            continue
+        found = replace(first.gathered, config=replace(first.gathered.config, seed=seed))
+        what = found.config.data, seed, _bare(found.config), first.images.fingerprint
+        places = _once("places", what, functools.partial(places_of, found, first.images))
+        yield replace(first, config=in_steps(found.config, places), split=places, gathered=found)
 
 
 def places_of(found: Gathered, images: Images) -> Split:
