@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslkit.algorithms._last import last_of_each
+from sslkit.algorithms.labelers._last import last_of_each
 from sslkit.contracts import Setup
 from sslkit.losses import one_hot
 from sslkit.network import Classifier

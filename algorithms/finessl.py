@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslkit.algorithms._last import Learned
+from sslkit.algorithms.labelers._last import Learned
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Stream
 from sslkit.errors import UserError
 from sslkit.losses import cross_entropies, gather, one_hot

@@ -135,6 +135,9 @@ class Trainer(Protocol):
     def encode(self, network: Classifier, stream: str) -> Output:
         """For all images of a stream, "labeled" or "unlabeled", by its index, without augmentation; on the CPU."""
 
+    def given(self, stream: str) -> Tensor:
+        """(M, n, C) likewise, probabilities by the networks of the key `predictions`; a row of NaN is missing."""
+
 
 class Algorithm(nn.Module, ABC):
     """One method. `forward` is straight-line code that does its own forwards."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sslkit.contracts import Algorithm, PseudoLabels, Setup
+from sslkit.contracts import Algorithm, PseudoLabels, Setup, Trainer
 
 
 class Guided(Algorithm):
@@ -24,6 +24,9 @@ class Guided(Algorithm):
         super().__init__(setup, **slots)
         self.register_buffer("of_labeled", torch.zeros(setup.labeled, setup.classes))
         self.register_buffer("of_unlabeled", torch.zeros(setup.unlabeled, setup.classes))
+
+    def start(self, trainer: Trainer) -> None:
+        self.follow(trainer.given("labeled"), trainer.given("unlabeled"))
 
     def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
         """Targets of what M networks predict, (M, n_l, C) and (M, N_u, C), of which rows of NaN are missing."""

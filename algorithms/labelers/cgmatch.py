@@ -8,7 +8,7 @@ It remembers the last labels of every image of the pool, the means of confidence
 import torch
 from torch import Tensor
 
-from sslkit.algorithms._last import last_of_each
+from sslkit.algorithms.labelers._last import last_of_each
 from sslkit.algorithms.labelers._running import Alignment, momentum_of
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.errors import UserError

@@ -9,7 +9,7 @@ authors estimate the pool's shares on labelled images that are held out; here th
 import torch
 from torch import Tensor
 
-from sslkit.algorithms._last import last_of_each
+from sslkit.algorithms.labelers._last import last_of_each
 from sslkit.algorithms.labelers._shares import label_shares
 from sslkit.algorithms.labelers.threshold import check
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup

@@ -8,7 +8,7 @@ It remembers a class for every image of the pool. Thresholds change after the op
 import torch
 from torch import Tensor
 
-from sslkit.algorithms._last import Learned
+from sslkit.algorithms.labelers._last import Learned
 from sslkit.algorithms.labelers.threshold import check
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.losses import one_hot

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sslkit.config import Data
-from sslkit.data import UNKNOWN
+from sslkit.data import UNKNOWN, Images
 from sslkit.data.image import Array
 from sslkit.data.parts import Parts
 from sslkit.errors import UserError, listed, unknown
@@ -52,6 +52,17 @@ def opened(parts: Parts, data: Data) -> Parts:
         f"no label is of {named} (data.open_set={data.open_set}): {_count(train.label)} such training images are not "
         f"labelled, and {_count(test.label)} of the test stand apart; accuracy is over the other {len(kept)} classes"
     )
+
+
+def unlabelled_classes(images: Images, labeled: Array) -> list[str]:
+    """That no image of a class is among the labelled ones, though the training part has some: it cannot be learned."""
+    there, shown = ({*np.unique(images.label[some]).tolist()} for some in (slice(images.train), labeled))
+    lost = [repr(images.classes[c]) for c in sorted(there - shown - {-1, UNKNOWN})]
+    if not lost or not shown:
+        return []
+    classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {listed(lost)}"
+    said = f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"
+    return [f"{said}; --open-set takes such classes for unknown"]
 
 
 def _count(label: Array) -> int:

@@ -19,15 +19,15 @@ from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
-from sslkit.data import UNKNOWN, Dataset, Images, decoding, imbalance, is_own, normalizing, weighing
+from sslkit.data import Dataset, Images, decoding, imbalance, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
-from sslkit.data.open_set import opened
+from sslkit.data.open_set import opened, unlabelled_classes
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
 from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
 from sslkit.data.summary import about
-from sslkit.errors import UserError, listed
+from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.dataset import dataset_of, place_of
@@ -143,7 +143,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
     twice = _once("pixels", (data, cache), lambda: in_both(images, parts) if is_own(data.name) else [])
     counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
     weighed = [*imbalance.said(images, places.labeled, places.pool, data), *weighing.said(data, counts, images.classes)]
-    remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
+    remarks = [*remarks, *unlabelled_classes(images, places.labeled), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     images, unused = guided(found.config, images, places, parts, lambda run: gather(run, cache).parts)
     made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored, gathered=found)
@@ -158,7 +158,8 @@ def of_seeds(request: Mapping[str, Any], seeds: Iterable[int], cache: Path | Non
     """
     first: Prepared | None = None
     for seed in seeds:
-        if first is None or first.gathered is None or first.source is not None:
+        # what other networks have seen is compared with each split
+        if first is None or first.gathered is None or first.source is not None or first.images.given:
             first = prepare({**request, "seed": seed}, cache)
             yield first
             continue
@@ -177,17 +178,6 @@ def places_of(found: Gathered, images: Images) -> Split:
     if _bare(found.config) and unlabelled(images.classes, found.parts.train.learned):
         return all_in_pool(images, found.config.seed, found.val)
     return split(images, found.config.data, found.config.seed, found.groups, found.val)
-
-
-def _unlabeled_classes(images: Images, places: Split) -> list[str]:
-    """That no image of a class is among the labelled ones, though the training part has some: it cannot be learned."""
-    there, shown = ({*np.unique(images.label[some]).tolist()} for some in (slice(images.train), places.labeled))
-    lost = [repr(images.classes[c]) for c in sorted(there - shown - {-1, UNKNOWN})]
-    if not lost or not shown:
-        return []
-    classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {listed(lost)}"
-    said = f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"
-    return [f"{said}; --open-set takes such classes for unknown"]
 
 
 def _with_source(made: Prepared, cache: Path | None) -> Prepared:

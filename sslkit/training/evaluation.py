@@ -125,9 +125,11 @@ def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
 
 
 def told_apart(
-    algorithm: Algorithm, network: Classifier, known: tuple[Pixels, Tensor], unknown: Pixels, spec: Spec
+    algorithm: Algorithm, network: Classifier, known: tuple[Pixels, Tensor], unknown: Pixels | None, spec: Spec
 ) -> dict[str, float]:
-    """`open_scores` of what the algorithm says of known images, which have labels, and of unknown ones."""
+    """`open_scores` of what the algorithm says of known images, which have labels, and of unknown ones; {} without."""
+    if unknown is None:
+        return {}
 
     def both(images: Tensor) -> Tensor:
         score, guess = algorithm.open_set(network, images)

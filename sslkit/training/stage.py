@@ -48,8 +48,7 @@ class Job:
     pixels: dict[str, Pixels]  # stream -> (N, 3, S, S) uint8, by index
     evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
     unknown: Pixels | None  # test images of no known class, where there are any
-    images: Images
-    split: Split
+    images: Images  # with what other networks predict for them
 
     def weights(self) -> dict[str, Tensor]:
         """The student, the averaged network, and what else of the algorithm has a state; no tensor twice, none frozen.
@@ -160,7 +159,6 @@ def build(
         },
         unknown=images.subset(split.unknown) if len(split.unknown) else None,
         images=images,
-        split=split,
     )
 
 

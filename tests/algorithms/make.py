@@ -161,6 +161,9 @@ class Trainer:
     def encode(self, network: Classifier, stream: str) -> Output:
         raise AssertionError("no step asks for a whole stream")
 
+    def given(self, stream: str) -> Tensor:
+        raise AssertionError("no step asks for predictions of others")
+
 
 @cache
 def votes() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sslkit.algorithms._last import Learned, last_of_each
+from sslkit.algorithms.labelers._last import Learned, last_of_each
 
 
 def loop(index: list[int], counts: list[bool]) -> list[int]:

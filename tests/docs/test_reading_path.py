@@ -50,6 +50,6 @@ def test_the_map_names_every_folder() -> None:
     assert {*FOLDERS, "sslkit", "tests", "docs", "benchmarks"} <= listed
     assert all((ROOT / folder).is_dir() for folder in listed)
     if (ROOT / ".git").exists() and shutil.which("git"):
-        tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        folders = {path.partition("/")[0] for path in tracked.splitlines() if "/" in path}
+        tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        folders = {path.partition("/")[0] for path in tracked.split("\0") if "/" in path}
         assert {folder for folder in folders if not folder.startswith(".")} <= listed
