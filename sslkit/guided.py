@@ -40,6 +40,13 @@ class Guided(Algorithm):
         return hard.sum(0) / known.sum(0).clamp_min(1)[:, None]
 
 
+def mean_of(p: Tensor) -> Tensor:
+    """(N, C) the mean of M networks' probabilities (M, N, C) over those that are there; a row of 0 where none is."""
+    known = ~p.isnan().any(2)  # (M, N)
+    mean: Tensor = p.nan_to_num(0).sum(0) / known.sum(0).clamp_min(1)[:, None]
+    return mean
+
+
 def pseudo_labels(target: Tensor) -> PseudoLabels:
     """Labels of targets (N, C), of weight 0 where a row is of 0; the target is even there."""
     weight = (target.amax(1) > 0).to(target.dtype)  # (N,) 0 or 1
