@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sslkit.contracts import Batch, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.guided import Guided, mean_of
+from sslkit.guided import Voting, mean_of
 from sslkit.losses import cross_entropies
 from sslkit.network import Output
 from sslkit.randomness import Step
@@ -23,7 +23,7 @@ from sslkit.step import PseudoLabeling
 
 
 @register("algorithm")
-class CReST(PseudoLabeling, Guided):
+class CReST(PseudoLabeling, Voting):
     """L = mean over labelled and chosen images of H(y, p) + lambda_u mean w_i H(target_i, p(strong_i)).
 
     Classes are ranked by their labels, the most frequent first. Of the images that are predicted to be of the class of

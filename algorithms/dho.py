@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sslkit.contracts import Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.guided import Guided, mean_of, pseudo_labels
+from sslkit.guided import Voting, mean_of, pseudo_labels
 from sslkit.losses import cross_entropy, weighted_ce
 from sslkit.network import Classifier
 from sslkit.randomness import Step
@@ -22,7 +22,7 @@ from sslkit.registry import register
 
 
 @register("algorithm")
-class DHO(Guided):
+class DHO(Voting):
     """L = a H(y, p(x)) + b T^2 [mean KL(q(x) || p'(x)) + mean KL(q(u) || p'(u))], q and p' at the temperature T.
 
     p is the network's own head, p' the second one. At test time: alpha p + (1 - alpha) softmax(z' / beta).

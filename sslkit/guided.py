@@ -5,6 +5,9 @@ The key `predictions` names them; a stage's key has what tells them from others.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,10 +15,20 @@ from sslkit.contracts import Algorithm, PseudoLabels, Setup
 
 
 class Guided(Algorithm):
-    """What it is given is made into a target for each image, before the first step.
+    """An algorithm that is given predictions before the first step. As a second base it stands behind the first."""
 
-    Rows of 0 are of images that nobody predicts: their cross-entropy is 0. As a second base it stands behind the first.
-    """
+    needs: ClassVar[bool] = True  # without predictions it cannot train
+
+    @abstractmethod
+    def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
+        """Learn what M networks predict: (M, n_l, C) and (M, N_u, C) probabilities, of which rows of NaN are missing.
+
+        What is found is a buffer. It is called before `start`, and not again when a stage is gone on with.
+        """
+
+
+class Voting(Guided):
+    """What it is given is made into a target for each image. Rows of 0 are of images that nobody predicts."""
 
     of_labeled: Tensor  # (n_l, C) float32 targets, by index
     of_unlabeled: Tensor  # (N_u, C)
@@ -26,7 +39,6 @@ class Guided(Algorithm):
         self.register_buffer("of_unlabeled", torch.zeros(setup.unlabeled, setup.classes))
 
     def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
-        """Targets of what M networks predict, (M, n_l, C) and (M, N_u, C), of which rows of NaN are missing."""
         self.of_labeled.copy_(self.agreed(labeled))
         self.of_unlabeled.copy_(self.agreed(unlabeled))
 

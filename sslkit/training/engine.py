@@ -114,7 +114,7 @@ class Engine:
         log = (SharedLog if self.world > 1 else Log)(self.folder, position, start)
         self.statistics = ranks.Statistics(self.algorithm.student)
         if start == 0:
-            if isinstance(self.algorithm, Guided):
+            if self.job.images.given and isinstance(self.algorithm, Guided):
                 split = self.job.split
                 self.algorithm.follow(*(given(self.job.images, i, self.spec) for i in (split.labeled, split.pool)))
             self.algorithm.start(self)
