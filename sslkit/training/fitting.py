@@ -67,17 +67,17 @@ def fit(
     if isinstance(algorithm, LinearHead):
         _give_head(algorithm, average)
     judged: dict[str, tuple[Tensor, Tensor]] = {
-        name: (classified(algorithm, found[name]), label[name]) for name in ("test", "val") if name in found
+        name: (classified(algorithm, found[name]), label[name]) for name in ("test", "val") if len(found.get(name, ()))
     }
     result = {
         "seconds": time.perf_counter() - begun,
         "steps": 0,
-        "networks": {"averaged": scores(*judged["test"])},
+        "networks": {"averaged": scores(*judged["test"])} if "test" in judged else {},
         "best": None,
         "frozen": True,
     }
     result |= {"calibration": calibrate(judged)} if "val" in judged else {}
-    predictions = {"label": label["test"], "averaged": judged["test"][0]}
+    predictions = {"label": label["test"]} | ({"averaged": judged["test"][0]} if "test" in judged else {})
     checkpoint.save(folder / "predictions.safetensors", predictions, {"classes": spec.data["classes"]})
     checkpoint.save(folder / "weights.safetensors", weights_of(algorithm, average), {"steps": 0})
     return result
