@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sslkit.contracts import Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.guided import Guided, pseudo_labels
+from sslkit.guided import Voting, mean_of, pseudo_labels
 from sslkit.losses import cross_entropy, weighted_ce
 from sslkit.network import Classifier
 from sslkit.randomness import Step
@@ -22,7 +22,7 @@ from sslkit.registry import register
 
 
 @register("algorithm")
-class DHO(Guided):
+class DHO(Voting):
     """L = a H(y, p(x)) + b T^2 [mean KL(q(x) || p'(x)) + mean KL(q(u) || p'(u))], q and p' at the temperature T.
 
     p is the network's own head, p' the second one. At test time: alpha p + (1 - alpha) softmax(z' / beta).
@@ -59,9 +59,7 @@ class DHO(Guided):
 
     def agreed(self, p: Tensor) -> Tensor:
         """(N, C) the mean of probabilities (M, N, C) over those that are there, at T: p^(1/T) / sum of p^(1/T)."""
-        known = ~p.isnan().any(2)  # (M, N)
-        mean = p.nan_to_num(0).sum(0) / known.sum(0).clamp_min(1)[:, None]  # (N, C)
-        warm = torch.pow(mean, 1 / self.temperature)
+        warm = mean_of(p).pow(1 / self.temperature)  # (N, C)
         shares: Tensor = warm / warm.sum(1, keepdim=True).clamp_min(1e-30)
         return shares
 

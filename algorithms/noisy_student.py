@@ -2,8 +2,9 @@
 
 Paper: Xie et al. 2020, Self-training with Noisy Student, arXiv:1911.04252
 
-A stage is one generation; `--weights RUN --stages semi` is the next. The student goes on from its teacher's weights,
-while published students start anew and may be larger. Noise is the strong view, and `backbone.drop_path`.
+A stage is one generation. Published students start anew, and may be larger: `--set predictions=RUN` has the labels of a
+run before, its teacher. Without it the student goes on from its teacher's weights, and `--weights RUN --stages semi` is
+the next generation. Noise is the strong view, and `backbone.drop_path`.
 """
 
 from collections.abc import Sequence
@@ -12,20 +13,22 @@ import torch
 from torch import Tensor
 
 from sslkit.average import Average
-from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Trainer
+from sslkit.contracts import Batch, Losses, PseudoLabels, Setup, Trainer
 from sslkit.errors import UserError
+from sslkit.guided import Guided, mean_of
 from sslkit.losses import cross_entropy, weighted_ce
 from sslkit.randomness import Step
 from sslkit.registry import register
 
 
 @register("algorithm")
-class NoisyStudent(Algorithm):
-    """L = H(y, p(x)) + lambda_u mean w_i H(q_i, p(strong_i)), q_i = softmax(z_i / temperature) of the first average.
+class NoisyStudent(Guided):
+    """L = H(y, p(x)) + lambda_u mean w_i H(q_i, p(strong_i)), q_i = softmax(z_i / temperature) of the teacher.
 
-    z_i is of image i as it is. Images whose largest probability is at least tau are kept. With `balance` each class
-    then has as many as the mean of the classes, m: of a class with more the m most confident ones count, and where
-    there are n < m, each counts m / n times, as published by showing it so often.
+    The teacher is what `predictions` names, else the average that the stage starts from; z_i is of image i as it is.
+    Images whose largest probability is at least tau are kept. With `balance` each class then has as many as the mean of
+    the classes, m: of a class with more the m most confident ones count, and where there are n < m, each counts m / n
+    times, as published by showing it so often.
 
     Options:
         lambda_u: weight of the second term; published for SVHN, where it makes every image count the same.
@@ -35,6 +38,7 @@ class NoisyStudent(Algorithm):
     """
 
     views = {"labeled": ("weak",), "unlabeled": ("strong",)}
+    needs = False
     target: Tensor  # (N_u, C)
     weight: Tensor  # (N_u,)
     confidence: Tensor  # (N_u,)
@@ -48,14 +52,26 @@ class NoisyStudent(Algorithm):
         if not 0 <= tau <= 1 or not temperature > 0:
             raise UserError(f"algo.tau must be in [0, 1] and algo.temperature above 0, got {tau} and {temperature}")
         self.lambda_u, self.tau, self.temperature, self.balance = lambda_u, tau, temperature, balance
+        self.followed = False  # of this start; what is found is in the buffers
         self.average = Average(setup.averaged, setup.decay, setup.buffers)  # the one that is evaluated
         even = torch.full((setup.unlabeled, setup.classes), 1 / setup.classes)
         self.register_buffer("target", even)
         self.register_buffer("weight", torch.zeros(setup.unlabeled))
         self.register_buffer("confidence", even[:, 0].clone())
 
+    def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
+        p = mean_of(unlabeled)  # (N_u, C)
+        self.take(p.clamp_min(1e-30).log())
+        self.weight.mul_(p.amax(1) > 0)
+        self.followed = True
+
     def start(self, trainer: Trainer) -> None:
-        logits = trainer.encode(self.average.network, "unlabeled").logits  # (N_u, C)
+        super().start(trainer)
+        if not self.followed:
+            self.take(trainer.encode(self.average.network, "unlabeled").logits)
+
+    def take(self, logits: Tensor) -> None:
+        """Labels of logits (N_u, C), and which of them count."""
         confidence = logits.softmax(1).amax(1)  # (N_u,)
         kept = confidence >= self.tau  # (N_u,) bool
         weight = balanced(confidence * kept, logits.argmax(1), logits.shape[1]) if self.balance else kept

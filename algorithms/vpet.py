@@ -10,14 +10,14 @@ one of 47 classes come to 0.54; this is the paper's mean. Labelled images are of
 import torch
 
 from sslkit.contracts import Batch, Losses
-from sslkit.guided import Guided, pseudo_labels
+from sslkit.guided import Voting, pseudo_labels
 from sslkit.losses import weighted_ce
 from sslkit.randomness import Step
 from sslkit.registry import register
 
 
 @register("algorithm")
-class VPET(Guided):
+class VPET(Voting):
     """L = KL(q || p(weak)) + KL(q || p(strong)), means over the images; q = mean over m of one-hot(argmax p_m).
 
     Where the voters agree it is the cross-entropy of a hard label. Images without a vote count as 0.

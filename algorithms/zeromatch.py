@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sslkit.algorithms.adamatch import AdaMatch
 from sslkit.contracts import Batch, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.guided import Guided
+from sslkit.guided import Voting
 from sslkit.losses import cross_entropies, frozen_stats
 from sslkit.network import Output
 from sslkit.randomness import Step
@@ -22,7 +22,7 @@ from sslkit.registry import register
 
 
 @register("algorithm")
-class ZeroMatch(AdaMatch, Guided):
+class ZeroMatch(AdaMatch, Voting):
     """L = AdaMatch + lambda (t / K) mean H(f, p'(x and u)), f the class that the given networks vote for.
 
     The mean is over the labelled and unlabelled weak views of a step; an image without a prediction counts as 0. p' is

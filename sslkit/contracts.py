@@ -136,7 +136,7 @@ class Trainer(Protocol):
         """For all images of a stream, "labeled" or "unlabeled", by its index, without augmentation; on the CPU."""
 
     def given(self, stream: str) -> Tensor:
-        """(M, n, C) likewise, probabilities by the networks of the key `predictions`; a row of NaN is missing."""
+        """(M, n, C) likewise, probabilities by the M networks of the key `predictions`; a row of NaN is missing."""
 
 
 class Algorithm(nn.Module, ABC):

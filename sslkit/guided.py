@@ -5,6 +5,9 @@ The key `predictions` names them; a stage's key has what tells them from others.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,10 +15,25 @@ from sslkit.contracts import Algorithm, PseudoLabels, Setup, Trainer
 
 
 class Guided(Algorithm):
-    """What it is given is made into a target for each image, before the first step.
+    """An algorithm that is given predictions before the first step. As a second base it stands behind the first."""
 
-    Rows of 0 are of images that nobody predicts: their cross-entropy is 0. As a second base it stands behind the first.
-    """
+    needs: ClassVar[bool] = True  # without predictions it cannot train
+
+    def start(self, trainer: Trainer) -> None:
+        labeled, unlabeled = (trainer.given(stream) for stream in ("labeled", "unlabeled"))
+        if len(unlabeled):
+            self.follow(labeled, unlabeled)
+
+    @abstractmethod
+    def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
+        """Learn what M networks predict: (M, n_l, C) and (M, N_u, C) probabilities, of which rows of NaN are missing.
+
+        What is found is a buffer. It is not called again when a stage is gone on with.
+        """
+
+
+class Voting(Guided):
+    """What it is given is made into a target for each image. Rows of 0 are of images that nobody predicts."""
 
     of_labeled: Tensor  # (n_l, C) float32 targets, by index
     of_unlabeled: Tensor  # (N_u, C)
@@ -25,11 +43,7 @@ class Guided(Algorithm):
         self.register_buffer("of_labeled", torch.zeros(setup.labeled, setup.classes))
         self.register_buffer("of_unlabeled", torch.zeros(setup.unlabeled, setup.classes))
 
-    def start(self, trainer: Trainer) -> None:
-        self.follow(trainer.given("labeled"), trainer.given("unlabeled"))
-
     def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
-        """Targets of what M networks predict, (M, n_l, C) and (M, N_u, C), of which rows of NaN are missing."""
         self.of_labeled.copy_(self.agreed(labeled))
         self.of_unlabeled.copy_(self.agreed(unlabeled))
 
@@ -41,6 +55,13 @@ class Guided(Algorithm):
         known = ~p.isnan().any(2)  # (M, N)
         hard = torch.zeros_like(p).scatter_(2, p.nan_to_num(0).argmax(2, keepdim=True), 1.0) * known[..., None]
         return hard.sum(0) / known.sum(0).clamp_min(1)[:, None]
+
+
+def mean_of(p: Tensor) -> Tensor:
+    """(N, C) the mean of M networks' probabilities (M, N, C) over those that are there; a row of 0 where none is."""
+    known = ~p.isnan().any(2)  # (M, N)
+    mean: Tensor = p.nan_to_num(0).sum(0) / known.sum(0).clamp_min(1)[:, None]
+    return mean
 
 
 def pseudo_labels(target: Tensor) -> PseudoLabels:

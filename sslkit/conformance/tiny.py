@@ -99,7 +99,7 @@ def algorithm(
     slots = {slot: part(made, **_options(part, slot, cls.defaults)) for slot, part in parts.items()}
     slots |= {slot: make(made) for slot, make in (other or {}).items()}
     found: Algorithm = cls(made, **slots, **_options(cls, "algo", cls.defaults))
-    if isinstance(found, Guided):
+    if isinstance(found, Guided) and found.needs:
         found.follow(*(predictions(n, made.classes) for n in (made.labeled, made.unlabeled)))
     return found.train()
 

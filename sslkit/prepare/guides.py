@@ -33,10 +33,12 @@ def guided(config: Config, images: Images, split: Split, parts: Parts, read: Rea
         UserError: the algorithm learns predictions and none is named; no such run or file; its classes are others;
             images of the pool have no prediction; a run has learned labels that are hidden from this one.
     """
-    learns = "semi" in config.stages and issubclass(registry.load("algorithm", config.algo.name), Guided)
-    if not learns:
+    cls = registry.load("algorithm", config.algo.name)
+    if not ("semi" in config.stages and issubclass(cls, Guided)):
         return images, [f"predictions are of no use to {config.algo.name}"] if config.predictions else []
     words = [word.strip() for word in config.predictions.split(",") if word.strip()]
+    if not words and not cls.needs:
+        return images, []
     if not words:
         needs = "learns predictions of other networks: name finished runs, or files, by --set predictions=RUN,RUN"
         raise UserError(f"algorithm {config.algo.name!r} {needs}")

@@ -67,7 +67,7 @@ def evaluation_seconds(spec: Spec, images: Images, split: Split) -> float:
     algorithm, average = build_algorithm(replace(spec, parent=""), None)
     if not algorithm.classifies:
         return 0.0
-    some = images.subset(split.test[:SAMPLE])
+    some = images.subset((split.test if len(split.test) else split.labeled)[:SAMPLE])
     seconds = []
     for _ in range(2):  # the first one also warms up
         start = time.perf_counter()

@@ -83,7 +83,7 @@ def _cells(row: dict[str, Any], top5: bool, opened: bool) -> Iterator[list[str]]
     """The lines of one stage, a network each; the first also says what holds for the stage."""
     quality = row.get("pseudo_labels") or {}
     networks = {"frozen" if row.get("frozen") else name: found for name, found in row["networks"].items()}
-    if row.get("best"):
+    if row.get("best") and networks:
         networks["best"] = row["best"]
     time = duration(row["seconds"]) if row["new"] else "stored"
     shares = ("coverage", "precision", "unknown") if opened else ("coverage", "precision")
@@ -161,13 +161,15 @@ def _interval(headline: dict[str, Any]) -> str:
 
 def _calibrated(row: dict[str, Any]) -> str:
     """What the temperature gives on the test part, which it was not fitted on."""
-    found, before = row["calibration"], row["networks"]["averaged"]
+    found = row["calibration"]
     if not found["errors"]:
         return f"Temperature scaling: all {found['images']} validation images are right, which fixes no temperature."
     few = "only " if found["images"] < FEW else ""
+    gained = ""
+    if before := row["networks"].get("averaged"):
+        gained = f"test NLL {before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f}; "
     return (
-        f"Temperature scaling: {found['temperature']:.2f}, fitted on {few}{found['images']} validation images; "
-        f"test NLL {before['nll']:.3f} -> {found['nll']:.3f}, ECE {before['ece']:.3f} -> {found['ece']:.3f}; "
+        f"Temperature scaling: {found['temperature']:.2f}, fitted on {few}{found['images']} validation images; {gained}"
         "predict and export apply it with --calibrated."
     )
 

@@ -39,7 +39,7 @@ def fit_temperature(logits: Tensor, label: Tensor) -> float:
 
 
 def calibrate(outputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Any] | None:
-    """Temperature, the validation images and errors it is from, and nll and ece that it gives on the test part.
+    """Temperature, the validation images and errors it is from, and nll and ece that it gives on a test part.
 
     Args:
         outputs: part -> logits (N, C) and labels (N,), of "test" and "val"; without "val" there is nothing to fit on.
@@ -48,8 +48,11 @@ def calibrate(outputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Any] | 
         return None
     val, label = outputs["val"]
     temperature = fit_temperature(val, label)
-    test, truth = outputs["test"]
-    after = scores(test / temperature, truth)
+    after = {}
+    if "test" in outputs:
+        test, truth = outputs["test"]
+        found = scores(test / temperature, truth)
+        after = {name: found[name] for name in ("nll", "ece")}
     errors = int(((val.argmax(1) != label) & (label >= 0)).sum())
     images = int((label >= 0).sum())
-    return {"temperature": temperature, "images": images, "errors": errors, "nll": after["nll"], "ece": after["ece"]}
+    return {"temperature": temperature, "images": images, "errors": errors, **after}

@@ -196,7 +196,7 @@ class Engine:
         top1 = scores(*found["val"])["top1"]
         if top1 > self.best.get("val_top1", -1):
             about = {"step": self.done, "val_top1": top1, "calibration": calibrate(found)}
-            self.best = scores(*found["test"]) | about
+            self.best = (scores(*found["test"]) if "test" in found else {}) | about
             self._write("best", self.job.weights(), self.best | self.frozen)
         return top1
 

@@ -67,21 +67,21 @@ def fit(
     if isinstance(algorithm, LinearHead):
         _give_head(algorithm, average)
     judged: dict[str, tuple[Tensor, Tensor]] = {
-        name: (classified(algorithm, found[name]), label[name]) for name in ("test", "val") if name in found
+        name: (classified(algorithm, found[name]), label[name]) for name in ("test", "val") if len(found.get(name, ()))
     }
-    measured = scores(*judged["test"])
-    if "unknown" in found:
+    measured = scores(*judged["test"]) if "test" in judged else {}
+    if "test" in judged and "unknown" in found:
         known, unknown = _open(judged["test"][0]), _open(classified(algorithm, found["unknown"]))
         measured |= open_scores(known, label["test"], unknown, len(spec.data["classes"]))
     result = {
         "seconds": time.perf_counter() - begun,
         "steps": 0,
-        "networks": {"averaged": measured},
+        "networks": {"averaged": measured} if measured else {},
         "best": None,
         "frozen": True,
     }
     result |= {"calibration": calibrate(judged)} if "val" in judged else {}
-    predictions = {"label": label["test"], "averaged": judged["test"][0]}
+    predictions = {"label": label["test"]} | ({"averaged": judged["test"][0]} if "test" in judged else {})
     checkpoint.save(folder / "predictions.safetensors", predictions, {"classes": spec.data["classes"]})
     checkpoint.save(folder / "weights.safetensors", weights_of(algorithm, average), {"steps": 0})
     return result

@@ -112,7 +112,7 @@ def specify(
     how = config.data.interpolation
     data |= {"interpolation": how} if how != "bicubic" else {}
     data |= images.tone.about()
-    if issubclass(registry.load(PARTS[main], algorithm[main].name), Guided):
+    if images.given and issubclass(registry.load(PARTS[main], algorithm[main].name), Guided):
         data["given"] = [one.key for one in images.given]
     data |= _weighed(config, algorithm[main], counts, images.classes, views) if "labeled" in views else {}
     described = {section: _described(section, part) for section, part in parts.items()}

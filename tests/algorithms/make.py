@@ -101,7 +101,7 @@ def algorithm(name: str, setup: Setup, request: Mapping[str, Any] | None = None)
     chosen = {section: _options(of, section, asked) for section, of in {**parts, "algo": cls}.items()}
     slots = {slot: of(setup, **chosen[slot]) for slot, of in parts.items()}
     made: Algorithm = cls(setup, **slots, **chosen["algo"])
-    if isinstance(made, Guided):
+    if isinstance(made, Guided) and made.needs:
         made.follow(*(predictions(n, setup.classes) for n in (setup.labeled, setup.unlabeled)))
     return made.train()
 
@@ -178,7 +178,8 @@ def votes() -> Path:
 
 def needed(name: str) -> dict[str, Any]:
     """The keys without which an algorithm does not train on digits."""
-    return {"predictions": str(votes())} if issubclass(registry.load("algorithm", name), Guided) else {}
+    cls = registry.load("algorithm", name)
+    return {"predictions": str(votes())} if issubclass(cls, Guided) and cls.needs else {}
 
 
 def needed_words(name: str) -> list[str]:

@@ -38,7 +38,8 @@ from tests.algorithms.make import (
 COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer")))]
 ALGORITHMS = stepping()
 OTHER = {"supervised", "mixmatch", "remixmatch", "defixmatch", "abc", "udal", "adello", "saw", "acr", "simpro", "cossl"}
-OTHER |= {"vpet", "dho", "finessl", "meta_pseudo_labels", "prediction_powered", "openmatch", "iomatch", "ssb", "prosub"}
+OTHER |= {"vpet", "dho", "crest", "finessl", "meta_pseudo_labels", "prediction_powered", "openmatch", "iomatch"}
+OTHER |= {"ssb", "prosub"}
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 

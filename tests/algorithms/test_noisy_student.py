@@ -124,3 +124,21 @@ def test_there_is_one_average(tmp_path: Any) -> None:
 def test_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
         made_of(NAME, 5, wrong)
+
+
+def test_a_teacher_that_is_given_labels_the_pool_in_the_place_of_the_average() -> None:
+    """So that the student may start anew; of several networks by their mean, and without a prediction by none."""
+    logits = random_logits(5)
+    p = torch.stack([logits.softmax(1), logits.flip(0).softmax(1)])
+    p[:, 3] = float("nan")
+    made: Any = made_of(NAME, 5, unlabeled=POOL)
+    made.follow(p[:, :3], p)
+    asked = Shown(made, torch.zeros(POOL, 5))
+    made.start(asked)
+    mean_p = p.mean(0)
+    known = [i for i in range(POOL) if i != 3]
+    torch.testing.assert_close(made.target[known], mean_p[known].to(made.target), rtol=1e-5, atol=1e-7)
+    assert made.weight[3] == 0
+    kept = [i for i in known if mean_p[i].max() >= 0.3]
+    assert {i for i in range(POOL) if made.weight[i] > 0} <= {*kept}
+    assert made.weight.sum() > 0

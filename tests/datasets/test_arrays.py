@@ -77,10 +77,11 @@ def test_a_test_of_the_data_set_is_left_out() -> None:
 def test_a_run_without_a_test_is_shown_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = written(tmp_path)
-    made = run("--data", data, "--set", "data.test=none")
+    made = run("--data", data, "--set", "data.test=none", "--val", "0.2")
     assert made.code == 0, made.err
     assert "Result:" not in made.out
     assert "--control" not in made.out, "which measures"
+    assert "Temperature scaling" in made.out
     folder = next(Path("runs").glob("arrays-*"))
     assert sslkit("show", folder, "--json").json["headline"]["top1"] is None
     assert sslkit("predict", folder, data, "--out", "p.csv").code == 0

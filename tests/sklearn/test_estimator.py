@@ -123,6 +123,22 @@ def test_what_is_amiss_in_a_run_is_warned_of(digits: Digits) -> None:
     assert any("no pseudo-label was kept in" in sentence for sentence in fitted.remarks_)
 
 
+@pytest.mark.parametrize("algorithm", ["knn", "linear"])
+def test_methods_on_frozen_features(algorithm: str, digits: Digits) -> None:
+    X, y = digits
+    fitted = small(algorithm=algorithm).fit(X, y)
+    assert fitted.predict_proba(X).sum(1).tolist() == pytest.approx([1.0] * 80)
+    assert fitted.score(X, y) > 0.3
+
+
+def test_a_validation_part_needs_no_test(digits: Digits) -> None:
+    X, y = digits
+    asked = {"data.val": 0.25, "eval.patience": 1, "semi.steps": 60, "semi.lr": 1e-5}
+    fitted = small(settings=asked).fit(X, y)
+    assert fitted.network_.spec.data["val"][0] >= 8
+    assert any("ended at step" in sentence for sentence in fitted.remarks_)
+
+
 def test_every_image_is_trained_on(digits: Digits) -> None:
     X, y = digits
     spec = small().fit(X, y).network_.spec
