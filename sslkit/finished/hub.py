@@ -128,6 +128,8 @@ transform = timm.data.create_transform(**timm.data.resolve_model_data_config(mod
 names = model.pretrained_cfg["label_names"]
 ```
 
+`transformers.TimmWrapperForImageClassification.from_pretrained("FOLDER")` gives the same network.
+
 Pictures are cut to their middle square and scaled as `config.json` says."""
 
 

@@ -41,6 +41,17 @@ def test_timm_opens_it_and_gives_what_the_run_predicts(exported: tuple[Path, Cal
     assert len(head) == len(first)
 
 
+def test_transformers_opens_it(exported: tuple[Path, Call]) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = timm.create_model(f"local-dir:{exported[0]}", pretrained=True).eval()
+    theirs = transformers.TimmWrapperForImageClassification.from_pretrained(exported[0]).eval()
+    size = model.pretrained_cfg["input_size"][-1]
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        assert theirs(pixel_values=images).logits.equal(model(images))
+    assert theirs.config.id2label == {c: str(c) for c in range(10)}
+
+
 def test_the_card_says_what_the_run_said(exported: tuple[Path, Call], finished: Finished) -> None:
     out, _ = exported
     card = ModelCard.load(out / "README.md")
