@@ -30,10 +30,6 @@ def merge(*stores: Path, into: Path, more: tuple[str, ...] = ()) -> Call:
     return sslkit("runs", "merge", *stores, "--runs", into, *more)
 
 
-def files(runs: Path) -> dict[str, bytes]:
-    return {name: text for name, text in tree(runs).items() if not name.startswith(".claims")}
-
-
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """Two stores with an arm each, and one with both."""
@@ -48,7 +44,7 @@ def test_halves_of_a_comparison_are_the_comparison(
     halves: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b, whole = halves
-    before = files(a), files(b)
+    before = tree(a), tree(b)
     call = merge(a, b, into=tmp_path / "runs", more=("--dry-run",))
     assert (call.code, call.err) == (0, "")
     assert f"{a} would bring 6 stages (0 more there), 2 runs (0 more there), 1 comparison (0 more there): " in call.out
@@ -57,7 +53,7 @@ def test_halves_of_a_comparison_are_the_comparison(
     call = merge(a, b, into=tmp_path / "runs")
     assert (call.code, call.err) == (0, "")
     assert f"{b} brought 2 stages (4 more there)" in call.out
-    assert (files(a), files(b)) == before
+    assert (tree(a), tree(b)) == before
     stages_ = {path.name for path in (tmp_path / "runs/stages").iterdir()}
     assert stages_ == {path.name for path in (whole / "stages").iterdir()}
     monkeypatch.setattr(Engine, "train", lambda *_: pytest.fail("trains"))
@@ -142,9 +138,9 @@ def test_a_contradiction_is_refused_and_nothing_is_merged(
         assert not into.exists()
         return
     (root / named(root, "compare")).rename(root / "compare-00000000")  # something new beside
-    before = files(other)
+    before = tree(other)
     assert_refused(merge(root, into=other), "are the same stage and have other results; nothing was merged")
-    assert files(other) == before
+    assert tree(other) == before
 
 
 def test_a_gpu_rounds_and_the_first_one_stays(root: Path, tmp_path: Path) -> None:
@@ -182,7 +178,7 @@ def test_weights_that_were_dropped_come_back_and_caches_come_along(root: Path, t
     (into / "data/0123456789abcdef-2.npy").write_text("own")
     call = merge(root, into=into)
     assert "weights of 1 stage: " in call.out
-    assert files(into) == files(root) | {"data/0123456789abcdef-2.npy": b"own"}
+    assert tree(into) == tree(root) | {"data/0123456789abcdef-2.npy": b"own"}
 
 
 def test_a_copy_that_was_cut_off_leaves_no_half(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,8 +200,8 @@ def test_a_copy_that_was_cut_off_leaves_no_half(root: Path, tmp_path: Path, monk
             p.name: p.read_bytes() for p in (root / "stages" / stage.name).iterdir()
         }
     assert merge(root, into=into).code == 0
-    assert files(into) == {
-        name: text for name, text in files(root).items() if "/." not in name and "hand-supervised" not in name
+    assert tree(into) == {
+        name: text for name, text in tree(root).items() if "/." not in name and "hand-supervised" not in name
     }
 
 
