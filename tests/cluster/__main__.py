@@ -49,7 +49,7 @@ def _kill(found: Comparison, draw: random.Random, done: Counter[str]) -> None:
     """One comparison, to its end without an error."""
     driver = found.start()
     while True:
-        end = time.monotonic() + draw.uniform(2, 14)
+        end = time.monotonic() + draw.uniform(2, 20)
         while driver.poll() is None and (time.monotonic() < end or done.total() >= KILLS):
             time.sleep(0.1)
         if driver.returncode is not None:

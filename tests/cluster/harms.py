@@ -83,7 +83,21 @@ def drained(place: Path) -> Comparison:
     return made
 
 
-HARMS: list[Harm] = [cancelled, out_of_memory, killed_driver, controller_restarted, drained]
+def terminated(place: Path) -> Comparison:
+    """SIGTERM in training, as before a preemption: the job saves, and has itself run again."""
+    made = Comparison(place, real.SHORT, slow=0.5)
+    driver = made.start()
+    wait(lambda: "semi of fixmatch, slow, seed 0: begins" in made.logs())
+    (job,) = [name for name in made.tasks("RUNNING") if "semi" in made.log_of(name)]
+    tell("scancel", "--signal=TERM", "--full", job)
+    said, _ = driver.communicate(timeout=300)
+    assert driver.returncode == 0, said
+    assert "goes on from step" in made.logs()
+    assert set(made.trained().values()) == {1}
+    return made
+
+
+HARMS: list[Harm] = [cancelled, terminated, out_of_memory, killed_driver, controller_restarted, drained]
 
 
 class Limit:

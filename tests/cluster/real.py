@@ -45,7 +45,9 @@ def start(accounting: bool = False, **limits: int) -> None:
 
 
 def stop() -> None:
+    """End Slurm, and forget its jobs."""
     subprocess.run([str(HERE / "stop_slurm.sh")], check=True)
+    shutil.rmtree(STATE / "ctld", ignore_errors=True)
 
 
 def tell(*words: str) -> str:
@@ -119,6 +121,13 @@ class Comparison:
 
     def logs(self) -> str:
         return "".join(path.read_text() for path in sorted((self.folder / "runs").glob("compare-*/cluster/*/*.log")))
+
+    def log_of(self, job: str) -> str:
+        """What a job, as 12_3, has said."""
+        number, _, task = job.partition("_")
+        ids = (self.folder / "runs").glob("compare-*/cluster/*/id")
+        log = next(path.parent for path in ids if path.read_text().strip() == number) / f"{task}.log"
+        return log.read_text() if log.exists() else ""
 
     def trained(self) -> Counter[str]:
         """How often each stage was trained to its end."""
