@@ -101,7 +101,8 @@ class Engine:
         return encode(network, self.job.pixels[stream], self.spec)
 
     def given(self, stream: str) -> Tensor:
-        return given(self.job.images, self.job.loader.sources[stream].sample.numpy(), self.spec)
+        split = self.job.split
+        return given(self.job.images, split.labeled if stream == "labeled" else split.pool, self.spec)
 
     def train(self) -> dict[str, Any]:
         """All steps from the last checkpoint on; the stage's result.

@@ -49,6 +49,7 @@ class Job:
     evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
     unknown: Pixels | None  # test images of no known class, where there are any
     images: Images  # with what other networks predict for them
+    split: Split
 
     def weights(self) -> dict[str, Tensor]:
         """The student, the averaged network, and what else of the algorithm has a state; no tensor twice, none frozen.
@@ -159,6 +160,7 @@ def build(
         },
         unknown=images.subset(split.unknown) if len(split.unknown) else None,
         images=images,
+        split=split,
     )
 
 

@@ -162,7 +162,7 @@ class Trainer:
         raise AssertionError("no step asks for a whole stream")
 
     def given(self, stream: str) -> Tensor:
-        raise AssertionError("no step asks for predictions of others")
+        return torch.empty(0, 1, CLASSES)  # none
 
 
 @cache
