@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslkit.algorithms.labelers._last import last_of_each
 from sslkit.contracts import Setup
 from sslkit.losses import one_hot
 from sslkit.network import Classifier
@@ -39,9 +40,7 @@ class LabeledBank(nn.Module):
 
     def update(self, index: Tensor, embedding: Tensor, label: Tensor, momentum: float) -> None:
         """row <- normed (momentum row + (1 - momentum) new), of images that may stand twice: the last one counts."""
-        place = torch.arange(len(index), device=index.device)  # (B,)
-        last = torch.full_like(self.label, -1).scatter_reduce_(0, index, place, "amax")  # (K,)
-        seen, last = last >= 0, last.clamp_min(0)  # (K,), (K,)
-        moved = F.normalize(momentum * self.embedding + (1 - momentum) * embedding[last], dim=1)  # (K, 128)
-        self.embedding.copy_(torch.where(seen[:, None], moved, self.embedding))
-        self.label.copy_(torch.where(seen, label[last], self.label))
+        last = last_of_each(index)  # (B,)
+        moved = momentum * self.embedding[index] + (1 - momentum) * embedding[last]  # (B, 128)
+        self.embedding[index] = F.normalize(moved, dim=1)
+        self.label[index] = label[last]

@@ -32,6 +32,13 @@ def one_vs_all(d: Tensor, target: Tensor) -> Tensor:
     return -(target * (F.logsigmoid(d) + F.logsigmoid(-hardest))).sum(1).mean()
 
 
+def by_own_detector(logits: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+    """`Algorithm.open_set` of logits and d (N, C): -d_y of the likeliest class y, rejected where o_y <= 1/2."""
+    y = logits.argmax(1)  # (N,) int64
+    own = d.gather(1, y[:, None])[:, 0]  # (N,)
+    return -own, torch.where(own > 0, y, logits.shape[1])
+
+
 def entropy(d: Tensor) -> Tensor:
     """Mean entropy of the detectors' answers, a scalar, of d (N, C)."""
     o = d.sigmoid()  # (N, C)

@@ -58,8 +58,9 @@ class ABC(PseudoLabeling):
         assert x.label is not None
         counts = self._drawn("abc.labeled", self.rarity[x.label], step)  # (B,)
         labeled = (counts * cross_entropies(target, head(out_x.features))).mean()  # ()
+        teacher = self.teacher.networks().get("teacher", self.student)  # whose features `weak` has
         with torch.no_grad():
-            q = head(weak.features).softmax(1)  # (N, C)
+            q = teacher.added["balanced"](weak.features).softmax(1)  # (N, C)
             confidence, y = q.max(1)  # (N,), (N,) int64
             share = 1 - step.index / step.total * (1 - self.rarity[y])  # (N,)
             counts = (confidence >= self.tau) * self._drawn("abc.unlabeled", share, step)  # (N,)

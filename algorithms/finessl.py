@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslkit.algorithms.labelers._last import Learned
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Stream
 from sslkit.errors import UserError
 from sslkit.losses import cross_entropies, gather, one_hot
@@ -53,7 +54,6 @@ class FineSSL(Algorithm):
 
     views = {"labeled": ("weak",), "unlabeled": ("weak", "strong", "strong2")}
     decides = "main"
-    seen: Tensor  # (N_u,) int64: class in this epoch, C where none
 
     @classmethod
     def heads(cls, features: int, classes: int) -> dict[str, nn.Module]:
@@ -78,7 +78,7 @@ class FineSSL(Algorithm):
             raise UserError(f"algo.epochs must be 1 or more, got {epochs}")
         self.lambda_u, self.alpha, self.tau, self.smoothing = lambda_u, alpha, tau, smoothing
         self.epochs, self.classes = epochs, setup.classes
-        self.register_buffer("seen", torch.full((setup.unlabeled,), setup.classes))
+        self.learned = Learned(setup.unlabeled, setup.classes)
         for network in (setup.student, setup.averaged):
             for head in network.added.values():
                 assert isinstance(head, Cosine)
@@ -86,8 +86,7 @@ class FineSSL(Algorithm):
 
     def margins(self) -> Tensor:
         """(C,), the margin of every class now."""
-        counts = torch.zeros(self.classes + 1, dtype=torch.long, device=self.seen.device)  # (C + 1,), the last: of none
-        counts = counts.scatter_add_(0, self.seen, torch.ones_like(self.seen))[:-1]  # (C,)
+        counts = self.learned.counts[:-1]  # (C,)
         a = counts / counts.max().clamp_min(1)  # (C,)
         return self.alpha * (a.max() - a.min()) * (1 - a) / (1 + a)
 
@@ -131,8 +130,6 @@ class FineSSL(Algorithm):
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
         index, y = (gather(torch.cat([loss.memory[name] for loss in losses])) for name in ("index", "y"))  # (N,) each
-        place = torch.where(y < self.classes, torch.arange(len(y), device=y.device), -1)  # (N,)
-        last = torch.full_like(self.seen, -1).scatter_reduce_(0, index, place, "amax")  # (N_u,)
-        self.seen.copy_(torch.where(last >= 0, y[last.clamp_min(0)], self.seen))
+        self.learned.update(index, y)
         if (step.index + 1) % max(1, step.total // self.epochs) == 0:
-            self.seen.fill_(self.classes)
+            self.learned.forget()

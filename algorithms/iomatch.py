@@ -17,6 +17,7 @@ from sslkit.algorithms.labelers._running import Recent
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError
 from sslkit.losses import as_target, cross_entropy, gather, joint_forward, weighted_ce
+from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -96,6 +97,12 @@ class IOMatch(Algorithm):
             "open": strength * weighted_ce(opened, open_labels, n=n),
         }
         return Losses(terms, labels, {"p": weak.p.detach()})
+
+    def open_set(self, network: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The score is s of p as it is; the class is the likeliest by r, the last one of which is none."""
+        out, added = network(images), network.added
+        projected = added["projector"](out.features)
+        return opened_up(out.p, added["ova"](projected))[:, -1], added["open"](projected).argmax(1)
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
         self.align.update(gather(torch.cat([loss.memory["p"] for loss in losses])), step)

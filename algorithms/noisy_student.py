@@ -66,6 +66,7 @@ class NoisyStudent(Guided):
         self.followed = True
 
     def start(self, trainer: Trainer) -> None:
+        super().start(trainer)
         if not self.followed:
             self.take(trainer.encode(self.average.network, "unlabeled").logits)
 

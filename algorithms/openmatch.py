@@ -12,11 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sslkit.algorithms._one_vs_all import OneVsAll, entropy, one_vs_all
+from sslkit.algorithms._one_vs_all import OneVsAll, by_own_detector, entropy, one_vs_all
 from sslkit.average import Average
 from sslkit.contracts import Algorithm, Batch, Losses, PseudoLabels, Setup, Trainer
 from sslkit.errors import UserError
 from sslkit.losses import as_target, cross_entropy, images_a_step, joint_forward, one_hot, weighted_ce
+from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -111,6 +112,10 @@ class OpenMatch(Algorithm):
         blocks = (part.to(self.known.device) for part in torch.split(out.features, BLOCK))
         d = torch.cat([network.added["ova"](part).cpu() for part in blocks])  # (N_u, C)
         self.known.copy_(d.gather(1, out.logits.argmax(1, keepdim=True))[:, 0] > 0)
+
+    def open_set(self, network: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+        out = network(images)
+        return by_own_detector(out.logits, network.added["ova"](out.features))
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:
         self.average.update(self.student)

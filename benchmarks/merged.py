@@ -39,19 +39,26 @@ def lines(frame: pd.DataFrame, reference: str) -> list[str]:
     found, made = against(frame, reference), list[str]()
     for condition, group in frame.groupby("condition", sort=False):
         made += ["", f"{condition}, differences from {reference}:", ""]
-        made += ["| row | top-1 %, mean ± SD | seeds | kept %, right % | difference | 95% CI | adjusted p | |"]
-        made += ["|---|---|---|---|---|---|---|---|"]
+        opened = "auroc" in group and not group["auroc"].isna().all()  # the data have images of no known class
+        names = ["row", "top-1 %, mean ± SD", "seeds", "kept %, right %", *["C+1 %", "AUROC %"] * opened]
+        names += ["difference", "95% CI", "adjusted p", ""]
+        made += ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
         for row, some in group.groupby("row", sort=False):
             kept = "" if some["coverage"].isna().all() else f"{100 * some['coverage'].mean():.0f}, "
             kept += f"{100 * some['precision'].mean():.0f}" if kept else ""
-            cells = [str(row), f"{some['top1'].mean():.1f} ± {some['top1'].std():.1f}", str(len(some)), kept]
+            cells = [str(row), _spread(some["top1"]), str(len(some)), kept]
+            cells += [_spread(some[name]) for name in ("open_top1", "auroc")] if opened else []
             d = found.get((str(condition), str(row)))
             if d is not None:
                 p = "" if d.p_adjusted is None else f"{d.p_adjusted:.2g}"
                 word = "not tested" if is_control(str(row)) else verdict(d)
                 cells += [f"{d.mean:+.1f}", interval(d.low, d.high), p, word]
-            made.append("| " + " | ".join(cells + [""] * (8 - len(cells))) + " |")
+            made.append("| " + " | ".join(cells + [""] * (len(names) - len(cells))) + " |")
     return made[1:]
+
+
+def _spread(values: pd.Series) -> str:
+    return f"{values.mean():.1f} ± {values.std():.1f}"
 
 
 @click.command()

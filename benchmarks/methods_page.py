@@ -28,7 +28,7 @@ FAMILIES = {
     "Memories and graphs": "comatch simmatch simmatchv2",
     "Several networks, or several rounds": "meta_pseudo_labels noisy_student",
     "Predictions of other networks": "vpet dho zeromatch",
-    "Pools with classes of their own": "iomatch openmatch",
+    "Pools with classes of their own": "iomatch openmatch prosub ssb",
     "Classes that are not alike in number": "abc acr adello cdmad cossl darp daso saw simpro udal crest",
 }
 HEAD = """\
@@ -37,7 +37,8 @@ HEAD = """\
 Every algorithm of `sslkit list algorithms`; made by `python -m benchmarks.methods_page`. What one computes, which of
 its defaults are published and where it leaves paper or code stands at the beginning of its file, the link. Oracles
 are written from the papers' equations, with loops and in float64, and not from the files; `sslkit check NAME` tries the
-contracts. For classes that are not alike in number `--imbalance` makes long tails of data whose classes are.
+contracts. For classes that are not alike in number `--imbalance` makes long tails of data whose classes are, for pools
+with classes of their own `--open-set` takes classes for unknown.
 
 Published figures are not on this page: protocols differ too much for one column. All were tried on
 [small images](results/zoo.md) at one setting; what was measured with care is in [what was measured](results/README.md).

@@ -25,6 +25,7 @@ from sslkit.augment.render import view
 from sslkit.config import Config
 from sslkit.config.resolve import SLOTS, named, resolve
 from sslkit.data import Images
+from sslkit.data.image import Array
 from sslkit.data.splits import Split
 from sslkit.machine import Machine
 from sslkit.randomness import Draw
@@ -46,8 +47,20 @@ class Colour:
     mean = std = (0.5, 0.5, 0.5)
 
 
-def make_job(backbone: str, size: int, machine: Machine = CPU, **more: Any) -> Job:
-    """A semi job on random pixels, all of whose strong views are kept; `more` settings."""
+class Alike(Images):
+    """Images of which there is one: any number of them takes no memory."""
+
+    def subset(self, index: Array) -> Tensor:
+        return torch.from_numpy(self.pixels[:1]).expand(len(index), -1, -1, -1)
+
+
+def make_job(
+    backbone: str, size: int, machine: Machine = CPU, *, classes: int = 10, pool: int = 1000, **more: Any
+) -> Job:
+    """A semi job on random pixels, all of whose strong views are kept; `more` settings, None takes one away.
+
+    A large pool is of one image.
+    """
     request = named(
         {
             "backbone.name": backbone,
@@ -61,27 +74,31 @@ def make_job(backbone: str, size: int, machine: Machine = CPU, **more: Any) -> J
         }
         | more
     )
+    request = {key: value for key, value in request.items() if value is not None}
     config: Config = resolve(request, Colour, lambda: backbone)
-    draw = np.random.default_rng(0)
-    pixels = draw.integers(0, 256, (1200, 3, size, size), dtype=np.uint8)
-    label = draw.integers(0, 10, 1200)
-    images = Images(pixels, label, 1100, [str(c) for c in range(10)], "noise", [""] * 1200)
-    split = Split(np.arange(100), np.arange(100, 1100), np.arange(0), np.arange(1100, 1200))
+    draw, n = np.random.default_rng(0), 200 + pool
+    pixels = draw.integers(0, 256, (min(n, 1200), 3, size, size), dtype=np.uint8)
+    label = draw.integers(0, classes, n)
+    kind = Images if n == len(pixels) else Alike
+    images = kind(pixels, label, n - 100, [str(c) for c in range(classes)], "noise", [""] * len(pixels))
+    split = Split(np.arange(100), np.arange(100, n - 100), np.arange(0), np.arange(n - 100, n))
     parts = {s: p for s in ("algo", *SLOTS) if (p := getattr(config, s))}
     return build(specify(config, "semi", parts, config.semi, "", images, split, machine), images, split, None)
 
 
 @contextmanager
-def timed(owner: Any, method: str, seconds: dict[str, float], name: str) -> Iterator[None]:
+def timed(
+    owner: Any, method: str, seconds: dict[str, float], name: str, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[None]:
     """Add up the time that is spent in a method."""
     original: Callable[..., Any] = getattr(owner, method)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
+        start = clock()
         try:
             return original(*args, **kwargs)
         finally:
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+            seconds[name] = seconds.get(name, 0.0) + clock() - start
 
     setattr(owner, method, wrapper)
     try:

@@ -135,6 +135,9 @@ class Trainer(Protocol):
     def encode(self, network: Classifier, stream: str) -> Output:
         """For all images of a stream, "labeled" or "unlabeled", by its index, without augmentation; on the CPU."""
 
+    def given(self, stream: str) -> Tensor:
+        """(M, n, C) likewise, probabilities by the M networks of the key `predictions`; a row of NaN is missing."""
+
 
 class Algorithm(nn.Module, ABC):
     """One method. `forward` is straight-line code that does its own forwards."""
@@ -169,6 +172,11 @@ class Algorithm(nn.Module, ABC):
         """(N, C) logits at test time."""
         output = network(images)
         return network.added[self.decides](output.features) if self.decides else output.logits
+
+    def open_set(self, network: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,) how much each looks like no class of the labels, and (N,) int64 its class at test time; C is none."""
+        p = self.predict(network, images).softmax(1)
+        return 1 - p.amax(1), p.argmax(1)
 
     def start(self, trainer: Trainer) -> None:
         """Once, before the first step of a stage."""

@@ -13,6 +13,10 @@ class UserError(Exception):
     """Something the user can put right. The command line prints it as one line and exits with code 2."""
 
 
+class Lost(UserError):
+    """What this process had claimed was taken over by another one: it writes nothing of that any more."""
+
+
 class Stopped(Exception):
     """Training was interrupted (Ctrl-C or SIGTERM) and saved; the message says how to go on."""
 

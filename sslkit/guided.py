@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sslkit.contracts import Algorithm, PseudoLabels, Setup
+from sslkit.contracts import Algorithm, PseudoLabels, Setup, Trainer
 
 
 class Guided(Algorithm):
@@ -19,11 +19,16 @@ class Guided(Algorithm):
 
     needs: ClassVar[bool] = True  # without predictions it cannot train
 
+    def start(self, trainer: Trainer) -> None:
+        labeled, unlabeled = (trainer.given(stream) for stream in ("labeled", "unlabeled"))
+        if len(unlabeled):
+            self.follow(labeled, unlabeled)
+
     @abstractmethod
     def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
         """Learn what M networks predict: (M, n_l, C) and (M, N_u, C) probabilities, of which rows of NaN are missing.
 
-        What is found is a buffer. It is called before `start`, and not again when a stage is gone on with.
+        What is found is a buffer. It is not called again when a stage is gone on with.
         """
 
 

@@ -19,7 +19,7 @@ def check(name: str, strength: float) -> float:
     return strength
 
 
-def probe(features: Tensor, target: Tensor, classes: int, C: float = C) -> tuple[Tensor, Tensor]:
+def probe(features: Tensor, target: Tensor, classes: int, C: float) -> tuple[Tensor, Tensor]:
     """A linear head for the features as they come: `logistic_regression`, shown all images at one length.
 
     Each row of the features is brought to their mean length before the fit: with few labels a class it is otherwise the

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sslkit.errors import Stopped, UserError
+from sslkit.errors import Lost, Stopped, UserError
 from sslkit.machine import ranks
 from sslkit.prepare import Prepared, prepare
 from sslkit.recipes import layers
@@ -109,21 +109,28 @@ def _train(
     wanted: Collection[str | None],
 ) -> list[dict[str, Any]]:
     """Train the stages that are missing, and those of which the weights are `wanted` and missing; all their results."""
-    rows = []
-    for stage in todo:
+    rows: list[dict[str, Any]] = []
+    while len(rows) < len(todo):
+        stage = todo[len(rows)]
         if ranks.anyone(stop()):
             raise Stopped(f"stopped before {stage.label}")
         key = place.key(stage)
         waiting = partial(screen.say, f"another process trains {stage.label}; waiting for it")
-        with ranks.lead(store.working(key, waiting, stage.label in wanted)) as work:
-            if work is not None:
-                parent = next((store.stages / place.key(s) for s in todo if s.label == stage.parent), None)
-                own = prepared.of(stage.label)
-                with screen.bar(stage) as bar:
-                    train(
-                        stage.spec, own.images, own.split, work, parent, stage.weights, store.features,
-                        save_every=save_every, report=bar, stop=stop, say=screen.say,
-                    )  # fmt: skip
+        try:
+            with ranks.lead(store.working(key, waiting, stage.label in wanted)) as work:
+                if work is not None:
+                    parent = next((store.stages / place.key(s) for s in todo if s.label == stage.parent), None)
+                    own = prepared.of(stage.label)
+                    with screen.bar(stage) as bar:
+                        train(
+                            stage.spec, own.images, own.split, work, parent, stage.weights, store.features,
+                            save_every=save_every, report=bar, stop=stop, say=screen.say,
+                        )  # fmt: skip
+        except Lost as error:
+            if ranks.count() > 1:  # the others are within the stage
+                raise
+            screen.say(f"{stage.label}: {error}")
+            continue
         found = read_json(store.stages / key / "result.json")
         rows.append({"stage": stage.label, "method": stage.method, "key": key, "new": work is not None, **found})
     return rows

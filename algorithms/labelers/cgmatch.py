@@ -8,6 +8,7 @@ It remembers the last labels of every image of the pool, the means of confidence
 import torch
 from torch import Tensor
 
+from sslkit.algorithms.labelers._last import last_of_each
 from sslkit.algorithms.labelers._running import Alignment, momentum_of
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.errors import UserError
@@ -65,8 +66,6 @@ class CGMatch(PseudoLabeler):
         self.align.update(labels.memory["p"], labels.memory["p"], step)
         self.mean.lerp_(labels.confidence.mean(), 1 - self.momentum)
         self.gap.lerp_(labels.memory["gap"].mean().to(self.gap), 1.0 if step.index == 0 else 1 - self.momentum)
-        place = torch.arange(len(index), device=index.device)  # (N,)
-        last = torch.full_like(self.visits, -1).scatter_reduce_(0, index, place, "amax")  # (N_u,)
-        y = labels.target.argmax(1)[last[index]]  # (N,) where an image stands twice in the batch, its last label
+        y = labels.target.argmax(1)[last_of_each(index)]  # (N,)
         self.labels[index, self.visits[index] % self.labels.shape[1]] = y.to(self.labels.dtype)
         self.visits[index] = self.visits[index] + 1

@@ -9,6 +9,7 @@ authors estimate the pool's shares on labelled images that are held out; here th
 import torch
 from torch import Tensor
 
+from sslkit.algorithms.labelers._last import last_of_each
 from sslkit.algorithms.labelers._shares import label_shares
 from sslkit.algorithms.labelers.threshold import check
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
@@ -71,11 +72,7 @@ class DARP(PseudoLabeler):
         return index >= 0 and index >= self.wait * step.total
 
     def update(self, labels: PseudoLabels, index: Tensor, step: Step) -> None:
-        place = torch.arange(len(index), device=index.device)  # (N,)
-        newest = torch.full((len(self.last),), -1, device=index.device)  # (N_u,); an image's last place in the batch
-        newest = newest.scatter_reduce_(0, index, place, "amax")
-        p = labels.memory["p"].to(self.last)  # (N, C)
-        self.last.copy_(torch.where(newest[:, None] >= 0, p[newest.clamp_min(0)], self.last))
+        self.last[index] = labels.memory["p"].to(self.last)[last_of_each(index)]  # (N, C)
         first = not self._refines(step.index - 1, step)
         if self._refines(step.index, step) and (first or (step.index + 1) % self.every == 0):
             self.refined.copy_(refine(self.last, self.goal, self.alpha))

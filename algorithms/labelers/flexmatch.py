@@ -8,6 +8,7 @@ It remembers a class for every image of the pool. Thresholds change after the op
 import torch
 from torch import Tensor
 
+from sslkit.algorithms.labelers._last import Learned
 from sslkit.algorithms.labelers.threshold import check
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.losses import one_hot
@@ -26,18 +27,15 @@ class FlexMatch(PseudoLabeler):
         smoothing: label smoothing of the target.
     """
 
-    seen: Tensor  # (N_u,) int64: class last learned, C where none
-
     def __init__(self, setup: Setup, *, tau: float = 0.95, warmup: bool = True, smoothing: float = 0.0) -> None:
         super().__init__()
         self.tau, self.smoothing = check(tau, smoothing)
         self.warmup, self.classes = warmup, setup.classes
-        self.register_buffer("seen", torch.full((setup.unlabeled,), setup.classes))
+        self.learned = Learned(setup.unlabeled, setup.classes)
 
     def thresholds(self) -> Tensor:
         """(C,) float32, the threshold of every class now."""
-        counts = torch.zeros(self.classes + 1, dtype=torch.long, device=self.seen.device)  # (C + 1,), the last: of none
-        counts = counts.scatter_add_(0, self.seen, torch.ones_like(self.seen))  # (C + 1,)
+        counts = self.learned.counts  # (C + 1,), the last: of none
         most = (counts if self.warmup else counts[:-1]).max().clamp_min(1)  # ()
         beta = counts[:-1] / most  # (C,)
         return self.tau * beta / (2 - beta)
@@ -48,8 +46,4 @@ class FlexMatch(PseudoLabeler):
         return PseudoLabels(one_hot(y, self.classes, self.smoothing), keep.float(), confidence)  # (N, C), (N,), (N,)
 
     def update(self, labels: PseudoLabels, index: Tensor, step: Step) -> None:
-        place = torch.arange(len(index), device=index.device)  # (N,)
-        learned = torch.where(labels.confidence >= self.tau, place, -1)  # (N,)
-        last = torch.full_like(self.seen, -1)  # (N_u,); where an image stands twice in the batch, its last place wins
-        last = last.scatter_reduce_(0, index, learned, "amax")  # (N_u,)
-        self.seen = torch.where(last >= 0, labels.target.argmax(1)[last.clamp_min(0)], self.seen)
+        self.learned.update(index, torch.where(labels.confidence >= self.tau, labels.target.argmax(1), self.classes))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,7 +15,12 @@ from sslkit import registry
 from sslkit.cli.options import plugin_files, store, with_bars
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin
-from sslkit.terminal import console
+from sslkit.terminal import console, say
+
+if TYPE_CHECKING:
+    from sslkit.harness.plan.arms import Comparison
+    from sslkit.harness.plan.survey import Survey
+    from sslkit.store import Store
 
 # format -> end of the names of its files
 FORMATS = {"rich": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "json": ".json", "html": ".html"}
@@ -57,12 +63,19 @@ delta = click.option(
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, for all arms.")
 @click.option("--config", metavar="FILE.toml", help="Configuration file, which options override, for all arms.")
 @click.option("--threads", type=int, default=1, show_default=True, help="CPU threads of each run.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time, each in a process.")
+@click.option(
+    "--jobs", type=int, help="Runs at a time, each in a process; jobs of a cluster.  [default: 1; all it runs]"
+)
 @plugin_files
 @click.option("--name", help="Beginning of the comparison's name.  [default: the study's, or compare]")
 @click.option(
-    "--cluster", metavar="slurm|local,KEY=VALUE", help="Submit the runs as jobs (submitit): slurm,partition=gpu."
+    "--cluster", metavar="slurm|print,KEY=VALUE", help="Submit jobs: slurm,partition=gpu,mem=8G; or print them."
 )
+@click.option(
+    "--bundle", type=float, default=10.0, show_default=True, help="Minutes that a job of a cluster has at least."
+)
+@click.option("--detach", is_flag=True, help="Leave the jobs of a cluster alone; the same command without it collects.")
+@click.option("--status", is_flag=True, help="Print how the stages stand that were submitted, and stop.")
 @click.option("--equal-compute", is_flag=True, help="Also train finetune+ for as many FLOPs as the most expensive arm.")
 @click.option("--keep", is_flag=True, help="Keep the weights of all stages.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, its time and its statistical power, and stop.")
@@ -82,10 +95,13 @@ def compare_command(
     sets: tuple[str, ...],
     config: str | None,
     threads: int,
-    jobs: int,
+    jobs: int | None,
     plugins: tuple[str, ...],
     name: str | None,
     cluster: str | None,
+    bundle: float,
+    detach: bool,
+    status: bool,
     equal_compute: bool,
     keep: bool,
     dry_run: bool,
@@ -98,17 +114,20 @@ def compare_command(
 ) -> None:
     """Train all combinations on the same seeds, labels and steps: paired differences, their 95% CIs and tests."""
     from sslkit.config.resolve import parse_set
+    from sslkit.harness.cluster.driver import Detached
+    from sslkit.harness.cluster.entry import Asked, work_of
     from sslkit.harness.studies import CONDITIONS
-    from sslkit.harness.work.cluster import parse
     from sslkit.harness.work.compare import Options, compare, introduce
-    from sslkit.harness.work.execute import execute, leave_if_imported
+    from sslkit.harness.work.execute import leave_if_imported
     from sslkit.harness.work.request import Words, comparison
     from sslkit.prepare import read_once
+    from sslkit.store import Store
 
     form = "json" if as_json else form
     place = writable(out, form)
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
+    asked = Asked.of(cluster, bundle, detach)
     leave_if_imported()
     for plugin in plugins:
         load_plugin(plugin)
@@ -117,13 +136,35 @@ def compare_command(
     base = dict(map(parse_set, sets)) | {"threads": threads}
     words = Words(base, varied(given, vary), groups, study, scale, seeds, first_seed, reference, config, equal_compute)
     name = name or words.name
-    said, work = Console(stderr=True, emoji=False), execute if cluster is None else parse(cluster)
+    said = Console(stderr=True, emoji=False)
     with read_once():
         made, found = comparison(words, runs, name)
+        if status:
+            show_status(Store(runs), name, made, found, form)
+            return
         introduce(made, found, runs, said, timed=dry_run)
-    if not dry_run:
-        how = Options(name, study or "", jobs, keep, plugins, work)
-        show(compare(made, found, runs, said, how), form, delta, place)
+        work = work_of(asked, made, found, runs, name, said)
+    if dry_run:
+        return
+    how = Options(name, study or "", jobs, keep, plugins, work)
+    try:
+        folder = compare(made, found, runs, said, how)
+    except Detached as left:
+        say(said, str(left))
+        return
+    show(folder, form, delta, place)
+
+
+def show_status(store: Store, name: str, made: Comparison, found: Survey, form: str | None) -> None:
+    """Print how the stages of a comparison stand."""
+    from sslkit.harness.cluster.status import standing, words
+
+    rows = standing(store.run_folder(name, made.digest).absolute(), found, store)
+    if form == "json":
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for line in words(rows):
+        say(console(), line)
 
 
 @click.command("table", short_help="Results of a comparison, in several formats.")

@@ -1,4 +1,4 @@
-"""`sslkit runs`: the store as a table, removals, differences. Imports nothing heavy before a command needs it."""
+"""`sslkit runs`: the store as a table, removals, differences, merges. Imports nothing heavy before it is needed."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Listing(click.Group):
         return super().parse_args(ctx, ["ls", *args] if lists else args)
 
 
-@click.group("runs", cls=Listing, short_help="List, remove and compare what is stored.")
+@click.group("runs", cls=Listing, short_help="List, remove, compare and merge what is stored.")
 def runs_command() -> None:
-    """List what is stored (ls), remove it (rm), compare configurations and results (diff)."""
+    """List what is stored (ls), remove it (rm), compare configurations and results (diff), merge stores (merge)."""
 
 
 @runs_command.command("ls")
@@ -131,6 +131,23 @@ def diff_command(a: str, b: str, root: str, as_json: bool) -> None:
         click.echo(json.dumps(told, indent=1))
     else:
         show(a, b, told)
+
+
+@runs_command.command("merge")
+@click.argument("stores", nargs=-1, required=True, metavar="STORE...")
+@store
+@click.option("--dry-run", is_flag=True, help="Print what would be brought, and stop.")
+def merge_command(stores: tuple[str, ...], root: str, dry_run: bool) -> None:
+    """Bring what other stores have into the one of --runs, by content; they stay as they are."""
+    from sslkit.harness.stored.merging import merge, plan
+
+    shares = plan([Path(name) for name in dict.fromkeys(stores)], Path(root))
+    said = [] if dry_run else merge(shares, Path(root))
+    for share in shares:
+        click.echo(printable(share.said(dry_run)))
+        said += share.remarks
+    for remark in said:
+        click.echo(printable(remark))
 
 
 def print_difference(a: str, b: str, told: dict[str, Any]) -> None:

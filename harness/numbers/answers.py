@@ -78,6 +78,17 @@ def _answer(results: Results, condition: str, row: str, reference: str, comparis
     return Answer(condition, row, reference, values, comparisons, differ(values, comparisons), again, identical)
 
 
+def also(results: Results, answer: Answer, column: str) -> str:
+    """The mean difference of another column by seed, with its 95% interval; "" where there are too few seeds."""
+    group = results.good[results.good["condition"] == answer.condition]
+    both = _paired(*(group[group["row"] == name] for name in (answer.row, answer.reference)))
+    values = (both[column] - both[f"{column}_r"]).dropna().tolist()
+    if len(values) < SEEDS:
+        return ""
+    found = differ(values, 0)
+    return f"{found.mean:+.1f} ({interval(found.low, found.high)})"
+
+
 def _paired(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     """The lines of two rows on their common seeds."""
     return pd.merge(mine, theirs, on="seed", suffixes=("", "_r")).sort_values("seed")
@@ -153,6 +164,10 @@ def notes(results: Results, found: list[Answer], columns: Collection[str], delta
         "flags": "what went wrong in training, in how many seeds",
         "kept %": "pseudo-labels above the threshold, mean over the last tenth of the steps",
         "correct %": "accuracy of the kept pseudo-labels, by the hidden labels",
+        "unknown %": "of no known class among the kept pseudo-labels; these do not enter correct %",
+        "C+1 %": "mean recall of the known classes and of the unknown ones, which are right where they are rejected",
+        "AUROC %": "unknown test images against known ones by the method's score, else by 1 - confidence",
+        "C+1 % difference": "as difference, with its 95% CI; no verdict is by it or by that of AUROC",
         "difference": f"from {results.reference} in points, paired by seed, mean",
         "95% CI": "paired t interval over seeds, not adjusted for the number of comparisons",
         "CI, seeds and images": "95% CI where the test images are a sample, too",

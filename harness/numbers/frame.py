@@ -23,6 +23,7 @@ from sslkit.store import PathLike, checkpoint, read_json
 __all__ = ["MARK", "comparisons", "find", "load", "results", "right"]
 
 SCORES = ("top1", "macro_f1", "nll", "ece", "coverage", "precision")
+OPEN = ("open_top1", "auroc", "unknown")  # further ones where the data have images of no known class
 COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "versions", "key", "error")
 
 
@@ -56,6 +57,9 @@ def results(folder: Path) -> Results:
 def load(folder: PathLike) -> pd.DataFrame:
     """The averaged network at the last step: top1 in percent; coverage and precision of pseudo-labels as shares.
 
+    Where the test has images of no known class, also open_top1 and auroc in percent, as
+    `sslkit.training.evaluation.open_scores` has them, and unknown, the share of such images among the kept ones.
+
     Rows are the arms, and `finetune` and `finetune+`, which every run brings and which are listed once where all arms
     share them. What failed, is not run yet, damaged or gone is a line whose `error` says so. `flags` are those of
     `sslkit.harness.numbers.stability`; `memory` is the largest that a stage took, in bytes, where that is known.
@@ -79,7 +83,8 @@ def load(folder: PathLike) -> pd.DataFrame:
     if damaged and all(line["error"] for line in lines.values()):
         raise damaged
     found = [{"condition": c, "row": r, "seed": s, **line} for (c, r, s), line in lines.items()]
-    return pd.DataFrame(found, columns=list(COLUMNS))
+    opened = OPEN if any("auroc" in line for line in found) else ()
+    return pd.DataFrame(found, columns=[*COLUMNS[:3], *SCORES, *opened, *COLUMNS[3 + len(SCORES) :]])
 
 
 def _line(stage: Path, run: Planned) -> dict[str, Any] | None:
@@ -103,7 +108,8 @@ def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
     return {
         "top1": 100 * +scores["top1"],
         **{name: +scores[name] for name in ("macro_f1", "nll", "ece")},
-        **{name: _number(quality.get(name)) for name in ("coverage", "precision")},
+        **{name: _number(quality.get(name)) for name in ("coverage", "precision", "unknown")},
+        **{name: 100 * +scores[name] for name in ("open_top1", "auroc") if name in scores},
         "seconds": +result["seconds"],
         "memory": _number(result.get("memory")),
         "flags": ", ".join(flags(stage)),

@@ -33,7 +33,10 @@ LATEX: dict[str, int | str | None] = {
 SPECIAL: dict[str, int | str | None] = {letter: rf"\{letter}" for letter in "&%$#_{}"}  # to LaTeX, in a sentence
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 # what a line of 100 characters has room for; flags and failed come with what went wrong
-NARROW = ("method", "n", "top-1 %", "flags", "kept %", "correct %", "difference", "95% CI", "wins", "verdict", "failed")
+NARROW = (
+    *("method", "n", "top-1 %", "flags", "kept %", "correct %", "unknown %", "C+1 %", "AUROC %"),
+    *("difference", "95% CI", "wins", "verdict", "failed"),
+)
 Titled = tuple[str, pd.DataFrame]  # "" is the title of the main table
 
 

@@ -6,13 +6,14 @@ from collections import Counter
 
 import pandas as pd
 
-from sslkit.harness.numbers.answers import Answer, interval
+from sslkit.harness.numbers.answers import Answer, also, interval
 from sslkit.harness.numbers.frame import Results
 from sslkit.harness.numbers.statistics import seeds_needed, smallest_p, verdict
 from sslkit.harness.plan.survey import Planned
 from sslkit.terminal import count
 
 NOT_YET = Planned.error
+OPEN = {"C+1 %": "open_top1", "AUROC %": "auroc"}
 IDENTICAL = "identical: the same predictions"
 
 
@@ -31,12 +32,25 @@ def summary(results: Results, found: list[Answer], delta: float = 1.0) -> pd.Dat
             "flags": _flags(group.loc[group["error"] != NOT_YET, "flags"]),
             "kept %": _percent(good["coverage"]),
             "correct %": _percent(good["precision"]),
+            **_opened(results, good, known.get((condition, row))),
             **_against(known.get((condition, row)), delta),
             "failed": "; ".join(sorted({*group["error"]} - {"", NOT_YET})),
         }
         lines.append(line)
     made = pd.DataFrame(lines)
     return made.drop(columns=[name for name in ("flags", "failed") if not made[name].any()])
+
+
+def _opened(results: Results, good: pd.DataFrame, answer: Answer | None) -> dict[str, str]:
+    """What is measured where the data have images of no known class."""
+    if "auroc" not in good:
+        return {}
+    found = {"unknown %": _percent(good["unknown"])}
+    for name, column in OPEN.items():
+        known = good[column].dropna()  # another condition may have no such images
+        found[name] = _mean(known, good["error"]) if len(known) else ""
+        found[f"{name} difference"] = "" if answer is None else also(results, answer, column)
+    return found
 
 
 def _flags(values: pd.Series) -> str:

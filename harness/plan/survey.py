@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from sslkit.errors import UserError
 from sslkit.harness.plan.arms import CONTROLS, Comparison
 from sslkit.harness.plan.matching import unasked
 from sslkit.machine import Machine, resolve_machine
-from sslkit.prepare import prepare
+from sslkit.prepare import Prepared, of_seeds
 from sslkit.record import read_run, run_digest, run_name
 from sslkit.record.stages import stages
 from sslkit.store import Store, is_done
 from sslkit.training.differences import differences, settings
+from sslkit.training.sources import hashed_once
 from sslkit.training.spec import Spec
 
 
@@ -65,15 +66,38 @@ def survey(comparison: Comparison, store: Store, earlier: Survey | None = None) 
         UserError: arms differ in what was not asked for.
     """
     found = Survey([], counted=earlier.counted if earlier else {})
-    for arm, condition, seed in comparison.runs():
-        prepared = prepare(comparison.request(arm, condition, seed), store.data)
-        made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
-        keys = {label: spec.key for label, spec in made.items()}
-        folder = _folder(store, run_name(prepared.config), run_digest(prepared), keys)
-        found.specs |= {spec.key: spec for spec in made.values()}
-        found.runs.append(Planned(arm, condition, seed, folder, keys))
+    runs: dict[tuple[str, str, int], Planned] = {}
+    like: dict[tuple[str, str, str], Spec] = {}
+    with hashed_once():
+        for (arm, condition, seed), prepared in _prepared(comparison, store):
+            made = {stage.label: stage.spec for stage in stages(prepared, decided(prepared.config))}
+            keys = {label: spec.key for label, spec in made.items()}
+            folder = _folder(store, run_name(prepared.config), run_digest(prepared), keys)
+            for label, spec in made.items():
+                if spec.key not in found.specs:
+                    found.specs[spec.key] = like[arm, condition, label] = _sharing(
+                        spec, like.get((arm, condition, label))
+                    )
+            runs[arm, condition, seed] = Planned(arm, condition, seed, folder, keys)
+    found.runs += [runs[place] for place in comparison.runs()]
     _check(comparison, found)
     return found
+
+
+def _sharing(spec: Spec, like: Spec | None) -> Spec:
+    """The same with the settings of one of another seed in the place of equal ones: 10,000 runs stay in memory."""
+    names = ("parts", "training", "views", "average")
+    return replace(spec, **{n: getattr(like, n) for n in names if like and getattr(like, n) == getattr(spec, n)})
+
+
+def _prepared(comparison: Comparison, store: Store) -> Iterator[tuple[tuple[str, str, int], Prepared]]:
+    """All runs; those that share a condition and a seed, and so a split, follow one another."""
+    seeds = range(comparison.first_seed, comparison.first_seed + comparison.seeds)
+    for condition, arms in comparison.requests.items():
+        made = [of_seeds(comparison.request(arm, condition, seeds[0]), seeds, store.data) for arm in arms]
+        for seed in seeds:
+            for arm, prepared in zip(arms, made, strict=True):
+                yield (arm, condition, seed), next(prepared)
 
 
 def _folder(store: Store, name: str, digest: str, keys: dict[str, str]) -> str:
@@ -108,6 +132,8 @@ def _check(comparison: Comparison, found: Survey) -> None:
     for run in found.runs:
         for label in run.stages:
             head = heads.setdefault((run.condition, run.seed, label), run)
+            if run.stages[label] == head.stages[label]:
+                continue
             apart = unasked(found.spec(run, label), found.spec(head, label), asked)
             if apart:
                 raise UserError(

@@ -9,8 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sslkit.errors import UserError
 from sslkit.harness.stored import Stages, Stored, StoredComparison, comparisons, runs, size
 from sslkit.record import KEY
@@ -108,7 +106,7 @@ def remove(root: Path, names: Sequence[str], expected: Removal) -> None:
             for name in found.stages:
                 for folder in (store.stages / name, store.stages / f".{name}"):
                     _remove(folder)
-                (store.stages / f".{name}.lock").unlink(missing_ok=True)
+                (store.stages / f".{name}.lock").unlink(missing_ok=True)  # of earlier versions
             for name in found.frozen:
                 (root / FOLDER / name).unlink(missing_ok=True)
             for name in [*found.runs, *found.comparisons]:
@@ -117,19 +115,16 @@ def remove(root: Path, names: Sequence[str], expected: Removal) -> None:
 
 @contextmanager
 def _held(store: Store, names: Sequence[str]) -> Iterator[None]:
-    """The locks of stages that are begun: nobody trains them meanwhile.
+    """Claims of stages: nobody trains them meanwhile.
 
     Raises:
         UserError: one is being trained.
     """
-    with ExitStack() as locks:
-        for name in names:
-            file = store.stages / f".{name}.lock"
-            if file.is_file():
-                try:
-                    locks.enter_context(FileLock(file).acquire(timeout=0))
-                except Timeout:
-                    raise UserError(f"stage {name} is being trained; stop that first; nothing was removed") from None
+    with ExitStack() as claims:
+        for claim in map(store.claim, names):
+            if not claim.take():
+                raise UserError(f"stage {claim.folder.name} is being trained; stop that first; nothing was removed")
+            claims.callback(claim.release)
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,13 @@ from sslkit.harness.numbers.statistics import SEEDS, detectable, seeds_needed, s
 from sslkit.harness.plan.arms import Comparison, is_control
 from sslkit.harness.plan.cost import costs
 from sslkit.harness.plan.survey import Planned, Survey, distinct, row_names, sentences
+from sslkit.harness.plan.times import stage_seconds
 from sslkit.harness.stored import ledger
 from sslkit.harness.work.execute import Task, Work, execute
 from sslkit.machine import resolve_machine
 from sslkit.prepare import prepare
-from sslkit.record.stages import stages
 from sslkit.store import PathLike, Store
 from sslkit.terminal import count, say
-from sslkit.training.spec import Spec
-from sslkit.training.timing import Seconds, step_seconds
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Options:
 
     name: str = "compare"  # beginning of its folder's name
     study: str = ""  # whose arms they are
-    jobs: int = 1
+    jobs: int | None = None
     keep: bool = False  # weights of all stages
     plugins: tuple[PathLike, ...] = ()
     work: Work = execute
@@ -74,8 +72,8 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
         power(comparison.seeds, max(1, len(asked))),
     ]
     if timed:
-        new = [spec for key, spec in found.specs.items() if not store.finished(key)]
-        time = duration(_seconds(comparison, new, store.data))
+        new = [key for key in found.specs if not store.finished(key)]
+        time = _seconds(comparison, found, new, store.data)
         lines.append(f"dry run, nothing is trained; not stored yet: {count(len(new), 'stage')}, {time} with --jobs 1")
     for line in lines:
         say(console, line)
@@ -113,22 +111,12 @@ def power(seeds: int, comparisons: int) -> str:
     return f"smallest p that {count(seeds, 'seed')} can reach (sign-flip test): {p:.2g}{adjusted}; {least}"
 
 
-def _seconds(comparison: Comparison, specs: Sequence[Spec], cache: Path) -> float:
-    """Time of the stages: three steps of each kind, as those of the first seed are timed."""
-    total = 0.0
-    for arm, condition, seed in comparison.runs():
-        if seed != comparison.first_seed:
-            continue
-        prepared = prepare(comparison.request(arm, condition, seed), cache)
-        wanted = {stage.spec.key for stage in stages(prepared, resolve_machine(prepared.config))}
-        mine = [spec for spec in specs if spec.key in wanted]
-        specs = [spec for spec in specs if spec.key not in wanted]
-        found: dict[str, Seconds] = {}
-        for data in filter(None, (prepared, prepared.source)):
-            own = [spec for spec in mine if spec.data["fingerprint"] == data.images.fingerprint]
-            found |= step_seconds(own, data.images, data.split)
-        total += sum(found[spec.key].step * int(spec.training["steps"]) for spec in mine if not spec.fitted)
-    return total * comparison.seeds
+def _seconds(comparison: Comparison, found: Survey, keys: Collection[str], cache: Path) -> str:
+    """Time of these stages, for a sentence."""
+    seconds = stage_seconds(comparison, found, cache)
+    if seconds is None:
+        return "a time that only a machine with a GPU tells"
+    return duration(sum(seconds[key] for key in keys))
 
 
 def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Console, how: Options) -> Path:

@@ -36,17 +36,18 @@ class Task:
 
 
 Report = Callable[[Planned], None]  # called with every run that has ended
-Work = Callable[[Sequence[Task], int, Report], None]  # the second is how many of them at a time
+# The second is how many of them at a time; None: one here, on a cluster as many as it will.
+Work = Callable[[Sequence[Task], int | None, Report], None]
 
 
-def execute(tasks: Sequence[Task], jobs: int, report: Report) -> None:
+def execute(tasks: Sequence[Task], jobs: int | None, report: Report) -> None:
     """Train what is not finished yet, `jobs` runs at a time, each in a process that keeps what it imported.
 
     Raises:
         Stopped: interrupted; the same call goes on.
     """
-    work = _in_turn if jobs == 1 else _side_by_side
-    for done in work(list(tasks), jobs):
+    work = _in_turn if jobs in (None, 1) else _side_by_side
+    for done in work(list(tasks), jobs or 1):
         report(done)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -52,8 +53,15 @@ KEYS = {
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sslkit")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Semi-supervised image classification: few labels, many images."""
+    if "SLURM_STEP_ID" in os.environ:  # before torch: no stack of its own where task 0, which all ask, was killed
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if ctx.invoked_subcommand != "run" and not os.environ.keys().isdisjoint(("WORLD_SIZE", "SLURM_STEP_ID")):
+        from sslkit.machine.launch import check_alone  # brings torch
+
+        check_alone(ctx.invoked_subcommand or "")
 
 
 @cli.command("run", short_help="Train: fine-tune on the labels, then semi-supervised on all.")
@@ -91,7 +99,9 @@ def cli() -> None:
 @click.option("--seed", type=int, help="Random seed: labelled images, weights, order, views.  [default: 0]")
 @click.option("--grad-checkpoint", is_flag=True, default=None, help="Less memory: recompute blocks for the gradient.")
 @click.option("--compile", is_flag=True, default=None, help="Networks by torch.compile; needs a compiler.")
-@click.option("--fsdp", is_flag=True, default=None, help="With torchrun: each process keeps a shard of the weights.")
+@click.option(
+    "--fsdp", is_flag=True, default=None, help="With torchrun or srun: each process keeps a shard of the weights."
+)
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
 @click.option("--threads", type=int, help="CPU threads.  [default: cores, at most 8]")

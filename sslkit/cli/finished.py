@@ -102,14 +102,29 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 @click.argument("run")
 @click.option("--out", required=True, metavar="DIR", help="Folder to make; never overwritten.")
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
+@click.option(
+    "--to",
+    type=click.Choice(["csv", "label-studio", "cvat"]),
+    default="csv",
+    show_default=True,
+    help="Also as tasks with predictions, for a labelling tool to import.",
+)
+@click.option(
+    "--prefix",
+    metavar="TEXT",
+    help="Before the images' names in the tool.  [default: /data/local-files/?d= for label-studio]",
+)
 @plugins
 @as_json
 @with_bars
-def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
-    """List the images that are worth a label most, and the labels that are likely wrong, of a finished run."""
+def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_json: bool) -> None:
+    """List the images that are worth a label most, labels that are likely wrong, and what looks like no known class."""
+    from sslkit.errors import UserError
     from sslkit.finished.audit import audit
 
-    found = audit(Path(run), Path(out), n)
+    if prefix is not None and to == "csv":
+        raise UserError("--prefix is of a labelling tool; add --to label-studio or --to cvat")
+    found = audit(Path(run), Path(out), n, to, prefix)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -119,6 +134,18 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
         f"{found['suspect_labels']} most doubtful, and {found['label_next']} images to label next. "
         f"Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
     )
+    if found["pool"]:
+        click.echo(
+            f"of the pool at least {100 * found['outside_at_least']:.0f}% look like no class of the labels (with 95% "
+            f"confidence, measured against validation and test images); {found['outside']} of {found['pool']} images "
+            f"look less like one than 95% of those: {out}/outside.csv, left out by --pool without:{out}/outside.csv"
+        )
+    for_tool = [f"{out}/{name}" for name in found["files"] if name.startswith(to) and to != "csv"]
+    if for_tool:
+        click.echo(
+            f"to import: {', '.join(for_tool)}; what comes back becomes labels by "
+            f"sslkit convert EXPORT labels.csv --onto {out}/labels.csv"
+        )
 
 
 @click.command("export", short_help="The network for timm, ONNX or torch.")
@@ -126,26 +153,29 @@ def audit_command(run: str, out: str, n: int, as_json: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["timm", "mae", "onnx", "torch", "run"]),
+    type=click.Choice(["timm", "mae", "onnx", "torch", "run", "hub"]),
     default="timm",
     show_default=True,
     help="timm: a folder of weights; mae: the stage pretrain; onnx, torch: a program that takes pixels; run: all that "
-    "the run needs, to be used on another machine.",
+    "the run needs, to be used on another machine; hub: timm's folder with a card.",
 )
 @click.option(
     "--out",
     required=True,
     metavar="PATH",
-    help="Folder (timm, run) or file to make (run: NAME.zip); never overwritten.",
+    help="Folder (timm, run, hub) or file to make (run: NAME.zip); never overwritten.",
 )
 @click.option(
     "--check-on", multiple=True, metavar="PATH", help="Images to compare with torch on.  [default: the test images]"
 )
+@click.option("--push", metavar="OWNER/NAME", help="Of format hub: also upload it, to a private repository.")
 @network
 @calibrated
 @plugins
 @with_bars
-def export_command(run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...]) -> None:
+def export_command(
+    run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...], push: str | None
+) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError
     from sslkit.finished import export, graph, packing
@@ -158,13 +188,18 @@ def export_command(run: str, form: str, out: str, network: str, calibrated: bool
         needed = f" (its commands need {' '.join(f'--plugin FOLDER/{name}' for name in plugins)})" if plugins else ""
         click.echo(f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}")
         return
-    if form in ("timm", "mae"):
+    if push is not None and form != "hub":
+        raise UserError(f"--push is of format hub; add --format hub, or drop it for {form}")
+    if form in ("timm", "mae", "hub"):
         if check_on:
             raise UserError(f"format {form} holds weights, which are not executed; drop --check-on")
         if calibrated:
             raise UserError(f"format {form} holds weights and no temperature; drop --calibrated")
         if form == "mae" and network != "averaged":
             raise UserError("format mae is of the stage pretrain, which has one network; drop --network")
+        if form == "hub":
+            _to_hub(Path(run), Path(out), network, push)
+            return
         export.export(Path(run), Path(out), form, network)
         click.echo(out)
         return
@@ -175,3 +210,17 @@ def export_command(run: str, form: str, out: str, network: str, calibrated: bool
         f"{check['largest_difference']:.1e}, same class for {100 * check['same_class']:.1f}%. Class names and "
         f"preprocessing: {out}.json"
     )
+
+
+def _to_hub(run: Path, out: Path, network: str, push: str | None) -> None:
+    from sslkit.finished import hub
+
+    if push:
+        hub.check_token(push)
+    found = hub.write(run, out, network)
+    click.echo(
+        f"{out}: opened by timm, agrees with the run on {found['images']} {found['on']}: largest difference of a "
+        f"probability {found['largest_difference']:.1e}. Read {out}/README.md before it is given away"
+    )
+    if push:
+        click.echo(f"uploaded to {hub.push(out, push)}, which is private")

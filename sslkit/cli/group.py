@@ -23,6 +23,7 @@ class Commands(click.Group):
         "predict": "sslkit.cli.finished",
         "export": "sslkit.cli.finished",
         "audit": "sslkit.cli.finished",
+        "convert": "sslkit.cli.labels",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

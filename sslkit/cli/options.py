@@ -65,6 +65,7 @@ DATA_KEYS = {
     "pool": "data.pool",
     "val": "data.val",
     "imbalance": "data.imbalance",
+    "open_set": "data.open_set",
     "tune": "data.tune",
     "size": "data.size",
     "on_bad_image": "data.on_bad_image",
@@ -94,6 +95,7 @@ DATA_OPTIONS = (
         metavar="GAMMA[:GAMMA_U]",
         help="Long tails: the first class has GAMMA times as many labels, GAMMA_U times the pool images, of the last.",
     ),
+    click.option("--open-set", metavar="K|NAMES", help="Classes that only the pool has: the last K, or by name."),
     click.option(
         "--tune",
         is_flag=True,

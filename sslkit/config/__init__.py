@@ -165,7 +165,7 @@ def flatten(config: Any, prefix: str = "") -> Flat:
         if isinstance(value, Part):
             flat[f"{prefix}{f.name}.name"] = value.name
             flat |= {f"{prefix}{f.name}.{name}": option for name, option in value.options.items()}
-        elif is_dataclass(value):
+        elif not isinstance(value, str | int | float | None) and is_dataclass(value):
             flat |= flatten(value, f"{prefix}{f.name}.")
         elif f.name not in PARTS:
             flat[prefix + f.name] = value

@@ -29,7 +29,7 @@ class Data:
     dir: str = ""  # folder that holds the data set, for those that need one
     download: bool = False  # fetch what is missing, for those that can
     labels: str = "10/class"  # N/class, N in all, N%, all, index:FILE.csv or file:FILE.csv
-    pool: str = "complement"  # or "all", which also holds the labelled images, or index:FILE.csv
+    pool: str = "complement"  # or "all", with the labelled images, or index:FILE.csv, or without:FILE.csv
     val: float | str = 0.0  # share of the labelled images held out, or folders; only then is there a "best" checkpoint
     tune: bool = False  # hide the real test: a quarter of the training part stands in for it
     size: int | None = None  # side of the images; auto: their median, at most 224
@@ -59,6 +59,7 @@ class Data:
     class_weights: str = "none"  # of the supervised loss: none, auto (inverse frequency), or cat=2,dog=0.5
     sampling: Literal["images", "classes"] = "images"  # labelled ones: each image equally often, or each class
     imbalance: str = ""  # GAMMA[:GAMMA_U]: the first class is so many times the last, of labels and pool; "" is none
+    open_set: str = ""  # classes that only the pool has: the last K, or their names, as cat,dog; "" is none
 
     def __post_init__(self) -> None:
         within(self, size=(4, 4096), crop=(0.1, 1), cache_gb=(0, None), workers=(1, 1024))
@@ -66,8 +67,8 @@ class Data:
             name: limits for name, limits in {"val": (0, 0.9), "test": (0.01, 0.9)}.items() if not self.named(name)
         }
         within(self, **shares)
-        if self.pool not in ("complement", "all") and not self.pool.startswith("index:"):
-            raise ValueError(f"pool must be complement, all or index:FILE.csv, got {self.pool!r}")
+        if self.pool not in ("complement", "all") and not self.pool.startswith(("index:", "without:")):
+            raise ValueError(f"pool must be complement, all, index:FILE.csv or without:FILE.csv, got {self.pool!r}")
         check(self.stats)
         _check_white(self.white)
         if self.bands and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*,[1-9]\d*)?", self.bands):

@@ -177,6 +177,10 @@ class Trainer:
         network.train(network is self.algorithm.student)
         return output.detach()
 
+    def given(self, stream: str) -> Tensor:
+        classes = self.algorithm.student.classifier().out_features
+        return predictions(POOL if stream == "unlabeled" else labeled_of(classes), classes)
+
 
 def steps(algorithm: Algorithm, numbers: Sequence[int]) -> list[Losses]:
     """Train some steps, each on a batch of its own; the losses of each."""

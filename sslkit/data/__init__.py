@@ -21,6 +21,7 @@ from sslkit.data.on_demand import OnDemand, Pixels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TEST = ("test", "val", "valid", "validation")  # what a test part may be called; the first that is there is the one
+UNKNOWN = -2  # the label of an image that is of no class of the labels
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Images:
     """The images of a data set: training part first, then the test part."""
 
     pixels: Array | OnDemand  # (N, 3, S, S) uint8
-    label: Array  # (N,) int64, -1 where there is none
+    label: Array  # (N,) int64, -1 where there is none, `UNKNOWN` where it is of no class
     train: int  # images of the training part
     classes: list[str]
     fingerprint: str  # sha256 of pixels, labels and class names; on demand, of what tells files apart instead of pixels

@@ -119,6 +119,7 @@ def label_by(
     of = f" in {called(column, table.header)}" if column.lower() not in ("", "label") else ""
     of += beside(column, table.header)
     said += f", and not the folders {first(classes)}" if anew else ""
+    said += "".join(f"; {remark}" for remark in table.remarks)
     return Labelled(
         found, after, f"{file}: {len(place)} of {len(place)} rows matched, labels are {what}{of}{said}", column
     )

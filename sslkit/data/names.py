@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
@@ -20,7 +21,8 @@ class Names:
     """The images that a table may name.
 
     A row names an image by its whole path, by the end of that, or by an absolute path that ends in it. Where that finds
-    none, suffixes of images are left out, and where that finds none, capitals are small. Accents are composed.
+    none, suffixes of images are left out, and where that finds none, capitals are small, and at last names are as forms
+    for uploads make them. Accents are composed.
 
     Args:
         names: (N,) paths with forward slashes, or other names.
@@ -33,7 +35,8 @@ class Names:
         """Number of the image that a row names; `NONE` or `SEVERAL`."""
         found = self._written.place(row)
         found = self._bare.place(row) if found == NONE else found
-        return self._small.place(row.casefold()) if found == NONE else found
+        found = self._small.place(row.casefold()) if found == NONE else found
+        return self._uploaded.place(uploaded(row)) if found == NONE else found
 
     def match(self, file: str, rows: Sequence[str], where: Callable[[int], str]) -> Array:
         """(rows,) int64, the number of the image that each row names.
@@ -65,6 +68,10 @@ class Names:
     @cached_property
     def _small(self) -> _Ends:
         return _Ends([composed(name).casefold() for name in self.names])
+
+    @cached_property
+    def _uploaded(self) -> _Ends:
+        return _Ends([uploaded(composed(name)) for name in self.names])
 
 
 class _Ends:
@@ -99,6 +106,11 @@ def plain_path(text: str) -> str:
     """A path as names are written: accents composed, no empty parts and no `.`."""
     parts = composed(text).split("/")
     return "/".join(part for part in parts if part not in ("", "."))
+
+
+def uploaded(path: str) -> str:
+    """As Django, and so Label Studio, keeps a file of this name: `_` for spaces, and of signs only `-_.`."""
+    return re.sub(r"[^-\w./\\]", "", path.replace(" ", "_"))
 
 
 def without_suffix(name: str) -> str:

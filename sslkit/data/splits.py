@@ -6,19 +6,21 @@ No pixel is looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from sslkit.config import Data
 from sslkit.config.data import NO_TEST
-from sslkit.data import Images
+from sslkit.data import UNKNOWN, Images
+from sslkit.data.columns import USUAL
 from sslkit.data.held_out import hold_out
 from sslkit.data.image import Array
 from sslkit.data.imbalance import labels_of_tail, pool_of_tail
 from sslkit.data.label_files import first
+from sslkit.data.names import NONE, Names
 from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
 from sslkit.randomness import key, permutation
@@ -32,6 +34,11 @@ class Split:
     pool: Array  # shuffled: folder order is class order
     val: Array
     test: Array
+    unknown: Array = field(default_factory=lambda: np.zeros(0, np.int64))  # test images of no class of the labels
+
+    def parts(self) -> dict[str, Array]:
+        """Name -> indices; "unknown" only where there are such images."""
+        return {name: index for name, index in vars(self).items() if name != "unknown" or len(index)}
 
 
 def split(images: Images, data: Data, seed: int, groups: Array | None = None, own: Sequence[int] | Array = ()) -> Split:
@@ -61,6 +68,8 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
     if data.tune:
         test = _tuning(images, train if listed is None else np.setdiff1d(train, listed), seed, groups, listed)
         train = np.setdiff1d(train, test)
+    strange = test[images.label[test] == UNKNOWN]
+    test = np.setdiff1d(test, strange)
     if data.test != NO_TEST and not (images.label[test] >= 0).any():
         raise UserError("the test part has no labels, so nothing can be measured")
     orders = _by_class(images, train if listed is None else listed, seed, "labels")
@@ -83,9 +92,13 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
         raise UserError(f"data.val={data.val} needs at least two labelled images of some class")
     if pooled is not None:
         train = np.intersect1d(train, pooled)
-    pool = pool_of_tail(images, np.setdiff1d(train, chosen), data, seed)
-    pool = pool if data.pool == "complement" else np.union1d(pool, np.intersect1d(train, labeled))
-    return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test)
+    rest = np.setdiff1d(np.setdiff1d(train, chosen), left_out(data, lambda: images.names[: images.train]))
+    known = images.label[rest] != UNKNOWN
+    pool = np.concatenate([pool_of_tail(images, rest[known], data, seed), rest[~known]])
+    pool = (
+        pool if data.pool.startswith(("complement", "without:")) else np.union1d(pool, np.intersect1d(train, labeled))
+    )
+    return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test, strange)
 
 
 def all_in_pool(images: Images, seed: int, own: Sequence[int] | Array = ()) -> Split:
@@ -98,6 +111,7 @@ def _tuning(images: Images, among: Array, seed: int, groups: Array | None, liste
     """A quarter of each class, which stands in for the test."""
     if groups is None:
         orders = _by_class(images, among, seed, "tune")
+        orders.append(_shuffled(among[images.label[among] == UNKNOWN], seed, "tune.unknown"))
         return np.sort(np.concatenate([order[: round(len(order) / 4)] for order in orders]))
     free = among if listed is None else among[~np.isin(groups[among], groups[listed])]
     return _of_groups(images, free, groups, 0.25, key(seed, "split", "tune"))
@@ -166,8 +180,26 @@ def check_lists(data: Data, label: Array) -> tuple[Array | None, Array | None]:
     labeled, pool = _positions(data.labels, len(label)), _positions(data.pool, len(label))
     if labeled is not None and (label[labeled] < 0).any():
         bare = labeled[label[labeled] < 0]
-        raise UserError(f"{data.labels}: {len(bare)} of the listed images have no label, the first at {bare[0]}")
+        of = " of a known class" if (label[bare] == UNKNOWN).any() else ""
+        raise UserError(f"{data.labels}: {len(bare)} of the listed images have no label{of}, the first at {bare[0]}")
     return labeled, pool
+
+
+def left_out(data: Data, names: Callable[[], Sequence[str]]) -> Array:
+    """Numbers of the training images that `data.pool`, as without:FILE.csv, takes out of the pool; labels stay theirs.
+
+    Args:
+        names: gives those of the training part, of which a row names one as in a file of labels.
+
+    Raises:
+        UserError: the file cannot be read, or a row names no image, or several.
+    """
+    kind, _, file = data.pool.partition(":")
+    if kind != "without":
+        return np.zeros(0, np.int64)
+    images = Names(names())
+    table = read_columns(Path(file), {"path": USUAL["path"]}, is_image=lambda cell: images.place(cell) != NONE)
+    return images.match(file, table["path"], table.where)
 
 
 def _positions(text: str, count: int) -> Array | None:

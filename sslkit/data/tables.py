@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sslkit.data.columns import NOBODY, SHOWN, Columns, as_written, check_whole, one_a_row
 from sslkit.data.csv_files import composed
 from sslkit.data.roles import Body, IsImage, is_header, roles
-from sslkit.data.table_files import numbered, read_rows
+from sslkit.data.table_files import Rows, numbered, read_rows
 from sslkit.errors import UserError, listed
+from sslkit.labelling import Asked, exported
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Table:
     names: dict[str, str]  # "" where the file has no names of columns; of one column a class all, between commas
     header: list[str]  # names of all columns, where the file has such
     at: Sequence[int]
-    unit: str  # what `at` counts, "line" or "record"
+    unit: str  # what `at` counts, "line" or "record"; "image" of a labelling tool's file
+    remarks: Sequence[str] = ()  # on a labelling tool's file: what it is, and what of it is in no column
 
     def __getitem__(self, column: str) -> list[str]:
         return self.columns[column]
@@ -52,6 +54,9 @@ def read_columns(
     pandas writes them, 1.0, are 1. Of columns of 0 and 1, one a class, the label is the name of the one that has the 1;
     where they have no names, their number, from 0.
 
+    A file of a labelling tool has the columns path, label and perhaps split, a row an image; of its own columns or
+    controls `asked` names those with images and classes.
+
     Args:
         known: column -> usual names, in lower case.
         optional: columns that need not be there.
@@ -64,7 +69,9 @@ def read_columns(
         UserError: the file cannot be read as a table, has no row or one that is too short, no column that is asked
             for, or several that may be it.
     """
-    read = read_rows(file)
+    tool = _of_a_tool(file, asked, is_image) if "path" in known else None
+    read, remarks = tool or (read_rows(file), ())
+    asked = replace(asked, image="", label="") if tool else asked
     first = read.header or (read.cells[0] if read.cells else [])
     words = [word for names in known.values() for word in names]
     words += [name.lower() for name in (asked.image, asked.label, asked.split, asked.group) if name]
@@ -82,10 +89,21 @@ def read_columns(
             raise UserError(f"{file}, {read.unit} {number}: too few columns, {len(row)} of {len(body.names)}")
     columns = {role: [row[some[0]] for row in cells] for role, some in place.items()}
     called = {role: ",".join(body.names[i] for i in some) if named else "" for role, some in place.items()}
-    table = Table(str(file), columns, called, list(body.names) if named else [], at, read.unit)
+    table = Table(str(file), columns, called, list(body.names) if named else [], at, read.unit, remarks)
     if "label" in columns:
         columns["label"] = _labels(table, body, place["label"])
     return table
+
+
+def _of_a_tool(file: Path, asked: Columns, is_image: IsImage | None) -> tuple[Rows, Sequence[str]] | None:
+    """The rows of a labelling tool's file, and remarks on it; None where it is none."""
+    export = exported(file, asked=Asked(asked.image, asked.label))
+    if export is None:
+        return None
+    found = export.settled(is_image)
+    header, cells = found.table()
+    remarks = [f"{export.title}, {len(found.paths)} images, {found.labelled} with a class", *found.said()]
+    return Rows(header, cells, [*range(1, len(cells) + 1)], "image"), remarks
 
 
 def _labels(table: Table, body: Body, place: Sequence[int]) -> list[str]:

@@ -24,16 +24,19 @@ class Csv(Dataset):
     """Paths are relative to the file. An empty label, or -1, is none. Where a row says test, rows of val are not used.
 
     Classes are the labels of the training part, by number where all are numbers, else sorted; without a column of
-    labels there are none. Without a column `split` every row is of the training part. A column `group` says which
-    images show the same. Other columns are named by `data.image` (of the paths), `data.label`, `data.split` and
-    `data.group`.
+    labels there are none. Classes that `open_set` names may be of the test part alone. Without a column `split` every
+    row is of the training part. A column `group` says which images show the same. Other columns are named by
+    `data.image` (of the paths), `data.label`, `data.split` and `data.group`.
     """
 
     argument = "file"
     defaults = CAUTIOUS
 
-    def __init__(self, *, file: str, image: str = "", label: str = "", split: str = "", group: str = "") -> None:
+    def __init__(
+        self, *, file: str, image: str = "", label: str = "", split: str = "", group: str = "", open_set: str = ""
+    ) -> None:
         self.file = Path(file).expanduser()
+        self.unknown = {name.strip() for name in open_set.split(",")} - {""}
         self.asked = Columns(image, label, split, group)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
@@ -53,23 +56,24 @@ class Csv(Dataset):
         if "label" not in table.columns:
             about = no_labels(str(self.file), [name for name in table.header if name not in used])
         more = [f"{len(paths) - len(rows)} rows say of an image what another says"] if len(rows) < len(paths) else []
-        self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*found, *more))]
+        self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*table.remarks, *found, *more))]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
         return classes, self._raw(columns, train, place), self._raw(columns, test, place)
 
     def _classes(self, table: Table, labels: Sequence[str], train: list[int], test: list[int]) -> list[str]:
         """Of the training part; none where no row of the whole table has a label."""
         known = {labels[i] for i in train} - {*UNLABELLED}
-        strange = [i for i in test if labels[i] not in known and labels[i] not in UNLABELLED]
+        last = sorted({labels[i] for i in test} & self.unknown - known)
+        strange = [i for i in test if labels[i] not in known and labels[i] not in (*last, *UNLABELLED)]
         if strange and not known:
             raise UserError(f"{self.file}: no row of the training part has a label")
         if strange:
             names = sorted({labels[i] for i in strange})
             raise UserError(
                 f"{self.file}: labels of the test part that are no class of the training: {names[:SHOWN]}, "
-                f"{table.rows(strange)}"
+                f"{table.rows(strange)}; --open-set takes named ones for unknown"
             )
-        return class_order(known)
+        return [*class_order(known), *last]
 
     def _raw(self, columns: dict[str, list[str]], rows: list[int], place: dict[str, int]) -> Raw:
         label = np.array([place[columns["label"][i]] for i in rows], np.int64)

@@ -32,7 +32,7 @@ class Folder(Dataset):
     beside it under its name. Where such a table contradicts class folders, `data.classes` says which of them has the
     classes: folders, or file, that of `--labels`. `train`, `test`, `val` and `unlabeled` name the folders of parts, as
     `places` reads them; what they leave open is read from names and contents. `image` and `label` name columns of the
-    tables that label parts.
+    tables that label parts. Classes that `open_set` names may be of the test part alone.
     """
 
     argument = "dir"
@@ -49,8 +49,10 @@ class Folder(Dataset):
         classes: str = "",
         image: str = "",
         label: str = "",
+        open_set: str = "",
     ) -> None:
         self.dir = Path(dir).expanduser()
+        self.unknown = {name.strip() for name in open_set.split(",")} - {""}
         given = zip(NAMES, (train, test, val, unlabeled), strict=True)
         self.given = {name: text for name, text in given if text}
         self.classes = classes  # where they are from; "" is not said
@@ -118,9 +120,13 @@ class Folder(Dataset):
         where = ", ".join(named)
         if not found.classes:
             return self._by_table(tree, named, classes, self._raw([], loose))
+        classes = [*classes, *sorted(found.classes.keys() & self.unknown - {*classes})]
         strange = sorted(found.classes.keys() - {*classes})
         if strange:
-            raise UserError(f"{self.dir / where} has classes that the training part has not: {first(strange)}")
+            open_set = "--open-set takes named ones for unknown"
+            raise UserError(
+                f"{self.dir / where} has classes that the training part has not: {first(strange)}; {open_set}"
+            )
         if loose:
             self._say(f"images beside the class folders of {where} are not used: {len(loose)}")
         return classes, self._raw(self._files(found, classes, ())[0], [])

@@ -93,7 +93,7 @@ def export(
     if form == "onnx":
         _have(NEEDED)
     predictor = load(run, network, calibrated)
-    pixels, what = _images(run, predictor, check_on)
+    pixels, what = compared_on(run, predictor, check_on)
     module = Deployed(predictor).cpu().eval()
     written = Deployed(merged(predictor)).cpu().eval()
     about = _about(run, predictor, form, network)
@@ -111,7 +111,7 @@ def export(
     return about
 
 
-def _images(run: Path, predictor: Predictor, given: Sequence[str]) -> tuple[Tensor, str]:
+def compared_on(run: Path, predictor: Predictor, given: Sequence[str] = ()) -> tuple[Tensor, str]:
     """(n, 3, S, S) uint8 to compare on, at most `CHECKED`, and what they are."""
     if given:
         found = inputs(given, ())[:CHECKED]

@@ -131,7 +131,7 @@ def _of_list(word: str, classes: Sequence[str], given: Flat, said: list[str]) ->
         said.append(column_said(str(file), table.names["label"], known, table.header, used))
     if "label" not in table.columns:
         said += no_labels(str(file), [name for name in table.header if name not in used])
-    said += [f"{file}: {remark}" for remark in remarks]
+    said += [f"{file}: {remark}" for remark in (*table.remarks, *remarks)]
     said += _strange(str(file), [label for label in labels if label not in place and label not in UNLABELLED])
     for name, path, label in zip(table["path"], paths, labels, strict=True):
         yield Input(name, str(file.parent / path), place.get(label, -1))

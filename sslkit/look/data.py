@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sslkit.data import Images
+from sslkit.data import UNKNOWN, Images
 from sslkit.data.image import Array
 from sslkit.data.near import SURE, near_duplicates
 from sslkit.data.parts import Parts
@@ -65,7 +65,7 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
     roles = np.where(images.label >= 0, "training", "unlabelled").astype(object)
     roles[found.val], roles[images.train :] = "validation", "test"
     try:
-        places = vars(split(images, found.config.data, found.config.seed, found.groups, found.val))
+        places = split(images, found.config.data, found.config.seed, found.groups, found.val).parts()
     except UserError as error:
         places, stop = {}, str(error)
     chosen = [looks[name] for name in images.names]
@@ -152,7 +152,7 @@ def _duplicates(images: Images, roles: Array, looks: Sequence[Look]) -> dict[str
 
 
 def _group(images: Images, roles: Array, group: Sequence[int]) -> dict[str, Any]:
-    known = {int(images.label[i]) for i in group} - {-1}
+    known = {int(images.label[i]) for i in group} - {-1, UNKNOWN}
     return {
         "images": [{"name": images.names[i], "part": str(roles[i])} for i in group],
         "across_test": len({roles[i] == "test" for i in group}) > 1,
@@ -201,7 +201,8 @@ def _facts(report: Mapping[str, Any]) -> Table:
     parts = report["parts"]
     if parts:
         known = f"{parts['labeled']} labelled, {parts['val']} for validation"
-        table.add_row("split", f"{known}, {parts['pool']} unlabelled, {parts['test']} test")
+        strange = f" and {parts['unknown']} of unknown classes" if "unknown" in parts else ""
+        table.add_row("split", f"{known}, {parts['pool']} unlabelled, {parts['test']} test{strange}")
     for name, key in (("short side", "short_side"), ("long side", "long_side"), ("long side / short side", "aspect")):
         low, middle, high = (f"{x:g}" for x in report[key])
         spread = low if low == high else f"{low} to {high}, median {middle}"

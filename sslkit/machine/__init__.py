@@ -16,6 +16,7 @@ import torch
 from sslkit.config import Config
 from sslkit.errors import UserError
 from sslkit.machine import ranks
+from sslkit.machine.launch import launch
 from sslkit.machine.precision import faster
 from sslkit.store.version import __version__
 
@@ -39,11 +40,10 @@ class Machine:
         """
         torch.set_num_threads(self.threads)
         if self.device == "cuda" and self.processes > 1:
-            local = int(os.environ.get("LOCAL_RANK", "0"))
-            if local >= torch.cuda.device_count():
-                raise UserError(
-                    f"{_neighbours()} processes on a machine with {torch.cuda.device_count()} GPUs; one a GPU"
-                )
+            place, gpus = launch(), torch.cuda.device_count()
+            local = place.local % gpus if place.own_gpus else place.local
+            if local >= gpus:
+                raise UserError(f"{_neighbours()} processes on a machine with {gpus} GPUs; one a GPU")
             torch.cuda.set_device(local)
 
 
@@ -55,7 +55,9 @@ def resolve_machine(config: Config) -> Machine:
     """
     device = _device(config.device)
     if config.fsdp and ranks.count() == 1:
-        raise UserError("--fsdp gives each of torchrun's processes a shard, and there is one process; drop it")
+        raise UserError(
+            "--fsdp gives each of several processes (torchrun, srun) a shard, and there is one process; drop it"
+        )
     if config.fsdp and config.compile:
         raise UserError("--fsdp and --compile do not go together yet; drop one of them")
     if config.fsdp and config.adapt:
@@ -73,7 +75,7 @@ def resolve_machine(config: Config) -> Machine:
 
 def _neighbours() -> int:
     """Processes of the run on this machine, this one included."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks.count() > 1 else 1
+    return launch().neighbours if ranks.count() > 1 else 1
 
 
 def memory() -> float:

@@ -1,7 +1,7 @@
 """Several processes: who leads, what is shared, and how all of them end when one fails.
 
-torchrun starts the same command once a rank. All ranks compute their share of every step; rank 0 leads: it alone
-decides, prints and writes. One process is its own leader, needs no group, and all that is here costs it nothing.
+torchrun, or srun, starts the same command once a rank. All ranks compute their share of every step; rank 0 leads: it
+alone decides, prints and writes. One process is its own leader, needs no group, and all that is here costs it nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
+from functools import cache
 from typing import Any, TextIO, TypeVar
 
 import torch
@@ -31,10 +33,11 @@ from sslkit.average import Average
 from sslkit.contracts import Algorithm
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.losses import gather
+from sslkit.machine.launch import Launch, launch
 from sslkit.machine.sharding import gathered, shard
 
 T = TypeVar("T")
-ENVIRONMENT = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets
+MEETING = timedelta(minutes=5)  # for all tasks of a Slurm step to have imported torch and come
 PATIENCE = timedelta(days=7)  # the leader may decode data, or wait for a stage that another run trains
 KINDS: dict[str, type[BaseException]] = {k.__name__: k for k in (UserError, Stopped, KeyboardInterrupt, OSError)}
 _groups = itertools.count()
@@ -114,7 +117,7 @@ def total(x: Tensor) -> Tensor:
 
 @contextmanager
 def group() -> Iterator[None]:
-    """Within it, the processes that torchrun started are one group: gloo, and NCCL for tensors on a GPU.
+    """Within it, the processes that torchrun or srun started are one group: gloo, and NCCL for tensors on a GPU.
 
     The first rank that fails tells the others, and all raise its error: the others hear of it in the exchange that
     they wait in, and print nothing. Standard output is the leader's from here on.
@@ -122,10 +125,10 @@ def group() -> Iterator[None]:
     Raises:
         UserError: the processes do not find each other, or one has died.
     """
-    if dist.is_initialized() or os.environ.get("WORLD_SIZE", "1") == "1":
+    if dist.is_initialized() or (found := launch()).world == 1:
         yield
         return
-    store = _join()
+    store = _join(found)
     if not leads():
         sys.stdout = _nowhere()
     try:
@@ -135,22 +138,30 @@ def group() -> Iterator[None]:
         raise _first(store, error) from None
     finally:
         dist.destroy_process_group()
+        if found.by == "srun":
+            _all_left(store, found)
 
 
-def _join() -> Store:
-    missing = [name for name in ENVIRONMENT if name not in os.environ]
-    if missing:
-        raise UserError(f"WORLD_SIZE is set and {missing[0]} is not; start several processes by torchrun, or unset it")
+def _join(me: Launch) -> Store:
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
-        found, me, world = next(rendezvous("env://"))
-        store = PrefixStore(f"sslkit {next(_groups)}", found)
+        met = _meet(me) if me.by == "srun" else next(rendezvous("env://"))[0]
+        store = PrefixStore(f"{me.step} sslkit {next(_groups)}", met)
         backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
-        dist.init_process_group(backend, store=store, rank=me, world_size=world, timeout=PATIENCE)
+        dist.init_process_group(backend, store=store, rank=me.rank, world_size=me.world, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
-        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        raise UserError(f"the processes do not find each other at {place}: {one_line(error)}") from None
+        alone = f"; {me.world} tasks are one run, for a single one write srun -n 1" if me.by == "srun" else ""
+        place = f"{me.host}:{me.port}"
+        raise UserError(f"the processes do not find each other at {place}: {one_line(error)}{alone}") from None
     return store
+
+
+@cache
+def _meet(me: Launch) -> Store:
+    """Where the tasks of a step tell each other what they are; kept, as a port is not free again at once."""
+    return dist.TCPStore(  # type: ignore[attr-defined]
+        me.host, me.port, me.world, me.rank == 0, MEETING
+    )
 
 
 def _first(store: Store, error: BaseException) -> BaseException:
@@ -162,12 +173,21 @@ def _first(store: Store, error: BaseException) -> BaseException:
     kind = next((name for name, known in KINDS.items() if isinstance(error, known)), "")
     try:
         told, name, text = json.loads(store.compare_set("error", "", json.dumps([rank(), kind, str(error)])))
-    except RuntimeError:  # torchrun, which keeps the store, has died itself
+    except RuntimeError:  # torchrun, or task 0, which keeps the store, has died itself
         return error
     if told == rank():
         return error
     sys.stderr = _nowhere()
     return KINDS.get(name, SystemExit)(text)
+
+
+def _all_left(store: Store, me: Launch) -> None:
+    """Keep the store, which is task 0's, until all have asked it what the error was, or do not for some seconds."""
+    with suppress(RuntimeError):  # task 0 has died
+        store.add("left", 1)
+        until = time.monotonic() + 10
+        while me.rank == 0 and store.add("left", 0) < me.world and time.monotonic() < until:
+            time.sleep(0.02)
 
 
 def _nowhere() -> TextIO:

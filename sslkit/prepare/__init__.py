@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
@@ -23,10 +23,11 @@ from sslkit.data import Dataset, Images, decoding, imbalance, is_own, normalizin
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
+from sslkit.data.open_set import opened, unlabelled_classes
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
-from sslkit.data.splits import Split, all_in_pool, check_lists, split
+from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
 from sslkit.data.summary import about
-from sslkit.errors import UserError, listed
+from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.dataset import dataset_of, place_of
@@ -88,6 +89,7 @@ class Prepared:
     remarks: list[str]
     stored: Mapping[str, Any] = field(default_factory=dict)  # what was found out about the data, kept with the run
     source: Prepared | None = None  # the same of the stage `pretrain`, where it has labelled images of its own
+    gathered: Gathered | None = None  # what it was decoded and split from
 
     def of(self, stage: str) -> Prepared:
         """What the stage with this label is trained on."""
@@ -141,11 +143,30 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
     twice = _once("pixels", (data, cache), lambda: in_both(images, parts) if is_own(data.name) else [])
     counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
     weighed = [*imbalance.said(images, places.labeled, places.pool, data), *weighing.said(data, counts, images.classes)]
-    remarks = [*remarks, *_unlabeled_classes(images, places), *weighed, *twice, *drives.said()]
+    remarks = [*remarks, *unlabelled_classes(images, places.labeled), *weighed, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     images, unused = guided(found.config, images, places, parts, lambda run: gather(run, cache).parts)
-    made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored)
+    made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored, gathered=found)
     return _with_source(made, cache) if found.config.pretrain.data else made
+
+
+def of_seeds(request: Mapping[str, Any], seeds: Iterable[int], cache: Path | None = None) -> Iterator[Prepared]:
+    """What `prepare` gives for a request with each of the seeds; the data are gathered once, remarks are the first's.
+
+    Raises:
+        UserError: as `prepare`.
+    """
+    first: Prepared | None = None
+    for seed in seeds:
+        # what other networks have seen is compared with each split
+        if first is None or first.gathered is None or first.source is not None or first.images.given:
+            first = prepare({**request, "seed": seed}, cache)
+            yield first
+            continue
+        found = replace(first.gathered, config=replace(first.gathered.config, seed=seed))
+        what = found.config.data, seed, _bare(found.config), first.images.fingerprint
+        places = _once("places", what, functools.partial(places_of, found, first.images))
+        yield replace(first, config=in_steps(found.config, places), split=places, gathered=found)
 
 
 def places_of(found: Gathered, images: Images) -> Split:
@@ -157,16 +178,6 @@ def places_of(found: Gathered, images: Images) -> Split:
     if _bare(found.config) and unlabelled(images.classes, found.parts.train.learned):
         return all_in_pool(images, found.config.seed, found.val)
     return split(images, found.config.data, found.config.seed, found.groups, found.val)
-
-
-def _unlabeled_classes(images: Images, places: Split) -> list[str]:
-    """That no image of a class is among the labelled ones, though the training part has some: it cannot be learned."""
-    there, shown = ({*np.unique(images.label[some]).tolist()} for some in (slice(images.train), places.labeled))
-    lost = [repr(images.classes[c]) for c in sorted(there - shown - {-1})]
-    if not lost or not shown:
-        return []
-    classes = f"class {lost[0]}" if len(lost) == 1 else f"the classes {listed(lost)}"
-    return [f"no image of {classes} is labelled, so none will be predicted as such: label one, or leave the class out"]
 
 
 def _with_source(made: Prepared, cache: Path | None) -> Prepared:
@@ -278,6 +289,8 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     """With labels, test part and groups as asked for, checked before the images are decoded, which can take an hour."""
     parts = arrange(parts, data, bare=bare)
     check_lists(data, parts.train.label)
+    left_out(data, lambda: parts.train.all_names("train"))
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
+    parts = opened(parts, data)
     return parts.said(*about(parts, is_own(data.name), data.test != NO_TEST))

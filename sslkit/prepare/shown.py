@@ -50,8 +50,9 @@ def _undecoded(request: Mapping[str, Any]) -> Config:
         return prepare(request).config
     train, test = found.parts.train, found.parts.test
     label = np.concatenate([train.label, test.label]).astype(np.int64)
+    names = found.parts.names if found.config.data.pool.startswith("without:") else []
     none = np.empty((len(label), 3, 0, 0), np.uint8)
-    images = Images(none, label, len(train.images), found.parts.classes, "", [])
+    images = Images(none, label, len(train.images), found.parts.classes, "", names)
     return in_steps(found.config, places_of(found, images))
 
 

@@ -40,7 +40,7 @@ LATER: Flat = {f"{stage}.norm_stats": None for stage in ("pretrain", "finetune",
 LATER |= {f"data.{name}": "" for name in ("image", "label", "split", "group", "classes", "train", "unlabeled")}
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
 LATER |= {"data.white": None, "data.bands": "", "predictions": ""}
-LATER |= {"data.class_weights": "none", "data.sampling": "images", "data.imbalance": ""}
+LATER |= {"data.class_weights": "none", "data.sampling": "images", "data.imbalance": "", "data.open_set": ""}
 LATER |= flatten(MEDIUM, "views.medium.")
 
 
@@ -158,7 +158,7 @@ def run_digest(prepared: Prepared) -> str:
         flat = {key: value for key, value in flat.items() if not key.startswith("views.medium.")}
     flat["plugins"] = sorted(plugin_hashes().values())
     flat["images"] = prepared.images.fingerprint
-    flat["split"] = {name: stamp(index) for name, index in vars(prepared.split).items()}
+    flat["split"] = {name: stamp(index) for name, index in prepared.split.parts().items()}
     if prepared.images.given:
         flat["given"] = [one.key for one in prepared.images.given]
     if prepared.source:
@@ -223,7 +223,7 @@ def write_run(folder: Path, prepared: Prepared, machine: Machine, stages: Mappin
     if plugins:
         text += "\n[plugins]\n" + "".join(f"{json.dumps(f)} = {json.dumps(h)}\n" for f, h in plugins.items())
     write_text(folder / "config.toml", text)
-    split_ = {name: index.tolist() for name, index in vars(prepared.split).items()}
+    split_ = {name: index.tolist() for name, index in prepared.split.parts().items()}
     write_json(folder / "split.json", split_ | {"classes": prepared.images.classes})
     write_json(folder / "data.json", {"remarks": prepared.remarks, **prepared.stored})
     about = {

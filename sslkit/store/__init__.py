@@ -1,6 +1,6 @@
 """The store: finished stages under `stages/KEY/`, runs that refer to them under `NAME-HASH/`.
 
-A stage is worked on in `stages/.KEY/` under a lock and published by one rename; a killed one is gone on with. What
+A stage is worked on in `stages/.KEY/` under a claim and published by one rename; a killed one is gone on with. What
 is published is not written again, but for weights, which a comparison may drop.
 """
 
@@ -11,14 +11,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from sslkit.errors import UserError, one_line
-from sslkit.store.files import write_text
+from sslkit.store import claims
+from sslkit.store.claims import Claim
+from sslkit.store.files import cut_off, write_text
 
 PathLike = str | os.PathLike[str]
 WEIGHTS = "weights.safetensors"
@@ -55,6 +55,7 @@ class Store:
             self.stages.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make {self.stages}: {one_line(error)}") from None
+        claims.sweep(self.root)
 
     def finished(self, key: str) -> Path | None:
         """Folder of the published stage, if there is one."""
@@ -65,17 +66,13 @@ class Store:
         """Whether a stage is finished or was interrupted."""
         return self.finished(key) is not None or (self.stages / f".{key}").is_dir()
 
+    def claim(self, key: str) -> Claim:
+        """The claim of a stage."""
+        return Claim(self.root, key)
+
     def held(self, key: str) -> bool:
         """Whether a process is training the stage just now."""
-        lock = FileLock(self.stages / f".{key}.lock")
-        if not Path(lock.lock_file).exists():
-            return False
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
+        return claims.held(self.root, key)
 
     @contextmanager
     def working(self, key: str, waiting: Callable[[], None], weights: bool = False) -> Iterator[Path | None]:
@@ -89,39 +86,42 @@ class Store:
 
         Raises:
             UserError: a folder of that name is there and holds no result.
+            Lost: another process took the stage over while this one stood still; nothing is published.
         """
-        lock = FileLock(self.stages / f".{key}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        claim = self.claim(key)
+        if not claim.take():
             waiting()
-            lock.acquire()
+            claim.wait()
         try:
+            folder = self.stages / f".{key}"
+            folder.mkdir(parents=True, exist_ok=True)  # before the look: an NFS client looks anew at what it changed
             done = self.finished(key)
             if done and not (weights and without_weights(done)):
+                with suppress(OSError):
+                    folder.rmdir()
                 yield None
                 return
-            folder = self.stages / f".{key}"
             if (self.stages / key).exists() and not done:
                 raise UserError(f"{self.stages / key} has no result.json: it is damaged; remove it")
-            folder.mkdir(exist_ok=True)
             remove(unfinished(folder))
+            if claim.stalled:  # the log, which is appended to; all else is written beside and renamed, if still claimed
+                cut_off(path for path in folder.iterdir() if path.suffix != ".safetensors")
             ready = (folder / "result.json").is_file()  # killed just before it was published
             yield None if ready else folder
+            claim.check()
             remove(folder.glob("checkpoint-*"))
             if done:
                 os.replace(folder / WEIGHTS, done / WEIGHTS)
                 shutil.rmtree(folder)
             else:
                 os.rename(folder, self.stages / key)
-            # filelock leaves its file (tox-dev/filelock#577); a finished stage needs none: who waits finds it finished
-            Path(lock.lock_file).unlink(missing_ok=True)
+            (self.stages / f".{key}.lock").unlink(missing_ok=True)  # earlier versions locked it
         finally:
-            lock.release()
+            claim.release()
 
-    def alone(self) -> FileLock:
+    def alone(self) -> Claim:
         """Held while what a run stores of itself is read and written."""
-        return FileLock(self.root / ".lock")
+        return Claim(self.root, "store")
 
     def run_folder(self, name: str, digest: str, *, again: bool = False) -> Path:
         """`NAME-HASH`, or with `again` the first of `NAME-HASH-2`, `-3`, … that is not finished."""
@@ -170,7 +170,8 @@ def is_store(folder: PathLike) -> bool:
     inside = [os.path.join(folder, name) for name in FOLDERS]
     there = [path for path in inside if os.path.isdir(path)]
     names = [name for path in there for name in os.listdir(path) if not name.startswith(".")]
-    known = bool(names) or os.path.isfile(os.path.join(folder, ".lock"))
+    marks = (claims.FOLDER, ".lock")  # the latter by earlier versions
+    known = bool(names) or any(os.path.exists(os.path.join(folder, mark)) for mark in marks)
     return bool(there) and known and all(map(OWN.fullmatch, names))
 
 

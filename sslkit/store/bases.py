@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from sslkit.errors import UserError
-from sslkit.store import checkpoint, read_json, write_json
+from sslkit.store import Store, checkpoint, read_json, write_json
 
 FOLDER, NAMED = "frozen", "frozen.json"  # of a store; in a stage's folder, what it needs of that
 NETWORKS = ("student.", "averaged.")  # which all have the same frozen weights
@@ -29,7 +28,7 @@ def keep(stage: Path, tensors: Mapping[str, Tensor]) -> str:
     """
     name = content(tensors)
     file = base_file(stage, name)
-    with FileLock(_store(stage) / ".lock"):  # what is removed meanwhile would be what no stage had named yet
+    with Store(_store(stage)).alone():  # what is removed meanwhile would be what no stage had named yet
         write_json(stage / NAMED, {"frozen": name})
         if not file.is_file():
             file.parent.mkdir(exist_ok=True)

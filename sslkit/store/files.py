@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sslkit.errors import UserError, one_line
+from sslkit.store import claims
 
 
 def new_file(path: Path) -> None:
@@ -41,7 +42,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         UserError: it cannot be written (a full disk, say); what was there before is untouched.
+        Lost: what this process had claimed was taken over, so that it writes nothing any more.
     """
+    claims.check()
     temporary = _beside(path)
     try:
         yield temporary
@@ -50,6 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        claims.check()
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {one_line(error)}") from None
@@ -79,6 +83,17 @@ def _beside(path: Path) -> Path:
     """A hidden name for this process alone; the store removes what a killed one left under such names."""
     path = path.absolute()
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def cut_off(files: Iterable[Path]) -> None:
+    """Put copies in the place of files: who has one of them open, and appends to it, no longer appends to these.
+
+    Raises:
+        UserError: one cannot be written.
+    """
+    for file in files:
+        with replacing(file) as temporary:
+            shutil.copyfile(file, temporary)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,10 +26,11 @@ def introduction(prepared: Prepared, machine: Machine, specs: Sequence[Spec]) ->
     precision = machine.precision + (f" ({machine.reason})" if machine.reason else "")
     labelled = f"{len(s.labeled)} labelled" + (f" and {len(s.val)} for validation" if len(s.val) else "")
     pool = f"{len(s.pool)} unlabelled ({among.get(config.data.pool, config.data.pool)})"
+    strange = f" and {len(s.unknown)} of unknown classes" if len(s.unknown) else ""
     lines = [
         *prepared.remarks,
         f"{config.data.name}: {prepared.images.size} x {prepared.images.size} px, "
-        f"{len(prepared.images.classes)} classes; {labelled}, {pool}, {len(s.test)} test",
+        f"{len(prepared.images.classes)} classes; {labelled}, {pool}, {len(s.test)} test{strange}",
         _hidden(prepared),
         prepared.images.pixels.describe() if isinstance(prepared.images.pixels, OnDemand) else "",
         f"{machine.device}, {precision}, {count(machine.threads, 'thread')}",

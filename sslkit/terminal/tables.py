@@ -59,35 +59,43 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
 def results_table(results: dict[str, Any]) -> list[Table | Text]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
-    top5 = any("top5" in n for row in rows for n in row["networks"].values())
+    opened = _opened(rows)
+    top5 = not opened and any("top5" in n for row in rows for n in row["networks"].values())
     table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    scores = ["top-1 %"] + ["top-5 %"] * top5 + ["F1", "NLL", "ECE"]
-    names = ["stage", "weights", *scores, "kept %", "correct %", "time"]
+    scores = ["top-1 %", *(["C+1 %", "AUROC %"] if opened else ["top-5 %"] * top5 + ["F1", "NLL", "ECE"])]
+    names = ["stage", "weights", *scores, "kept %", "correct %", *["unknown %"] * opened, "time"]
     for name in names:
         table.add_column(name, justify="left" if name in ("stage", "weights") else "right", no_wrap=True)
     if results["pretrain"] == "skipped" and not rows[0].get("frozen"):
         table.add_row("pretrain", "skipped")
     for row in rows:
-        for i, cells in enumerate(_cells(row, top5)):
+        for i, cells in enumerate(_cells(row, top5, opened)):
             table.add_row(*cells, style="bold" if i == 0 else None)
     return [table, *map(Text, _sentences(results))]
 
 
-def _cells(row: dict[str, Any], top5: bool) -> Iterator[list[str]]:
+def _opened(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether the test has images of no known class."""
+    return any("auroc" in network for row in rows for network in row["networks"].values())
+
+
+def _cells(row: dict[str, Any], top5: bool, opened: bool) -> Iterator[list[str]]:
     """The lines of one stage, a network each; the first also says what holds for the stage."""
     quality = row.get("pseudo_labels") or {}
     networks = {"frozen" if row.get("frozen") else name: found for name, found in row["networks"].items()}
     if row.get("best") and networks:
         networks["best"] = row["best"]
     time = duration(row["seconds"]) if row["new"] else "stored"
-    ends = [[_percent(quality.get("coverage")), _percent(quality.get("precision")), time]]
+    shares = ("coverage", "precision", "unknown") if opened else ("coverage", "precision")
+    ends = [[*(_percent(quality.get(share)) for share in shares), time]]
     if not networks:
         loss = ", ".join(f"{value:.3f}" for value in row["losses"].values())
-        yield [row["stage"], f"(loss {loss})", *[""] * (4 + top5), *ends.pop()]
+        yield [row["stage"], f"(loss {loss})", *[""] * (3 if opened else 4 + top5), *ends.pop()]
     for name, found in networks.items():
-        cells = [_percent(found.get(k), 1) for k in (("top1", "top5") if top5 else ("top1",))]
-        cells += [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
-        yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else ["", "", ""])]
+        told = ["top1", *(["open_top1", "auroc"] if opened else ["top5"] * top5)]
+        cells = [_percent(found.get(name), 1) for name in told]
+        cells += [] if opened else [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
+        yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else [""] * (len(shares) + 1))]
 
 
 def _sentences(results: dict[str, Any]) -> list[str]:
@@ -123,7 +131,12 @@ def _legend(rows: list[dict[str, Any]]) -> str:
             "student: the network that is trained; averaged: the exponential moving average (EMA) of its weights, "
             "which predict and export use"
         )
-    if any(row["networks"] for row in rows):
+    if _opened(rows):
+        told.append(
+            "C+1 %: mean recall of the known classes and of the unknown ones, which are to be rejected; AUROC %: "
+            "unknown against known by the method's score; unknown %: such images among the kept"
+        )
+    elif any(row["networks"] for row in rows):
         told.append("F1: macro; NLL (negative log-likelihood), ECE (calibration error, 15 bins): lower is better")
     if any(row.get("pseudo_labels") for row in rows):
         told.append(

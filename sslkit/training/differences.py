@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from sslkit.config import PARTS, Flat
@@ -14,7 +14,7 @@ def settings(spec: Spec) -> Flat:
 
     Views have their stream in the name, `views.unlabeled.strong.shift`; data is named by content, `data.labeled`.
     """
-    values = asdict(spec)
+    values = {f.name: getattr(spec, f.name) for f in fields(spec)}
     flat: Flat = {}
     for section, part in values.pop("parts").items():
         flat[f"{section}.name"] = part["name"]

@@ -16,13 +16,12 @@ from torch.nn.utils import clip_grads_with_norm_
 
 from sslkit.contracts import Batch, Losses
 from sslkit.errors import Stopped
-from sslkit.guided import Guided
 from sslkit.machine import ranks
 from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.store import bases, checkpoint
 from sslkit.training.calibration import calibrate
-from sslkit.training.evaluation import autocast, encode, logits, outputs, scores
+from sslkit.training.evaluation import autocast, encode, logits, outputs, scores, told_apart
 from sslkit.training.given import given
 from sslkit.training.log import EVERY, Log, NonFinite, SharedLog
 from sslkit.training.optim import learning_rate, optimizer, optimizer_tensors, restore_optimizers
@@ -101,6 +100,10 @@ class Engine:
     def encode(self, network: Classifier, stream: str) -> Output:
         return encode(network, self.job.pixels[stream], self.spec)
 
+    def given(self, stream: str) -> Tensor:
+        split = self.job.split
+        return given(self.job.images, split.labeled if stream == "labeled" else split.pool, self.spec)
+
     def train(self) -> dict[str, Any]:
         """All steps from the last checkpoint on; the stage's result.
 
@@ -114,9 +117,6 @@ class Engine:
         log = (SharedLog if self.world > 1 else Log)(self.folder, position, start)
         self.statistics = ranks.Statistics(self.algorithm.student)
         if start == 0:
-            if self.job.images.given and isinstance(self.algorithm, Guided):
-                split = self.job.split
-                self.algorithm.follow(*(given(self.job.images, i, self.spec) for i in (split.labeled, split.pool)))
             self.algorithm.start(self)
         mark = saved = time.perf_counter()
         for index in range(start, self.total):
@@ -209,7 +209,8 @@ class Engine:
             pixels, predictions["label"] = self.job.evaluation["test"]
             for name, network in self.networks().items() if self.algorithm.classifies else ():
                 predictions[name] = logits(self.algorithm, network, pixels, self.spec)
-                result["networks"][name] = scores(predictions[name], predictions["label"])
+                apart = told_apart(self.algorithm, network, self.job.evaluation["test"], self.job.unknown, self.spec)
+                result["networks"][name] = scores(predictions[name], predictions["label"]) | apart
         result["best"] = self.best or None
         if self.best:
             found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)

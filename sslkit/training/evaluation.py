@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sslkit.augment.render import normalise
 from sslkit.contracts import Algorithm, PseudoLabels
+from sslkit.data import UNKNOWN
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import out_of_memory
 from sslkit.machine import ranks
@@ -123,6 +124,48 @@ def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
     return found
 
 
+def told_apart(
+    algorithm: Algorithm, network: Classifier, known: tuple[Pixels, Tensor], unknown: Pixels | None, spec: Spec
+) -> dict[str, float]:
+    """`open_scores` of what the algorithm says of known images, which have labels, and of unknown ones; {} without."""
+    if unknown is None:
+        return {}
+
+    def both(images: Tensor) -> Tensor:
+        score, guess = algorithm.open_set(network, images)
+        return torch.stack([score.float(), guess.float()], 1)
+
+    found = [_forwarded(both, 2, network, pixels, spec) for pixels in (known[0], unknown)]
+    return open_scores(found[0], known[1], found[1], len(spec.data["classes"]))
+
+
+def open_scores(known: Tensor, label: Tensor, unknown: Tensor, classes: int) -> dict[str, float]:
+    """auroc, of unknown images against known ones by the score, and open_top1, balanced over C + 1 classes.
+
+    AUROC is the probability that an unknown image has the higher score of the two, ties counting a half (Hanley and
+    McNeil 1982). The other is the mean recall of the classes that have images and of the unknown ones, which are right
+    where they are rejected: "open-set accuracy" of Li et al. 2023, IOMatch, arXiv:2308.13168.
+
+    Args:
+        known: (N, 2) score and class of images with labels (N,) int64; those with label -1 are left out.
+        unknown: (M, 2) the same of images of no known class.
+        classes: C, the class of what is rejected.
+    """
+    from scipy.stats import rankdata  # slow to import
+
+    known, label = known[label >= 0].double(), label[label >= 0]
+    unknown = unknown.double()
+    n, m = len(known), len(unknown)
+    ranks = rankdata(torch.cat([unknown[:, 0], known[:, 0]]).numpy())[:m]  # from 1; equal scores share their mean rank
+    right = (known[:, 1] == label).double()
+    recalls = [right[label == c].mean() for c in torch.unique(label)]
+    recalls.append((unknown[:, 1] == classes).double().mean())
+    return {
+        "auroc": float((ranks.sum() - m * (m + 1) / 2) / (n * m)),
+        "open_top1": torch.stack(recalls).mean().item(),
+    }
+
+
 def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float:
     """sum over bins of |mean(right) - mean(confidence)|, weighted by the bin's share of the N images."""
     place = (confidence * bins).ceil().long().clamp(1, bins) - 1
@@ -131,25 +174,36 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> floa
 
 
 def label_quality(labels: PseudoLabels, truth: Tensor) -> Tensor:
-    """(6,) float32 on the device: numbers of images, of kept ones, of images with known truth, of these kept ones, of
-    these right ones; sum of all confidences.
+    """(8,) float32 on the device: numbers of images, of kept ones, of images of a known class, of these kept ones, of
+    these right ones, of images of no known class, of these kept ones; sum of all confidences.
 
     Args:
         labels: of N unlabelled images, unmixed; an image of weight above 0 is kept.
-        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows.
+        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows, `UNKNOWN` where it is none of these.
     """
-    kept, known = labels.weight > 0, truth >= 0
+    kept, known, strange = labels.weight > 0, truth >= 0, truth == UNKNOWN
     judged = known & kept
     right = judged & (labels.target.argmax(1) == truth)
-    counts = torch.stack([torch.ones_like(kept), kept, known, judged, right]).sum(1)
+    counts = torch.stack([torch.ones_like(kept), kept, known, judged, right, strange, strange & kept]).sum(1)
     return torch.cat([counts.float(), labels.confidence.sum()[None].float()])
 
 
 def label_scores(
-    images: float, kept: float, known: float, judged: float, right: float, confidence: float
+    images: float,
+    kept: float,
+    known: float,
+    judged: float,
+    right: float,
+    strange: float,
+    taken: float,
+    confidence: float,
 ) -> dict[str, float]:
-    """coverage, mean confidence, and where truth is known precision (of kept labels) and recall (kept and right)."""
+    """coverage, mean confidence; where truth is known precision (of kept labels) and recall (kept and right); where
+    there are images of no known class, `unknown`, their share of the kept ones. Arguments as `label_quality` has them.
+    """
     found = {"coverage": kept / images, "confidence": confidence / images}
     if known:
         found |= {"precision": right / judged if judged else float("nan"), "recall": right / known}
+    if strange:
+        found["unknown"] = taken / kept if kept else float("nan")
     return found

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from sslkit.augment.render import normalise
@@ -27,7 +26,9 @@ from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import identity, reading
 from sslkit.errors import UserError, one_line
 from sslkit.network import Classifier
-from sslkit.store import bases
+from sslkit.store import bases, claims
+from sslkit.store.claims import Claim
+from sslkit.store.files import cut_off
 from sslkit.training.evaluation import autocast, in_halves
 from sslkit.training.frozen_forward import folded, in_order
 from sslkit.training.spec import Spec
@@ -117,19 +118,16 @@ class Features:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make {self.folder}: {one_line(error)}") from None
-        lock = FileLock(self.folder / ".lock")
+        claim = Claim(self.folder.parent, self.folder.name)
+        if not claim.take():
+            self.waiting()
+            claim.wait()
         try:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                self.waiting()
-                lock.acquire()
-        except OSError as error:
-            raise UserError(f"cannot write {self.folder}: {one_line(error)}") from None
-        try:
+            if claim.stalled:
+                cut_off(path for path in (self.path, self.index) if path.is_file())
             yield
         finally:
-            lock.release()
+            claim.release()
 
     def _known(self) -> Array:
         """(M,) names of the rows that are whole."""
@@ -154,6 +152,7 @@ class Features:
                 written.truncate(known * DIGEST)
                 done = 0
                 for found in computed:
+                    claims.check()
                     rows.write(found.numpy().tobytes())
                     rows.flush()
                     written.write(names[done : done + len(found)].tobytes())

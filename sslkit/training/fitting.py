@@ -20,7 +20,7 @@ from sslkit.frozen import LinearHead, OnFeatures
 from sslkit.store import checkpoint
 from sslkit.training.calibration import calibrate
 from sslkit.training.engine import Report
-from sslkit.training.evaluation import scores
+from sslkit.training.evaluation import open_scores, scores
 from sslkit.training.features import Features
 from sslkit.training.spec import Spec
 from sslkit.training.stage import weights_of
@@ -69,10 +69,14 @@ def fit(
     judged: dict[str, tuple[Tensor, Tensor]] = {
         name: (classified(algorithm, found[name]), label[name]) for name in ("test", "val") if len(found.get(name, ()))
     }
+    measured = scores(*judged["test"]) if "test" in judged else {}
+    if "test" in judged and "unknown" in found:
+        known, unknown = _open(judged["test"][0]), _open(classified(algorithm, found["unknown"]))
+        measured |= open_scores(known, label["test"], unknown, len(spec.data["classes"]))
     result = {
         "seconds": time.perf_counter() - begun,
         "steps": 0,
-        "networks": {"averaged": scores(*judged["test"])} if "test" in judged else {},
+        "networks": {"averaged": measured} if measured else {},
         "best": None,
         "frozen": True,
     }
@@ -87,13 +91,19 @@ def _index(split: Split, *, pool: bool) -> dict[str, Array]:
     """Name -> numbers of the images whose features are needed."""
     none = np.zeros(0, np.int64)
     found = {"labeled": split.labeled, "unlabeled": split.pool if pool else none, "test": split.test}
-    return found | ({"val": split.val} if len(split.val) else {})
+    return found | {name: some for name, some in (("val", split.val), ("unknown", split.unknown)) if len(some)}
 
 
 def classified(algorithm: OnFeatures, features: Tensor) -> Tensor:
     """(N, C) logits, block by block."""
     with torch.inference_mode():
         return torch.cat([algorithm.classify(some).float() for some in torch.split(features, BLOCK)])
+
+
+def _open(logits: Tensor) -> Tensor:
+    """(N, 2) score and class, as `Algorithm.open_set` has them, of logits (N, C)."""
+    confidence, guess = logits.softmax(1).max(1)
+    return torch.stack([1 - confidence, guess.float()], 1)
 
 
 def _give_head(algorithm: LinearHead, average: Average) -> None:

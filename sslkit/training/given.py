@@ -28,6 +28,8 @@ def given(images: Images, index: Array, spec: Spec) -> Tensor:
     Raises:
         UserError: a run's weights were dropped, or do not fit.
     """
+    if not images.given:
+        return torch.empty(0, len(index), len(images.classes))
     return torch.stack([_of(one, images, index, spec) for one in images.given])
 
 

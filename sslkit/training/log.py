@@ -20,12 +20,13 @@ from sslkit.contracts import Losses
 from sslkit.errors import UserError, one_line
 from sslkit.losses import gather
 from sslkit.machine import ranks
+from sslkit.store import claims
 from sslkit.training.evaluation import label_quality, label_scores
 
 EVERY = 10  # steps
 # columns of a line beside the loss terms
 PROGRESS = ("step", "seconds", "lr", "grad_norm")
-QUALITY = ("coverage", "precision", "recall", "confidence")  # of the pseudo-labels
+QUALITY = ("coverage", "precision", "recall", "unknown", "confidence")  # of the pseudo-labels
 
 
 class NonFinite(Exception):
@@ -102,6 +103,7 @@ class Log:
 
     def _write(self, line: dict[str, Any]) -> None:
         finite = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()}
+        claims.check()
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(finite) + "\n")

@@ -14,11 +14,14 @@ import sys
 import tokenize
 import types
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 from sslkit.plugins import source_of
 
 LEFT_OUT = ("sslkit", "sslkit.errors", "sslkit.registry")  # modules that cannot change a result
+_kept: ContextVar[dict[type, str] | None] = ContextVar("kept", default=None)
 Span = tuple[int, int, int]  # line, from 1; its first character; the one after its last
 
 
@@ -27,6 +30,25 @@ def source_hash(cls: type) -> str:
 
     Files are read once a process, as they are what it runs.
     """
+    kept = _kept.get()
+    if kept is None:
+        return _hash(cls)
+    if cls not in kept:
+        kept[cls] = _hash(cls)
+    return kept[cls]
+
+
+@contextmanager
+def hashed_once() -> Iterator[None]:
+    """Within, a class is hashed once: a comparison asks for the same ones many times."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def _hash(cls: type) -> str:
     root = cls.__module__.partition(".")[0]
     waiting, found = [base.__module__ for base in cls.__mro__], {}
     while waiting:

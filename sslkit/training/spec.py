@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -63,11 +64,11 @@ class Spec:
         mu = self.training["mu"] if "unlabeled" in self.views else 0
         return int(self.training["batch"] * (1 + mu))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """16 hexadecimal digits that name the result."""
-        values = asdict(self)
-        values["training"].pop("grad_checkpoint", None)  # changes no bit of the result
+        training = {k: v for k, v in self.training.items() if k != "grad_checkpoint"}  # it changes no bit of the result
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"training": training}
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -102,7 +103,7 @@ def specify(
     counts = torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist()
     data = {"fingerprint": images.fingerprint, "size": images.size, "classes": images.classes, "counts": counts}
     data |= {name: list(x) for name, x in zip(("mean", "std"), normalization(config, images), strict=True)}
-    used = {"labeled": split.labeled, "pool": split.pool, "val": split.val, "test": split.test}
+    used = split.parts()
     if not views.keys() & {"unlabeled", "all"}:
         del used["pool"]
     data |= {name: stamp(index) for name, index in used.items()}
@@ -154,7 +155,7 @@ def _views(config: Config, algorithm: type[Algorithm], training: Training) -> di
             policy = known.get(config.views.labeled if stream in ("labeled", "balanced") and kind == "weak" else kind)
             if policy is None:
                 raise unknown(f"view of {algorithm.__name__}", name, known)
-            views[stream][name] = asdict(policy)
+            views[stream][name] = dict(vars(policy))
     return views
 
 

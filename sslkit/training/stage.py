@@ -47,7 +47,8 @@ class Job:
     truth: Tensor | None  # hidden labels of the pool, for the engine alone
     pixels: dict[str, Pixels]  # stream -> (N, 3, S, S) uint8, by index
     evaluation: dict[str, tuple[Pixels, Tensor]]  # "test", "val" -> uint8 images and labels, on the CPU
-    images: Images
+    unknown: Pixels | None  # test images of no known class, where there are any
+    images: Images  # with what other networks predict for them
     split: Split
 
     def weights(self) -> dict[str, Tensor]:
@@ -157,6 +158,7 @@ def build(
         evaluation={
             name: (images.subset(i), label[i]) for name, i in (("test", split.test), ("val", split.val)) if len(i)
         },
+        unknown=images.subset(split.unknown) if len(split.unknown) else None,
         images=images,
         split=split,
     )

@@ -135,7 +135,7 @@ def _from_hub(name: str, repository: str, files: tuple[str, ...]) -> Path:
             return Path(found)
     try:
         if not constants.HF_HUB_OFFLINE:
-            _answers(constants.ENDPOINT)
+            answers(constants.ENDPOINT)
         for file in files:
             with suppress(EntryNotFoundError):
                 return Path(hf_hub_download(repository, file, token=False))
@@ -148,7 +148,7 @@ def _from_hub(name: str, repository: str, files: tuple[str, ...]) -> Path:
     )
 
 
-def _answers(url: str) -> None:
+def answers(url: str) -> None:
     """Raise an OSError at once where the hub cannot be reached, which its client would try for half a minute.
 
     It does so for a file that is not here yet: huggingface/huggingface_hub#3569.

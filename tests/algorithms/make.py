@@ -161,6 +161,9 @@ class Trainer:
     def encode(self, network: Classifier, stream: str) -> Output:
         raise AssertionError("no step asks for a whole stream")
 
+    def given(self, stream: str) -> Tensor:
+        return torch.empty(0, 1, CLASSES)  # none
+
 
 @cache
 def votes() -> Path:

@@ -39,6 +39,7 @@ COMBINATIONS = [*itertools.product(*map(built_in, ("teacher", "labeler", "mixer"
 ALGORITHMS = stepping()
 OTHER = {"supervised", "mixmatch", "remixmatch", "defixmatch", "abc", "udal", "adello", "saw", "acr", "simpro", "cossl"}
 OTHER |= {"vpet", "dho", "crest", "finessl", "meta_pseudo_labels", "prediction_powered", "openmatch", "iomatch"}
+OTHER |= {"ssb", "prosub"}
 REJECTING = ("fixmatch", "flexmatch", "ema_teacher", "uda")  # no image counts that misses tau
 
 
@@ -102,7 +103,8 @@ def test_every_algorithm_with_nothing_kept(name, skip):
     made = algorithm(name, setup(skip_rejected=skip), {"labeler.tau": 1.0})
     if name == "flexmatch":
         labeler: Any = made.labeler
-        labeler.seen.copy_(torch.arange(len(labeler.seen)) % CLASSES)  # every class is learned
+        pool = torch.arange(len(labeler.learned.seen))
+        labeler.learned.update(pool, pool % CLASSES)  # every class is learned
     losses, found = gradients(made)
     assert all(grad.isfinite().all() for grad in found.values())
     if name in REJECTING:

@@ -223,9 +223,9 @@ def test_mixmatch_without_a_mixer_is_supervised_by_the_targets_it_is_given():
 
 def test_pseudo_labels_are_told_to_the_labeler():
     made: Any = algorithm("pseudo_label", setup(), {"labeler": "flexmatch", "labeler.tau": 0.0})
-    before = made.labeler.seen.clone()
+    before = made.labeler.learned.seen.clone()
     made.train_step(Trainer(made), [batch(type(made))], [STEP])
-    assert (made.labeler.seen != before).sum() == 6
+    assert (made.labeler.learned.seen != before).sum() == 6
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def cosine(head: Any, f: Tensor) -> Tensor:
 
 
 def widths(made: Any) -> list[float]:
-    counts = [made.seen.tolist().count(c) for c in range(made.classes)]
+    counts = [made.learned.seen.tolist().count(c) for c in range(made.classes)]
     a = [n / max(1, *counts) for n in counts]
     return [made.alpha * (max(a) - min(a)) * (1 - x) / (1 + x) for x in a]
 
@@ -71,7 +71,7 @@ def filled(classes: int, request: dict[str, Any]) -> Any:
         for head, scale in zip(made.student.added.values(), (4.0, 2.5), strict=True):
             head.scale.fill_(scale)
         made.student.added["auxiliary"].weight.add_(torch.randn(classes, 6), alpha=0.5)
-    made.seen.copy_((torch.arange(POOL) ** 2 // 50) % (classes + 1))
+    made.learned.update(torch.arange(POOL), (torch.arange(POOL) ** 2 // 50) % (classes + 1))
     return made
 
 
@@ -102,7 +102,7 @@ def test_by_hand() -> None:
     made: Any = algorithm(NAME, setup(Shown(), classes=2, unlabeled=3), {"algo.lambda_u": 1.0}).double()
     for head in made.student.added.values():
         head.scale.data.fill_(1.0)
-    made.seen.copy_(torch.tensor([1, 0, 1]))
+    made.learned.update(torch.arange(3), torch.tensor([1, 0, 1]))
     assert made.margins().tolist() == pytest.approx([4 / 3, 0])
     e = math.exp(-1)
     views = shown((e, 1.0), (1.0, e), (e, e))
@@ -126,7 +126,7 @@ def test_by_hand() -> None:
 def test_even_counts_have_no_margin() -> None:
     made = made_of(NAME, 5)
     for seen in (torch.full((POOL,), 5), torch.arange(POOL) % 5):
-        made.seen.copy_(seen)
+        made.learned.update(torch.arange(len(seen)), seen)
         assert made.margins().tolist() == [0] * 5
 
 
@@ -151,7 +151,7 @@ def test_heads_start_from_the_networks_own_and_the_main_one_classifies() -> None
 
 def test_classes_are_remembered_for_an_epoch() -> None:
     made, given = filled(5, {"algo.tau": 0.4, "algo.epochs": 4}), drawn(NAME, 3, 6, 5)
-    made.seen.fill_(5)
+    made.learned.forget()
     given = {**given, "unlabeled": replace(given["unlabeled"], index=torch.tensor([7, 3, 7, 9, 11, 30]))}
     losses = made(given, LONG)
     p = made.both(made.student(given["unlabeled"]["weak"]))[0].softmax(1)
@@ -161,9 +161,9 @@ def test_classes_are_remembered_for_an_epoch() -> None:
             expected[i] = int(row.argmax())
     assert 0 < len(expected) < 5
     made.after_step([losses], LONG)
-    assert {i: c for i, c in enumerate(made.seen.tolist()) if c < 5} == expected
+    assert {i: c for i, c in enumerate(made.learned.seen.tolist()) if c < 5} == expected
     made.after_step([losses], Step(499, 2000, 0))  # the last step of the first of four epochs
-    assert (made.seen == 5).all()
+    assert (made.learned.seen == 5).all()
 
 
 @pytest.mark.parametrize(

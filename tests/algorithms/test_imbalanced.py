@@ -14,7 +14,7 @@ from sslkit.errors import UserError
 from sslkit.randomness import Step
 from tests.algorithms.long_tail import CASES, best, counts_of, drawn, of, tailed, weighed
 from tests.algorithms.make import STEP, algorithm, network, setup
-from tests.algorithms.tiny import Terms, compare, entropy, labelled, log, mean, softmax
+from tests.algorithms.tiny import Terms, Tiny, compare, entropy, labelled, log, mean, softmax
 
 CPU = torch.device("cpu")
 
@@ -27,8 +27,10 @@ def rarities(counts: list[int]) -> list[float]:
 def abc(made: Any, given: Batch, step: Step) -> Terms:
     """The loops: FixMatch, and what the second head learns."""
     net, x, u = made.student, given["labeled"], given["unlabeled"]
+    teacher = getattr(made.teacher, "average", None)
+    teacher = teacher.network if teacher else net
     head, rarity = net.added["balanced"], rarities(counts_of(len(made.rarity)))
-    out_x, weak, strong = net(x["weak"]), net(u["weak"]), net(u["strong"])
+    out_x, weak, strong = net(x["weak"]), teacher(u["weak"]), net(u["strong"])
     n, b = len(u.index), len(x.index)
     r_x = step.uniform("abc.labeled", b, device=CPU).tolist()
     r_u = step.uniform("abc.unlabeled", n, device=CPU).tolist()
@@ -37,7 +39,7 @@ def abc(made: Any, given: Batch, step: Step) -> Terms:
     for i in range(n):
         y, o = best(softmax(weak.logits[i]))
         fixmatch.append(float(o >= made.labeler.tau) * log(softmax(strong.logits[i]), y))
-        q = softmax(head(weak.features[i])).detach()
+        q = softmax(teacher.added["balanced"](weak.features[i])).detach()
         y, o = best(q)
         counts = o >= made.tau and r_u[i] < 1 - t * (1 - rarity[y])
         second.append(float(counts) * entropy(q, softmax(head(strong.features[i]))))
@@ -55,6 +57,14 @@ def test_abc_is_the_loop(labeled: int, unlabeled: int, classes: int, tau: float)
     for index in (0, 19):
         made = tailed("abc", classes, request)
         compare(made, abc, drawn("abc", labeled, unlabeled, classes, seed=index), Step(index, 20, 3))
+
+
+def test_abc_with_an_averaged_teacher_labels_by_the_averaged_second_head() -> None:
+    made = tailed("abc", 5, {"algo.tau": 0.0, "teacher": "ema"}, averaged=Tiny(5))
+    with torch.no_grad():
+        for weight in made.teacher.average.network.parameters():
+            weight.mul_(-1.5)
+    compare(made, abc, drawn("abc", 3, 6, 5), Step(2, 20, 3))
 
 
 def extra(made: Any, weak: Any, strong: Any, y: list[int], step: Step = STEP) -> dict[str, torch.Tensor]:

@@ -108,6 +108,25 @@ def test_what_no_label_reaches_has_that_of_the_most_similar_labelled_image() -> 
     assert method.spread.sum(1).tolist() == pytest.approx([1] * 11, abs=1e-6)
 
 
+def test_a_new_image_that_is_similar_to_none_has_the_label_of_the_nearest() -> None:
+    data = Data(3, pool=6, dim=3)
+    data.labeled, data.label = torch.eye(3), torch.tensor([2, 0, 1])
+    data.pool = torch.cat([data.labeled, data.labeled]) + 0.01
+    method = fitted("label_spreading", data, k=5)
+    far = torch.tensor([[-0.1, -1.0, -1.0], [-1.0, -0.1, -1.0], [-1.0, -1.0, -0.1]])
+    assert method.classify(far).argmax(1).tolist() == [2, 0, 1]
+
+
+def test_islands_have_the_labels_of_the_labelled_images_that_they_are_most_similar_to() -> None:
+    """Three pairs that no label reaches; each lies a little towards one labelled image, and its twin is nearer."""
+    data = Data(3, pool=9, dim=6)
+    data.labeled, data.label = torch.eye(6)[:3], torch.tensor([1, 2, 0])
+    islands = torch.eye(6)[3:] + 0.2 * torch.eye(6)[[2, 0, 1]]
+    data.pool = torch.cat([data.labeled, islands.repeat_interleave(2, 0)])  # each has a twin to be tied to
+    method: Any = fitted("label_spreading", data, k=1)
+    assert method.spread[6:].argmax(1).tolist() == [0, 0, 1, 1, 2, 2]
+
+
 def test_shares_of_the_labels_are_those_of_the_images() -> None:
     data = Data(12, pool=300, noise=2.0)
     data.label = torch.tensor([0, 1, 2] + [0] * 9)

@@ -64,7 +64,7 @@ def test_flexmatch_is_the_loop(warmup, smoothing):
             assert found.confidence[i] == pytest.approx(o)
         labeler.update(found, index, STEP)
         loop.update(index.tolist(), [y for y, _ in guesses], [o for _, o in guesses])
-        memory = [c if c < CLASSES else -1 for c in labeler.seen.tolist()]
+        memory = [c if c < CLASSES else -1 for c in labeler.learned.seen.tolist()]
         assert memory == loop.memory
         expected = [loop.threshold(c) for c in range(CLASSES)]
         assert labeler.thresholds().tolist() == pytest.approx(expected)
@@ -77,21 +77,21 @@ def test_flexmatch_keeps_the_last_confident_of_duplicates():
     labeler = part("labeler", "flexmatch", setup(unlabeled=3), tau=0.8)
     found = label(labeler, certain([0, 1, 2, 3], [0.9, 0.9, 0.5, 0.9]))
     labeler.update(found, torch.tensor([1, 1, 1, 0]), STEP)
-    assert labeler.seen.tolist() == [3, 1, CLASSES]
+    assert labeler.learned.seen.tolist() == [3, 1, CLASSES]
 
 
 @pytest.mark.parametrize(("learned", "threshold"), [(0, 0.0), (2, 0.95 / 3), (3, 0.57), (4, 0.95)])
 def test_flexmatch_thresholds_of_the_fact_sheet(learned, threshold):
     """beta 0, 1/2, 3/4 and 1 of class 1, while class 0 is learned by four images and four are not learned."""
     labeler = part("labeler", "flexmatch", setup(unlabeled=8 + learned), tau=0.95)
-    labeler.seen = torch.tensor([0] * 4 + [CLASSES] * 4 + [1] * learned)
+    labeler.learned.update(torch.arange(8 + learned), torch.tensor([0] * 4 + [CLASSES] * 4 + [1] * learned))
     assert labeler.thresholds()[1].item() == pytest.approx(threshold, abs=1e-4)
 
 
 def test_flexmatch_unlearned_images_hold_thresholds_down_with_warmup():
     for warmup, expected in ((True, 0.95 * 0.25 / 1.75), (False, 0.95)):
         labeler = part("labeler", "flexmatch", setup(unlabeled=5), tau=0.95, warmup=warmup)
-        labeler.seen = torch.tensor([0, CLASSES, CLASSES, CLASSES, CLASSES])
+        labeler.learned.update(torch.tensor([0]), torch.tensor([0]))
         assert labeler.thresholds()[0].item() == pytest.approx(expected)
 
 
@@ -100,11 +100,11 @@ def test_flexmatch_passes_everything_at_first_and_learns_from_the_fixed_threshol
     found = label(labeler, certain([0, 1, 2, 3], [0.94, 0.3, 0.96, 0.5]))
     assert found.weight.tolist() == [1.0] * 4
     labeler.update(found, torch.arange(4), STEP)
-    assert labeler.seen.tolist() == [CLASSES, CLASSES, 2, CLASSES]
+    assert labeler.learned.seen.tolist() == [CLASSES, CLASSES, 2, CLASSES]
 
 
 def test_flexmatch_memory_is_saved_state():
-    assert "seen" in part("labeler", "flexmatch", setup()).state_dict()
+    assert "learned.seen" in part("labeler", "flexmatch", setup()).state_dict()
 
 
 @pytest.mark.parametrize("name", built_in("labeler"))

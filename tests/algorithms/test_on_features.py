@@ -249,3 +249,45 @@ def test_principal_components_are_those_of_the_unit_features() -> None:
 def test_wrong_options_are_refused(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"algo\.{next(iter(wrong))}"):
         made(name, Data(6, pool=10), **wrong)
+
+
+def test_self_training_heeds_the_weights_of_classes_that_were_given() -> None:
+    data = Data(9, noise=1.5)
+    method: Any = made("self_training", data, rounds=0)
+    method.class_weights = torch.tensor([5.0, 0.5, 0.5])
+    method.fit(data.labeled, data.label, data.pool)
+    linear: Any = made("linear", data)
+    linear.class_weights = method.class_weights
+    linear.fit(data.labeled, data.label, data.pool)
+    assert method.weight.equal(linear.weight)
+    assert not method.weight.equal(fitted("linear", data).weight)
+
+
+def test_a_class_without_a_label_gets_no_prototype_from_the_pool() -> None:
+    data = Data(9, pool=40)
+    data.classes, data.label = 4, data.label + (data.label == 2)  # classes 0, 1 and 3
+    method: Any = fitted("prototypes", data, temperature=0.5, rounds=2)
+    assert not method.prototypes[2].any()
+    assert (method.classify(data.test)[:, 2] == -2).all()
+
+
+def test_the_joint_density_of_the_mixture_is_torchs() -> None:
+    z, y = points(60, noise=1.0)
+    mixture = Mixture(3, 4, 3).double()
+    learn(mixture, z, y, y, 1.0, 3)
+    covariance = torch.linalg.inv(mixture.whiten.transpose(1, 2) @ mixture.whiten)
+    normal = torch.distributions.MultivariateNormal(mixture.mu, covariance)
+    torch.testing.assert_close(mixture.log_joint(z), normal.log_prob(z[:, None]) + mixture.alpha.log())
+
+
+def test_a_labelled_point_starts_with_its_class_and_others_with_the_nearest_centre() -> None:
+    z = torch.tensor([[0.0], [1.0], [10.0], [0.4], [2.0], [8.0]])
+    y = torch.tensor([0, 0, 1, 1, -1, -1])  # means 0.5 and 5.2; the fourth is of class 1, and nearer to that of 0
+    assert start(z, y, 2).tolist() == [0, 0, 1, 1, 0, 1]
+
+
+def test_a_larger_ridge_makes_rounder_components() -> None:
+    data = Data(9, pool=60)
+    methods: list[Any] = [fitted("sgmm", data, dim=3, ridge=ridge) for ridge in (0.5, 50.0)]
+    tight, rounder = (method.mixture.whiten.abs().mean() for method in methods)
+    assert rounder < 0.7 * tight

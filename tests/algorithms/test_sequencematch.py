@@ -27,7 +27,7 @@ def divergence(milder: Tensor, harder: Tensor, temperature: float) -> Tensor:
 
 def thresholds(made: Any, classes: int) -> list[float]:
     """FlexMatch's, of the class that was last learned from every image of the pool."""
-    seen = made.labeler.seen.tolist()
+    seen = made.labeler.learned.seen.tolist()
     counts = [seen.count(c) for c in range(classes + 1)]
     betas = [counts[c] / max(1, *counts) for c in range(classes)]
     return [made.labeler.tau * beta / (2 - beta) for beta in betas]
@@ -58,7 +58,9 @@ def loops(made: Any, given: Batch, step: Step) -> Terms:
 def test_it_is_the_loop(labeled: int, unlabeled: int, classes: int, tau: float, temperature: float) -> None:
     request = {"algo.tau": tau, "algo.temperature": temperature, "algo.lambda_u": 0.7}
     made = made_of("sequencematch", classes, request)
-    made.labeler.seen[:30] = torch.arange(30) % min(classes, 3)  # some classes have a threshold above 0
+    made.labeler.learned.update(
+        torch.arange(30), torch.arange(30) % min(classes, 3)
+    )  # some classes have a threshold above 0
     compare(made, loops, drawn("sequencematch", labeled, unlabeled, classes))
 
 
@@ -112,7 +114,8 @@ def test_equal_views_at_temperature_one_are_not_apart() -> None:
 
 def test_nothing_kept_is_finite() -> None:
     made = made_of("sequencematch", 5, {"algo.tau": 1.0, "labeler.tau": 1.0})
-    made.labeler.seen[:] = torch.arange(len(made.labeler.seen)) % 5  # every threshold is 1
+    pool = torch.arange(len(made.labeler.learned.seen))
+    made.labeler.learned.update(pool, pool % 5)  # every threshold is 1
     losses = made(drawn("sequencematch", 3, 6, 5), STEP)
     losses.total.backward()
     assert not losses.labels.weight.any()

@@ -115,12 +115,18 @@ def test_labels_that_were_learned_by_heart_are_judged_by_the_start() -> None:
         features = np.eye(3)[shown] + 0.1 * rng.normal(size=(180, 3))
         p = np.full((180, 3), 0.2)
         p[np.arange(180), shown] = 0.6
-        return lambda index: Seen(p[index], features[index])
+        return lambda index: Seen(p[index], features[index], np.zeros(len(index)))
 
     heart = np.where(np.arange(180) < 120, given, true)
     run, start, prepared = see(heart), see(true), made(true, given, held=60)
-    assert {row.place for row in _suspects(run, start, prepared, run(prepared.split.labeled))} == {*wrong.tolist()}
-    assert {row.place for row in _suspects(run, None, prepared, run(prepared.split.labeled))} == {120, 150, 179}
+    assert {row.place for row in _suspects(run(prepared.split.test), start, prepared, run(prepared.split.labeled))} == {
+        *wrong.tolist()
+    }
+    assert {row.place for row in _suspects(run(prepared.split.test), None, prepared, run(prepared.split.labeled))} == {
+        120,
+        150,
+        179,
+    }
 
 
 def test_the_only_tested_image_of_a_class_is_judged_by_the_network() -> None:
@@ -129,10 +135,10 @@ def test_the_only_tested_image_of_a_class_is_judged_by_the_network() -> None:
     given = true.copy()
 
     def see(index: np.ndarray) -> Seen:
-        return Seen(np.tile([0.8, 0.1, 0.1], (len(index), 1)), np.eye(3)[true[index]])
+        return Seen(np.tile([0.8, 0.1, 0.1], (len(index), 1)), np.eye(3)[true[index]], np.zeros(len(index)))
 
     prepared = made(true, given, held=10)
-    found = {row.place: row for row in _suspects(see, None, prepared, see(prepared.split.labeled))}
+    found = {row.place: row for row in _suspects(see(prepared.split.test), None, prepared, see(prepared.split.labeled))}
     assert found[39].score == pytest.approx(0.9)
 
 

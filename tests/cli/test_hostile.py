@@ -54,7 +54,7 @@ def test_hostile_class_names_through_run_show_and_predict(tmp_path: Path) -> Non
     assert not any(cell.startswith(("=", "+", "@")) for row in [header, *rows] for cell in row)
     # Everything lies where it should: nothing climbed out of the runs folder.
     assert {p.name for p in tmp_path.iterdir()} == {"data", "runs", "predictions.csv"}
-    assert {p.name for p in Path("runs").iterdir()} == {"stages", "data", folder.name, ".lock"}
+    assert {p.name for p in Path("runs").iterdir()} == {"stages", "data", folder.name, ".claims"}
 
 
 @pytest.mark.parametrize("labels", ["40/class", "13/class"])

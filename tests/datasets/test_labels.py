@@ -128,7 +128,7 @@ def test_the_pool_may_hold_images_without_a_label_but_no_other_parts(here: Path)
 
 
 def test_what_a_pool_may_be_is_said() -> None:
-    with pytest.raises(ValueError, match=r"complement, all or index:FILE.csv, got 'file:x'"):
+    with pytest.raises(ValueError, match=r"complement, all, index:FILE.csv or without:FILE.csv, got 'file:x'"):
         Data(pool="file:x")
 
 

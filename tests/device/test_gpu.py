@@ -22,9 +22,10 @@ from sslkit.record.stages import stages
 from sslkit.training.engine import Engine
 from sslkit.training.log import Log
 from sslkit.training.stage import build
-from tests.algorithms.make import built_in, images, labels, part, setup
+from tests.algorithms.make import built_in, images, labels, part, setup, stepping
 from tests.augment.pictures import photos
 from tests.kernel.make import TINY
+from tests.reliability.jobs import OWN
 
 DEVICE = os.environ.get("SSLKIT_GPU_TESTS", "cuda")
 pytestmark = pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="needs a GPU")
@@ -51,11 +52,12 @@ def test_views_on_a_gpu(name: str, size: int) -> None:
     assert float(off.mean()) < 0.2
 
 
-@pytest.mark.parametrize("algorithm", ["fixmatch", "flexmatch", "mean_teacher", "ema_teacher"])
+@pytest.mark.parametrize("algorithm", stepping())
 def test_steps_on_a_gpu_are_those_of_the_cpu(algorithm: str, tmp_path: Path) -> None:
     found = []
     for k, device in enumerate(("cpu", DEVICE)):
-        one, log = engine(tmp_path / str(k), device, algo=algorithm), Log(tmp_path / str(k), 0, 0)
+        one = engine(tmp_path / str(k), device, algo=algorithm, **OWN.get(algorithm, {}))
+        log = Log(tmp_path / str(k), 0, 0)
         one.algorithm.train()
         for index in range(3):
             one.step(index, log)
@@ -93,9 +95,9 @@ def test_going_on_on_a_gpu_is_exact(tmp_path: Path) -> None:
         assert torch.equal(second.job.weights()[name], tensor), name
 
 
-@pytest.mark.parametrize("algorithm", ["fixmatch", "ema_teacher"])
+@pytest.mark.parametrize("algorithm", stepping())
 def test_a_step_on_a_gpu_waits_for_nothing(algorithm: str, tmp_path: Path) -> None:
-    one = engine(tmp_path, DEVICE, algo=algorithm)
+    one = engine(tmp_path, DEVICE, algo=algorithm, **OWN.get(algorithm, {}))
     one.algorithm.train()
     log = Log(tmp_path, 0, 0)
     one.step(0, log)

@@ -61,4 +61,6 @@ def stages(root: Path, name: str) -> list[str]:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.suffix != ".lock"}
+    """Path -> content of all files, but for the claims."""
+    files = [path for path in root.rglob("*") if path.is_file() and ".claims" not in path.parts]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}

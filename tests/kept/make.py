@@ -60,9 +60,10 @@ def stopped() -> None:
 
 def keep(archive: Path) -> None:
     """The files of the folder, without what is made anew when it is missing."""
-    for path in [*Path("runs").rglob("*.lock"), *Path("runs").rglob("events.out.*"), Path("runs/.lock")]:
-        path.unlink(missing_ok=True)
-    shutil.rmtree("runs/data", ignore_errors=True)
+    for path in Path("runs").rglob("events.out.*"):
+        path.unlink()
+    for folder in ("runs/data", "runs/.claims"):
+        shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree("whole")
     with tarfile.open(archive, "w:xz") as file:
         for path in sorted(Path().iterdir()):

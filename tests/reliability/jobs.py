@@ -31,6 +31,8 @@ OWN: dict[str, dict[str, Any]] = {
     "noisy_student": {"algo.tau": 0.15},
     "sequencematch": {"algo.tau": 0.2, "labeler.tau": 0.2},
     "iomatch": {"algo.tau": 0.2},
+    "ssb": {"algo.tau": 0.2},
+    "prosub": {"algo.tau": 0.2},
     "simmatch": {"algo.tau": 0.2, "data.labels": "4/class"},  # all labelled images are seen
     "simmatchv2": {"algo.tau": 0.1, "data.labels": "4/class", "algo.queue": 60},
 }

@@ -1,4 +1,4 @@
-"""One rank of a run by torchrun, for the tests: torchrun … -m tests.reliability.rank FOLDER FAULT run …
+"""One rank of a run by torchrun or srun, for the tests: torchrun … -m tests.reliability.rank FOLDER FAULT run …
 
 Its exit code goes to FOLDER/RANK.code. A fault is RANK:STEP:KIND, what that rank does at a step of the semi stage.
 """
@@ -10,18 +10,21 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 
 from sslkit import cli
 from sslkit.errors import UserError
+from sslkit.machine import ranks
 from sslkit.store import checkpoint
 from sslkit.training import evaluation
 from sslkit.training.engine import Engine
 from sslkit.training.log import Log
 
 SHARE = 100  # images of one evaluation batch, so that there are several to share out
+RANK = os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "")
 
 
 def fail(kind: str, engine: Engine) -> None:
@@ -48,7 +51,7 @@ def fail(kind: str, engine: Engine) -> None:
 def plant(fault: str) -> None:
     rank, step, kind = fault.split(":")
     original = Engine.step
-    if rank != os.environ["RANK"]:
+    if rank != RANK:
         return
 
     def step_(self: Engine, index: int, log: Log) -> None:
@@ -61,6 +64,7 @@ def plant(fault: str) -> None:
 
 def main(folder: Path, fault: str, *arguments: str) -> None:
     evaluation.BATCH = SHARE
+    ranks.MEETING = timedelta(seconds=float(os.environ.get("MEETING", "120")))
     if fault:
         plant(fault)
     sys.argv = ["sslkit", *arguments]
@@ -71,7 +75,7 @@ def main(folder: Path, fault: str, *arguments: str) -> None:
         code = error.code if isinstance(error.code, int) else 1
         raise
     finally:
-        (folder / f"{os.environ['RANK']}.code").write_text(str(code), "utf-8")
+        (folder / f"{RANK}.code").write_text(str(code), "utf-8")
 
 
 if __name__ == "__main__":

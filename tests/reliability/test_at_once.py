@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import Any
 
 import pytest
-from filelock import FileLock, Timeout
 
+from sslkit.store.claims import Claim
 from sslkit.training.engine import Engine
+from sslkit.training.log import Log
 from tests.reliability.small import SMALL, assert_equal, leftovers, small, stages
 
 
@@ -62,21 +63,49 @@ def test_two_runs_that_share_a_stage_at_once(root, quiet):
 
 def test_a_stage_that_another_process_holds_is_waited_for(root, quiet, monkeypatch, capsys):
     """The other one publishes while this one waits: it is taken as it is, and nothing is trained."""
-    acquire = FileLock.acquire
+    take, asked = Claim.take, list[Path]()
 
-    def busy(self: FileLock, timeout: float | None = None, **keys: Any) -> object:
-        if timeout == 0:
-            raise Timeout(self.lock_file)
+    def busy(self: Claim) -> bool:
+        asked.append(self.folder)
+        if self.folder.name == "store" or asked.count(self.folder) > 1:
+            return take(self)
         for folder in stages(quiet).values():
             copytree(folder, root / "stages" / folder.name, dirs_exist_ok=True)
-        return acquire(self, timeout, **keys)
+        return False
 
-    monkeypatch.setattr(FileLock, "acquire", busy)
+    monkeypatch.setattr(Claim, "take", busy)
     monkeypatch.setattr(Engine, "step", lambda *args: pytest.fail("trained a stage that is there"))
     assert small(root) == 0
     assert "another process trains finetune" in capsys.readouterr().err
     monkeypatch.undo()
     assert_equal(root, quiet)
+
+
+def test_a_stage_that_was_taken_over_while_this_process_stood_still_is_the_others(root, quiet, monkeypatch, capsys):
+    """What was trained is left out, in a sentence; the other one's stage is used."""
+    real, trained = Engine.step, list[tuple[str, int]]()
+
+    def step(self: Engine, index: int, log: Log) -> None:
+        trained.append((self.spec.stage, index))
+        if trained[-1] == ("semi", 12):
+            key = self.folder.name[1:]
+            rmtree(root / ".claims" / key)
+            copytree(quiet / "stages" / key, self.folder.with_name(key))
+            rmtree(self.folder)
+        real(self, index, log)
+
+    monkeypatch.setattr(Engine, "step", step)
+    assert small(root) == 0
+    monkeypatch.undo()
+    assert trained[-1] == ("semi", 19), "the next line of the log is not written"
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("semi: this process stood still for 120 seconds or more") == 1
+    assert [row["new"] for row in json.loads(next(root.glob("*/results.json")).read_text("utf-8"))["stages"]] == [
+        True,
+        False,
+    ]
+    assert_equal(root, quiet)
+    assert not list((root / ".claims").iterdir())
 
 
 def test_again_after_it_ended_nothing_is_written(root, quiet, monkeypatch, capsys):

@@ -66,8 +66,8 @@ def test_two_processes_are_one_with_twice_the_micro_batches(algorithm, also, pai
     train(job(algorithm, **more), into)
     alone, both = ended(into), ended(pair / label(algorithm, also) / "0")
     if algorithm == "flexmatch":
-        assert torch.equal(alone["algorithm.labeler.seen"], both["algorithm.labeler.seen"])
-        assert (alone["algorithm.labeler.seen"] < 10).any()
+        assert torch.equal(alone["algorithm.labeler.learned.seen"], both["algorithm.labeler.learned.seen"])
+        assert (alone["algorithm.labeler.learned.seen"] < 10).any()
     if more["semi__accumulate"] == 2:
         assert not apart(alone, both)  # to the bit: a sum of two terms has one order
     else:

@@ -69,7 +69,7 @@ def test_these_trainings_have_a_state_to_lose(tmp_path: Path):
     """Else the test above would prove little: FlexMatch has learned classes, some images are kept and some not."""
     torch.set_num_threads(1)
     tensors, _ = checkpoint.load(train(job("flexmatch"), tmp_path))
-    seen = tensors["algorithm.labeler.seen"]
+    seen = tensors["algorithm.labeler.learned.seen"]
     assert 0 < (seen < 10).sum() < len(seen)
     assert len(seen[seen < 10].unique()) > 1
     lines = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()

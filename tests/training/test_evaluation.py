@@ -11,6 +11,7 @@ from sklearn import metrics
 from torch import Tensor
 
 from sslkit.contracts import PseudoLabels
+from sslkit.data import UNKNOWN
 from sslkit.training.evaluation import calibration_error, in_halves, label_quality, label_scores, scores
 
 CASES = [(400, 10, 0), (50, 2, 1), (300, 6, 2), (7, 5, 3), (1, 3, 4)]
@@ -91,8 +92,8 @@ def test_pseudo_labels_against_the_hidden_truth_by_a_loop() -> None:
     target = torch.rand(50, 4, generator=made).softmax(1)
     weight = (torch.rand(50, generator=made) - 0.4).clamp_min(0)
     confidence = torch.rand(50, generator=made)
-    truth = torch.randint(-1, 4, (50,), generator=made)
-    known = kept = judged = right = 0
+    truth = torch.randint(-2, 4, (50,), generator=made)
+    known = kept = judged = right = strange = taken = 0
     total = 0.0
     for i in range(50):
         total += float(confidence[i])
@@ -102,20 +103,25 @@ def test_pseudo_labels_against_the_hidden_truth_by_a_loop() -> None:
             if weight[i] > 0:
                 judged += 1
                 right += int(target[i].argmax() == truth[i])
+        if truth[i] == UNKNOWN:
+            strange += 1
+            taken += int(weight[i] > 0)
     found = label_quality(PseudoLabels(target, weight, confidence), truth)
-    assert found.tolist() == pytest.approx([50, kept, known, judged, right, total])
+    assert found.tolist() == pytest.approx([50, kept, known, judged, right, strange, taken, total])
     shown = label_scores(*found.tolist())
     assert shown["coverage"] == pytest.approx(kept / 50)
     assert shown["precision"] == pytest.approx(right / judged)
     assert shown["recall"] == pytest.approx(right / known)
+    assert shown["unknown"] == pytest.approx(taken / kept)
     assert shown["confidence"] == pytest.approx(total / 50)
-    assert kept > judged
+    assert kept > judged + taken > judged
 
 
 def test_no_known_or_no_kept_label() -> None:
-    assert label_scores(10, 4, 0, 0, 0, 5.0) == {"coverage": 0.4, "confidence": 0.5}
-    nothing = label_scores(10, 0, 10, 0, 0, 3.0)
+    assert label_scores(10, 4, 0, 0, 0, 0, 0, 5.0) == {"coverage": 0.4, "confidence": 0.5}
+    nothing = label_scores(10, 0, 9, 0, 0, 1, 0, 3.0)
     assert math.isnan(nothing["precision"])
+    assert math.isnan(nothing["unknown"])
     assert (nothing["coverage"], nothing["recall"]) == (0, 0)
 
 

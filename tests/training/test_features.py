@@ -19,6 +19,7 @@ from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
 from sslkit.errors import UserError
 from sslkit.network import Classifier
+from sslkit.store.claims import FOLDER
 from sslkit.training.features import DIGEST, Features
 from tests.training.frozen import SIZE, N, Odd, expected, network_of, on_demand, pictures, specification
 
@@ -159,8 +160,7 @@ def test_a_store_that_cannot_be_written_is_the_users(network: Classifier, tmp_pa
     with pytest.raises(UserError, match="cannot write"):
         find(np.arange(2))
     find.path.rmdir()
-    (find.folder / ".lock").unlink()
-    (find.folder / ".lock").mkdir()
+    (tmp_path / FOLDER / find.folder.name).touch()
     with pytest.raises(UserError, match="cannot write"):
         find(np.arange(2))
 

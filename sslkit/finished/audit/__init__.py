@@ -5,6 +5,7 @@ Labels that were hidden from the run stay hidden.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +24,11 @@ from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError
 from sslkit.finished import Predictor, changed, load, load_probe, prepared_data
 from sslkit.finished.audit.label_next import label_next
+from sslkit.finished.audit.outside import LEVEL, at_least, shares_above
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import out_of_sample, suspects
 from sslkit.frozen import OnFeatures
+from sslkit.labelling.proposals import TOOLS, Proposal, files_for
 from sslkit.prepare import Prepared
 from sslkit.store import store_of
 from sslkit.store.files import filling, new_folder, write_text
@@ -35,7 +38,9 @@ from sslkit.training.fitting import classified
 from sslkit.training.spec import stamp
 
 SUSPECT = ("file", "label", "suggested", "score", "likely", "part")
+NAMELESS = re.compile(r"(train|test) image \d+")  # what an image without a file is called
 NEXT = ("file", "label", "suggested", "score", "confidence")
+OUTSIDE = ("file", "suggested", "score", "p")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Seen:
 
     p: Array  # (N, C) float64 probabilities
     features: Array  # (N, D) float64, what its head sees
+    score: Array  # (N,) float64, how much each looks like no class of the labels
 
 
 See = Callable[[Array], Seen]  # of the images with these numbers
@@ -57,19 +63,27 @@ class Row:
     label: str  # "" is none
     suggested: str
     score: float
+    confidence: float  # the probability of what is suggested
     also: dict[str, str]  # further columns
 
 
-def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
-    """Write `label_next.csv`, `suspect_labels.csv`, `labels.csv` and `index.html` into the new folder `out`.
+def audit(run: Path, out: Path, n: int = 100, to: str = "csv", prefix: str | None = None) -> dict[str, Any]:
+    """Write `label_next.csv`, `suspect_labels.csv`, `labels.csv`, `outside.csv`, `index.html` to the folder `out`.
 
     Labels are of the labelled, validation and test part; those of other images stay unseen. The first two files hold
     at most `n` images each. `labels.csv` holds every label and, without one, the images to label next: corrected and
-    filled in it goes back by `--labels file:out/labels.csv`. Returns the lengths of the lists, and `shared`, the share
-    of all labels that the predictions share: where it is small, most suspects are errors of the predictions.
+    filled in it goes back by `--labels file:out/labels.csv`. `outside.csv` holds the images of the pool that look less
+    like a class of the labels than 95% of the validation and test images do, for `--pool without:out/outside.csv`.
+    Returns the lengths of the lists, `shared`, the share of all labels that the predictions share (where it is small
+    most suspects are errors of the predictions), and `outside_at_least`, a bound for the share of the pool that is of
+    no known class, which holds with 95% confidence.
+
+    Args:
+        to: "label-studio" or "cvat" also writes both lists as tasks with predictions, for such a tool to import.
+        prefix: what stands before an image's name there; see `files_for`.
 
     Raises:
-        UserError: no such run, data that has changed since, `out` is there, `n` below 1.
+        UserError: no such run, data that has changed since, `out` is there, `n` below 1; `to` a tool, and no files.
     """
     new_folder(out)
     if n < 1:
@@ -82,22 +96,28 @@ def audit(run: Path, out: Path, n: int = 100) -> dict[str, Any]:
     labeled = see(prepared.split.labeled)
     probe = load_probe(run)
     start = partial(_seen, probe, prepared.images, store_of(run) / "features") if probe else None
-    doubtful = _suspects(see, start, prepared, labeled)
-    rows, wanted = doubtful[:n], _wanted(see, prepared, labeled, n)
+    held, pool = see(_held(prepared)), see(_pool(prepared))
+    doubtful = _suspects(held, start, prepared, labeled)
+    rows, wanted, outside = doubtful[:n], _wanted(pool, prepared, labeled, n), _outside(pool, held, prepared)
     others = _others(prepared, rows)
     shared = 1 - len(doubtful) / (len(rows) + len(others))
+    cards = partial(_cards, prepared=prepared)
     files = {
         "suspect_labels.csv": _csv(SUSPECT, rows, prepared),
         "label_next.csv": _csv(NEXT, wanted, prepared),
         "labels.csv": _csv(SUSPECT[:4], [*rows, *wanted, *others], prepared),
-        "index.html": page(run.absolute().name, _cards(rows, prepared), _cards(wanted, prepared), shared),
+        "outside.csv": _csv(OUTSIDE, outside, prepared),
+        "index.html": page(run.absolute().name, cards(rows), cards(wanted), cards(outside[:n]), shared),
     }
+    if to in TOOLS:
+        files |= _tasks(to, [*rows, *wanted], prepared, prefix, run.absolute().name)
     with filling(out) as folder:
         for name, text in files.items():
             write_text(folder / name, text)
     likely = sum(row.also["likely"] == "yes" for row in doubtful)
     found = {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "shared": shared}
-    return found | {"out": str(out)}
+    found |= {"pool": len(pool.score), "outside": len(outside), "outside_at_least": at_least(pool.score, held.score)}
+    return found | {"out": str(out), "files": [*files]}
 
 
 def _seen(predictor: Predictor, images: Images, features: Path, index: Array) -> Seen:
@@ -110,17 +130,19 @@ def _seen(predictor: Predictor, images: Images, features: Path, index: Array) ->
     if not isinstance(method, OnFeatures) or type(method).predict is not OnFeatures.predict:
         return look(predictor, images.subset(index))
     found = Features(predictor.network, predictor.spec, images, features)(index)
-    return Seen(classified(method, found).double().softmax(1).numpy(), found.double().numpy())
+    p = classified(method, found).double().softmax(1).numpy()
+    return Seen(p, found.double().numpy(), 1 - p.max(1, initial=0))
 
 
 @torch.no_grad()
 def look(predictor: Predictor, pixels: Pixels) -> Seen:
-    """Probabilities and features of images, without augmentation."""
+    """Probabilities, features and scores of images, without augmentation."""
     spec, network, algorithm = predictor.spec, predictor.network, predictor.algorithm
     plain = type(algorithm).predict is Algorithm.predict and not algorithm.decides  # then one forward gives both
+    ruled = type(algorithm).open_set is not Algorithm.open_set
     mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
     parts = [slice(start, start + BATCH) for start in range(0, len(pixels), BATCH)]
-    p, features = [], []
+    p, features, score = [], [], []
     with autocast(spec):
         for read in in_turn(pixels, parts):
             x = normalise(read.to(spec.device), mean, std)
@@ -128,11 +150,25 @@ def look(predictor: Predictor, pixels: Pixels) -> Seen:
             logits = output.logits if plain else algorithm.predict(network, x)
             p.append(logits.double().softmax(1).cpu().numpy())
             features.append(output.features.double().cpu().numpy())
-    empty = Seen(np.empty((0, len(spec.data["classes"]))), np.empty((0, network.feature_dim)))
-    return Seen(np.concatenate(p), np.concatenate(features)) if p else empty
+            own = algorithm.open_set(network, x)[0].double().cpu().numpy() if ruled else 1 - p[-1].max(1)
+            score.append(own)
+    empty = Seen(np.empty((0, len(spec.data["classes"]))), np.empty((0, network.feature_dim)), np.empty(0))
+    return Seen(np.concatenate(p), np.concatenate(features), np.concatenate(score)) if p else empty
 
 
-def _suspects(see: See, start: See | None, prepared: Prepared, labeled: Seen) -> list[Row]:
+def _held(prepared: Prepared) -> Array:
+    """The validation and test images that have a label, the former first."""
+    held = np.concatenate([prepared.split.val, prepared.split.test])
+    known: Array = held[prepared.images.label[held] >= 0]
+    return known
+
+
+def _pool(prepared: Prepared) -> Array:
+    """The images of the pool without the labelled ones."""
+    return np.setdiff1d(prepared.split.pool, prepared.split.labeled)
+
+
+def _suspects(seen: Seen, start: See | None, prepared: Prepared, labeled: Seen) -> list[Row]:
     """Images whose label the prediction does not share, the most doubtful first.
 
     No label judges itself. The labelled part is judged by a head that is cross-validated on features; the features of
@@ -140,15 +176,14 @@ def _suspects(see: See, start: See | None, prepared: Prepared, labeled: Seen) ->
     and the test part the run has learned nothing: there its own prediction and a cross-validated head count alike.
 
     Args:
+        seen: of the validation and test part.
         start: of the network with which the run began, if no label has changed it.
         labeled: of the labelled part, by the run's network.
     """
     split, images = prepared.split, prepared.images
-    held = np.concatenate([split.val, split.test])
-    parts = np.repeat(["val", "test"], [len(split.val), len(split.test)])
-    known = images.label[held] >= 0
-    held, parts = held[known], parts[known]
-    seen, first = see(held), start(split.labeled) if start else labeled
+    held = _held(prepared)
+    parts = np.where(np.isin(held, split.val), "val", "test")
+    first = start(split.labeled) if start else labeled
     by_others = partial(out_of_sample, classes=len(images.classes), seed=prepared.config.seed)
     of_labeled = by_others(first.features, images.label[split.labeled])
     of_held = by_others(seen.features, images.label[held])
@@ -163,15 +198,26 @@ def _suspects(see: See, start: See | None, prepared: Prepared, labeled: Seen) ->
         for i in np.flatnonzero(judged.doubted):
             label, suggested = images.classes[images.label[index[i]]], images.classes[judged.suggested[i]]
             also = {"likely": "yes" if judged.likely[i] else "no", "part": part[i]}
-            rows.append(Row(int(index[i]), label, suggested, float(judged.score[i]), also))
+            sure = float(p[i, judged.suggested[i]])
+            rows.append(Row(int(index[i]), label, suggested, float(judged.score[i]), sure, also))
     return sorted(rows, key=lambda row: -row.score)
 
 
-def _wanted(see: See, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
-    """Images of the pool, in the order in which their labels are worth most; `labeled` is of the labelled part."""
-    split, images = prepared.split, prepared.images
-    pool = np.setdiff1d(split.pool, split.labeled)
-    seen = see(pool)
+def _outside(seen: Seen, held: Seen, prepared: Prepared) -> list[Row]:
+    """Images of the pool that look less like a known class than 95% of those held out, the least like one first."""
+    images, pool = prepared.images, _pool(prepared)
+    p = shares_above(seen.score, held.score)
+    order = [i for i in np.argsort(-seen.score, kind="stable").tolist() if p[i] <= LEVEL]
+    guess, sure = seen.p.argmax(1), seen.p.max(1, initial=0)
+    return [
+        Row(int(pool[i]), "", images.classes[guess[i]], float(seen.score[i]), float(sure[i]), {"p": f"{p[i]:.4f}"})
+        for i in order
+    ]
+
+
+def _wanted(seen: Seen, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
+    """Images of the pool, in the order in which their labels are worth most; `seen` is of the pool."""
+    images, pool = prepared.images, _pool(prepared)
     order, score = label_next(seen.p, seen.features, labeled.features, n)
     return [
         Row(
@@ -179,6 +225,7 @@ def _wanted(see: See, prepared: Prepared, labeled: Seen, n: int) -> list[Row]:
             "",
             images.classes[int(seen.p[i].argmax())],
             value,
+            float(seen.p[i].max()),
             {"confidence": f"{seen.p[i].max():.4f}"},
         )
         for i, value in zip(order.tolist(), score.tolist(), strict=True)
@@ -190,7 +237,16 @@ def _others(prepared: Prepared, rows: Sequence[Row]) -> list[Row]:
     split, images = prepared.split, prepared.images
     index = np.concatenate([split.labeled, split.val, split.test])
     rest = np.setdiff1d(index[images.label[index] >= 0], [row.place for row in rows])
-    return [Row(int(i), images.classes[images.label[i]], "", 0.0, {}) for i in rest]
+    return [Row(int(i), images.classes[images.label[i]], "", 0.0, 0.0, {}) for i in rest]
+
+
+def _tasks(to: str, rows: Sequence[Row], prepared: Prepared, prefix: str | None, model: str) -> dict[str, str]:
+    """What a labelling tool imports: file name -> text."""
+    names = prepared.images.names
+    if rows and all(NAMELESS.fullmatch(names[row.place]) for row in rows):
+        raise UserError(f"the images of {prepared.config.data.name} are no files, which --to {to} needs")
+    told = [Proposal(names[row.place], row.label, row.suggested, row.confidence, row.score) for row in rows]
+    return files_for(to, told, prepared.images.classes, prefix, model)
 
 
 def _csv(columns: Iterable[str], rows: Sequence[Row], prepared: Prepared) -> str:

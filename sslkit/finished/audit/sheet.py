@@ -35,8 +35,8 @@ class Card:
     also: dict[str, str]
 
 
-def page(title: str, doubtful: Sequence[Card], wanted: Sequence[Card], shared: float) -> str:
-    """The page, with both lists in their order; `shared` is the share of all labels that the predictions share."""
+def page(title: str, doubtful: Sequence[Card], wanted: Sequence[Card], outside: Sequence[Card], shared: float) -> str:
+    """The page, with its lists in their order; `shared` is the share of all labels that the predictions share."""
     text = html.escape(title)
     return f"""<!doctype html>
 <html lang="en">
@@ -61,6 +61,12 @@ confident learning counts the image to another class. The predictions agree with
 <p>The score is uncertainty times the distance to what is labelled or stands before.</p>
 <main>
 {"".join(map(_figure, wanted))}</main>
+<h2>Images of the pool that look least like a class of the labels: {len(outside)}</h2>
+<p>p is the share of validation and test images that look as unlike all classes, or more. <code>outside.csv</code> has
+all up to 5%, which some images of known classes reach, too; <code>--pool without:outside.csv</code> trains without
+them.</p>
+<main>
+{"".join(map(_figure, outside))}</main>
 </body>
 </html>
 """

@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 import pytest
-from filelock import FileLock
 
 from sslkit.harness.stored import removal
-from sslkit.store import read_json
+from sslkit.store import Store, read_json
 from tests.cli.call import Call, sslkit
 from tests.harness.small_store import listed, made, named, on_disk, remove, root, stages, tree
 
@@ -56,7 +55,7 @@ def test_a_comparison_goes_with_the_runs_made_for_it(root: Path) -> None:
 def test_all_can_go(root: Path) -> None:
     names = [path.parent.name for path in root.glob("*/run.json")]
     assert remove(root, named(root, "compare"), *names).code == 0
-    assert [path for path in root.rglob("*") if path.name != ".lock"] == [root / "stages"]
+    assert [path for path in root.rglob("*") if path.name != ".claims"] == [root / "stages"]
 
 
 def test_it_asks_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +97,7 @@ def test_where_references_are_unknown_all_stages_stay(root: Path) -> None:
 def test_what_is_being_trained_stays(root: Path, place: int) -> None:
     before = tree(root)
     name = named(root, "hand-supervised")
-    with FileLock(root / "stages" / f".{stages(root, name)[place]}.lock"):
+    with Store(root).claim(stages(root, name)[place]):
         assert_refused_after_list(remove(root, name), "is being trained")
         assert tree(root) == before
     assert remove(root, name).code == 0

@@ -21,7 +21,7 @@ from tests.harness.work.test_compare import compare, elsewhere  # noqa: F401
         (["--algo", "fixmatch,fixmatch"], "different names"),
         (["--algo", ""], "with commas between"),
         (["--labels", ""], "with commas between"),
-        (["--cluster", ""], "must be slurm or local"),
+        (["--cluster", ""], "must be slurm or print"),
         (["--algo", "fixmatch", "--vary", "labeler.tau=0.5,0.50"], "two of the values are equal"),
         (["--vary", "labeler.tau"], "--vary wants KEY=V1,V2"),
         (["--vary", "labeler.tua=0.5,0.7"], "labeler.tua"),

@@ -1,0 +1,1 @@
+"""Comparisons on a real Slurm, which is started on this machine."""
