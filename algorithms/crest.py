@@ -3,8 +3,8 @@
 Paper: Wei et al. 2021, CReST: A Class-Rebalancing Self-Training Framework for Imbalanced SSL, arXiv:2102.09559
 
 A run is one generation, from scratch: the first is `--algo fixmatch --stages semi`, each later one `--algo crest
---stages semi --set predictions=RUN` of the one before; six are published. CReST+ aligns predictions, too, which is not
-here: at its strength in the first generation it is `--labeler adamatch --set labeler.align=prior`.
+--stages semi --set predictions=RUN` of the one before; six are published. For CReST+ all have `--labeler aligned`, with
+`labeler.power` 1, 0.9, 0.8, 0.7, 0.6 and 0.5.
 """
 
 from typing import Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from sslkit.errors import UserError
-from tests.algorithms.make import POOL, STEP, algorithm, batch, network, setup
+from sslkit.network import Output
+from tests.algorithms.make import POOL, STEP, algorithm, batch, network, part, setup
 from tests.algorithms.tiny import CASES, drawn, labelled, log, made_of, mean, softmax
 
 NAME = "crest"
@@ -92,3 +94,39 @@ def test_where_nothing_is_chosen_it_is_fixmatch() -> None:
 def test_a_power_below_0_is_refused() -> None:
     with pytest.raises(UserError, match=r"algo\.alpha must be 0 or more"):
         algorithm(NAME, setup(), {"algo.alpha": -1.0})
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_the_aligned_label_is_the_loop(power: float) -> None:
+    counts, tau = [4, 2, 1, 1, 2], 0.5
+    about = setup(class_counts=torch.tensor(counts))
+    labeler: Any = part("labeler", "aligned", about, tau=tau, power=power, momentum=0.7).double()
+    shares = [(n / 10) ** power for n in counts]
+    goal = [s / sum(shares) for s in shares]
+    running = goal
+    for index in range(4):
+        p = (2 * torch.randn(6, 5, generator=torch.Generator().manual_seed(index))).double().softmax(1)
+        out, step = Output(p.log(), p), replace(STEP, index=index)
+        found = labeler.label(out, out, {}, step)
+        for i, row in enumerate(p.tolist()):
+            q = [row[c] * (goal[c] + 1e-6) / (running[c] + 1e-6) for c in range(5)]
+            sure = max(q) / sum(q)
+            assert found.confidence[i].item() == pytest.approx(sure, rel=1e-5)
+            assert found.target[i].argmax().item() == q.index(max(q))
+            assert found.weight[i].item() == float(sure >= tau)
+        labeler.update(found, torch.arange(6), step)
+        means = p.mean(0).tolist()
+        running = means if index == 0 else [0.7 * a + 0.3 * b for a, b in zip(running, means, strict=True)]
+
+
+def test_alignment_by_hand() -> None:
+    """The rare class is aligned to a third of the time instead of a fifth: t is 1/2, and the shares are 4 to 1."""
+    about = setup(classes=2, class_counts=torch.tensor([4, 1]))
+    labeler: Any = part("labeler", "aligned", about, tau=0.0, power=0.5)
+    assert labeler.align.goal.tolist() == pytest.approx([2 / 3, 1 / 3])
+    labeler.align.mean.copy_(torch.tensor([0.8, 0.2]))  # predicted as labels are
+    p = torch.tensor([[0.6, 0.4]])
+    confidence = labeler.label(Output(p.log(), p), Output(p, p), {}, STEP).confidence
+    assert confidence.item() == pytest.approx(0.4 / 0.6 / (0.4 / 0.6 + 0.6 / 1.2), rel=1e-4)
+    with pytest.raises(UserError, match=r"labeler\.power must be 0 or more"):
+        part("labeler", "aligned", about, power=-1.0)
