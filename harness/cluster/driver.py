@@ -28,6 +28,7 @@ from sslkit.training.stage import checkpoints
 
 POLL, SLOWEST = 1.0, 15.0  # seconds between looks, at first and later
 SURE, TOLD = 4, 2  # looks in which nobody has a stage before it counts as lost; where Slurm says that its job has ended
+LAUNCHES = 3
 T = TypeVar("T")
 
 
@@ -49,6 +50,7 @@ class Driver:
     lost: Counter[str] = field(default_factory=Counter)  # key -> looks in a row in which nobody had it
     begun: dict[str, str] = field(default_factory=dict)  # key -> its last checkpoint when it was submitted
     again: set[str] = field(default_factory=set)  # keys that were submitted a second time
+    launched: Counter[str] = field(default_factory=Counter)  # job -> how often it was released
     said: str = ""  # last, of how the jobs stand
     pause: float = POLL
 
@@ -106,6 +108,7 @@ class Driver:
         found = self._patiently(lambda: places(self.folder, self._open()))
         missing = self._open()  # after Slurm was asked: what it says has ended has left what it leaves
         self._tell(found, missing)
+        self._patiently(lambda: self._launch({place.job for place in found.values() if place.not_launched}))
         self.lost = Counter({key: self.lost[key] + 1 for key in missing if not (key in found and found[key].lives)})
         told = {key for key, place in found.items() if place.seen}
         gone = {key for key, looks in self.lost.items() if looks >= (TOLD if key in told else SURE)}
@@ -124,6 +127,12 @@ class Driver:
             else:
                 left.append(task)
         return left
+
+    def _launch(self, jobs: set[str]) -> None:
+        """Release jobs that Slurm could not launch; what it cannot launch three times is cancelled."""
+        for job in jobs:
+            self.launched[job] += 1
+            (slurm.release if self.launched[job] <= LAUNCHES else slurm.cancel)(job)
 
     def _finished(self, task: Task) -> Planned:
         """A run whose stages are all there; its results were written by its last job, or are now."""

@@ -49,6 +49,11 @@ class Seen:
     waits: str = ""  # for which job
 
     @property
+    def not_launched(self) -> bool:
+        """Whether Slurm could not launch it, and holds it until somebody releases it."""
+        return self.state == "PENDING" and self.reason.startswith("launch failed")
+
+    @property
     def lives(self) -> bool:
         never = self.reason == "DependencyNeverSatisfied"
         return self.state not in ENDED and not never
@@ -150,6 +155,15 @@ def requeue(job: str) -> str:
     """
     made = _call(["scontrol", "requeue", job])
     return _said(made) if made.returncode else ""
+
+
+def release(job: str) -> None:
+    """Let a job run that Slurm holds because it could not be launched."""
+    _call(["scontrol", "release", job])
+
+
+def cancel(job: str) -> None:
+    _call(["scancel", job])
 
 
 def largest_array() -> int:

@@ -30,6 +30,10 @@ class Place:
         return self.seen is not None and self.seen.lives
 
     @property
+    def not_launched(self) -> bool:
+        return self.seen is not None and self.seen.not_launched
+
+    @property
     def job(self) -> str:
         return f"{self.submission.id}_{self.task}"
 

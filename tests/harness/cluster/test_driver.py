@@ -150,6 +150,30 @@ def test_what_slurm_lost_before_it_began_is_submitted_again(slurm: Slurm) -> Non
     assert not load(folder())["error"].any()
 
 
+@pytest.mark.parametrize("healed", [True, False])
+def test_what_slurm_could_not_launch_is_released(slurm: Slurm, monkeypatch: pytest.MonkeyPatch, healed: bool) -> None:
+    """It would be held until somebody looks: three times, then it has failed."""
+    slurm.works, done = False, []
+    assert compare(*WORDS, "--detach").code == 0
+    first = slurm.submitted[0]
+    slurm.end("PENDING", first, 0, "launch failed requeued held")
+
+    def release(number: str) -> None:
+        done.append(number)
+        if healed:
+            slurm.end("PENDING", first, 0)
+            slurm.works = True
+
+    def cancel(number: str) -> None:
+        slurm.end_all("CANCELLED")
+
+    monkeypatch.setattr("sslkit.harness.cluster.slurm.release", release)
+    monkeypatch.setattr("sslkit.harness.cluster.slurm.cancel", cancel)
+    made = compare(*WORDS)
+    assert done == ["1_0"] * (1 if healed else 3)
+    assert made.code == (0 if healed else 2)
+
+
 def test_slurm_may_be_away_for_a_while(slurm: Slurm) -> None:
     slurm.silent = 3
     made = compare(*WORDS)
