@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sslkit.registry import register
-from sslkit.store.version import __version__
+from sslkit.version import __version__
 
 if TYPE_CHECKING:
     from sslkit.pipeline import Run, run

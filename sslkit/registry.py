@@ -7,7 +7,7 @@ entry points, or from a file given by `--plugin`. A part is imported when it is 
 from __future__ import annotations
 
 import ast
-import importlib.metadata
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,6 +142,8 @@ def _from_module(module: str, key: tuple[str, str]) -> type:
 @cache
 def installed(kind: str) -> list[Entry]:
     """Parts of installed distributions, which are looked up once a process."""
+    import importlib.metadata  # slow to import
+
     found = []
     for point in importlib.metadata.entry_points(group=f"sslkit.{kind}s"):
         about = point.dist.metadata if point.dist else {"Name": point.value, "Version": "", "Summary": ""}

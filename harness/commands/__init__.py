@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from sslkit import registry
 from sslkit.cli.options import plugin_files, store, with_bars
@@ -113,6 +112,8 @@ def compare_command(
     **lists: str | None,
 ) -> None:
     """Train all combinations on the same seeds, labels and steps: paired differences, their 95% CIs and tests."""
+    from rich.console import Console
+
     from sslkit.config.resolve import parse_set
     from sslkit.harness.cluster.driver import Detached
     from sslkit.harness.cluster.entry import Asked, work_of

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from sslkit.cli.options import DATA_KEYS, data_options, plugin_files, store
 from sslkit.errors import UserError
@@ -41,6 +40,8 @@ def advise_command(
     a label; finetune and semi are trained. The test part is not looked at. It ends with the method to use, its command,
     its accuracy with an interval, what twice the labels would bring, and whether images without a label help.
     """
+    from rich.console import Console
+
     began = time.perf_counter()
     from sslkit.config.duration import in_seconds
     from sslkit.config.resolve import parse_set

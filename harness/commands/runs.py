@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from sslkit.cli.options import as_json
 from sslkit.errors import UserError
@@ -56,6 +53,9 @@ def ls_command(root: str, as_json: bool) -> None:
 
 
 def print_runs(found: list[Stored]) -> None:
+    from rich import box
+    from rich.table import Table
+
     names = ("run", "data", "method", "backbone", "labels", "seed", "state", "top-1 %", "size", "date")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in names:
@@ -186,6 +186,9 @@ def _percent(value: float | None) -> str:
 
 
 def print_table(names: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in names:
         table.add_column(shown(name), overflow="fold")
@@ -195,6 +198,8 @@ def print_table(names: list[str], rows: list[list[str]]) -> None:
 
 
 def shown(text: str) -> str:
+    from rich.markup import escape
+
     return escape(printable(text))
 
 

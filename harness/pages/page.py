@@ -28,7 +28,7 @@ from sslkit.harness.pages.paper import NOTE as PAPER
 from sslkit.harness.pages.said import HEADINGS, Said, said
 from sslkit.record.results import read_results
 from sslkit.store import read_json
-from sslkit.store.version import __version__
+from sslkit.version import __version__
 
 LABELS = "data.labels"
 NONE = "\N{EN DASH}"  # the arm's parts do not have the key

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from sslkit.cli.group import Commands
 from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store, with_bars
 from sslkit.errors import Stopped, UserError, one_line
-from sslkit.store import drives
-from sslkit.store.version import __version__
 from sslkit.terminal import say, show
+from sslkit.version import __version__
 
 LONGEST = 200  # letters of what is said of a command line
 
@@ -131,6 +129,8 @@ def run_command(
     **flags: Any,
 ) -> None:
     """Fine-tune on the labelled images, then train on all; the same command goes on where it stopped."""
+    from rich.console import Console
+
     from sslkit import pipeline
     from sslkit.config.resolve import parse_set
 
@@ -138,7 +138,6 @@ def run_command(
     if show_config:
         show_configuration(request, recipe, config, plugins, as_json)
         return
-    progress = Console(stderr=True, emoji=False)
     found = pipeline.run(
         request,
         recipe=recipe,
@@ -148,7 +147,7 @@ def run_command(
         name=name,
         again=again,
         save_every=save_every,
-        console=progress,
+        console=Console(stderr=True, emoji=False),
     )
     print_results(found.results, found.folder, as_json)
 
@@ -174,6 +173,8 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(results, indent=1))
         return
+    from rich.console import Console
+
     from sslkit.terminal.tables import results_table
 
     console = Console(emoji=False)
@@ -187,6 +188,8 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 @as_json
 def show_command(run: str, classes: bool, as_json: bool) -> None:
     """Print the table of a finished run again."""
+    from rich.console import Console
+
     from sslkit.record.results import read_results
     from sslkit.store import is_done
     from sslkit.terminal.by_class import class_tables
@@ -265,7 +268,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         return fail(f"{error.filename or 'a file'} cannot be used: {one_line(error)}")
     finally:
-        for sentence in drives.said():
+        drives = sys.modules.get("sslkit.store.drives")  # nothing was read where it is not imported
+        for sentence in drives.said() if drives else ():
             click.echo(sentence, err=True)
 
 

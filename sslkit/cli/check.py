@@ -7,10 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from sslkit.cli.options import as_json, plugins
 from sslkit.errors import UserError
@@ -31,6 +27,11 @@ def check_command(names: tuple[str, ...], every: bool, kind: str | None, as_json
     NAME is a part of any kind, as a mixer or a pretrainer, and is checked in every kind that has it. What
     fails is said with what was seen; a part that declares `known_failures` gives its reasons.
     """
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     if bool(names) == (every or kind is not None):
         raise UserError("name the parts that are to be checked, or --all, or --kind KIND")
     from sslkit.conformance import VERSION, check_parts

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 
 from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins, with_bars
 from sslkit.terminal import show
@@ -25,6 +24,8 @@ def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bo
 
     DIR is a folder of images or of parquet files, or a CSV file; else the name of a data set, as for `sslkit run`.
     """
+    from rich.console import Console
+
     from sslkit.config.resolve import parse_set
     from sslkit.look.data import data_report, named_data, tables
 

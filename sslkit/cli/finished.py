@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from sslkit.cli.options import as_json, plugins, with_bars
 
@@ -87,6 +86,7 @@ def predict_command(
 def show_errors(errors: list[dict[str, Any]]) -> None:
     """The most confident errors as a table; names in it are no markup."""
     from rich import box
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 

@@ -6,9 +6,6 @@ import importlib
 import json
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from sslkit import registry
 from sslkit.errors import UserError, unknown
@@ -23,6 +20,10 @@ def list_parts(kind: str | None, check: bool, as_json: bool) -> None:
     Raises:
         UserError: an unknown kind; with `check`, parts that cannot be loaded.
     """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     kinds = list(registry.KINDS)
     if kind:
         if kind.removesuffix("s") not in kinds:
@@ -50,6 +51,10 @@ def list_parts(kind: str | None, check: bool, as_json: bool) -> None:
 
 def list_recipes(as_json: bool) -> None:
     """Print the recipes with what was published, and what they gave here."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
     from sslkit.recipes import about, recipes
 
     rows = [{"name": name, **about(name)} for name in recipes()]
@@ -64,6 +69,10 @@ def list_recipes(as_json: bool) -> None:
 
 def list_studies(as_json: bool) -> None:
     """Print the studies of `sslkit compare`, with what each asks."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
     rows = list(importlib.import_module("sslkit.harness.studies").abouts())  # beside the kernel, as its commands are
     if as_json:
         click.echo(json.dumps(rows, indent=1))

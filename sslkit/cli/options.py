@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from sslkit.plugins import load_plugin
 
@@ -37,6 +36,8 @@ def with_bars(command: F) -> F:
 
     @functools.wraps(command)
     def watched(*arguments: Any, **named: Any) -> Any:
+        from rich.console import Console
+
         from sslkit.terminal.progress import bars
 
         with bars(Console(stderr=True, emoji=False)):

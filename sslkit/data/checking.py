@@ -18,7 +18,7 @@ from sslkit.data.stored import identity, reading
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 from sslkit.store.files import write_text
-from sslkit.store.version import __version__
+from sslkit.version import __version__
 
 MOST = 20  # images that cannot be read are named in one message
 

@@ -19,7 +19,7 @@ from sslkit.data.stored import identity
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 from sslkit.store.files import replacing
-from sslkit.store.version import __version__
+from sslkit.version import __version__
 
 # Of one image: what tells its source from others, 0 of a file that is gone; what equal pixels share; as `near` has it.
 SIGHT = np.dtype([("mark", "u8", 2), ("pixels", "u8", 2), ("hash", "u8"), ("thumb", "u1", (THUMB, THUMB))])

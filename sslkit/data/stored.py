@@ -14,7 +14,7 @@ from sslkit.data import formats
 from sslkit.data.image import PLAIN, Array, Square, Tone, read_rgb, to_pixels
 from sslkit.errors import UserError
 from sslkit.store.drives import tried_again
-from sslkit.store.version import __version__
+from sslkit.version import __version__
 
 
 @dataclass(frozen=True)

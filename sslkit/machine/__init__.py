@@ -18,7 +18,7 @@ from sslkit.errors import UserError
 from sslkit.machine import ranks
 from sslkit.machine.launch import launch
 from sslkit.machine.precision import faster
-from sslkit.store.version import __version__
+from sslkit.version import __version__
 
 
 @dataclass(frozen=True)

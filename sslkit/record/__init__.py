@@ -30,9 +30,9 @@ from sslkit.record.budget import within
 from sslkit.record.stages import Stage, stages
 from sslkit.store import Store, is_done, read_json, remove, store_of, unfinished, write_json
 from sslkit.store.files import write_text
-from sslkit.store.version import __version__
 from sslkit.training.differences import changes
 from sslkit.training.spec import Spec, stamp
+from sslkit.version import __version__
 
 KEY = re.compile(r"[0-9a-f]{16}(-\d+)?")  # name of a stage's folder; nothing else is looked at, or removed
 # keys that came later, with the value that leaves a run what it was: it keeps its name

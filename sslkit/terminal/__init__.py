@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 WIDE = 200  # letters in a line of what goes to a file
 
 
 def console() -> Console:
     """As wide as the window; what goes to a file is not folded."""
+    from rich.console import Console
+
     return Console(emoji=False) if sys.stdout.isatty() else Console(width=WIDE, emoji=False)
 
 
 def show(console: Console, parts: Iterable[Table | Text]) -> None:
     """Print one after another; a sentence's line is not cut, so that a path in it can be copied."""
+    from rich.text import Text
+
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
 
 
 def say(console: Console, sentence: str) -> None:
     """Print a sentence as it is: names in it are no markup."""
+    from rich.text import Text
+
     show(console, [Text(sentence)])
 
 

@@ -26,6 +26,7 @@ AT_THE_ROOT = {
         "average",
         "randomness",
         "registry",
+        "version",
         "plugins",
     ),
     *("__init__", "__main__", "errors", "pipeline", "frozen", "guided", "logistic"),

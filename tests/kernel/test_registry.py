@@ -230,3 +230,10 @@ def test_listing_and_help_import_no_torch() -> None:
     assert done.returncode == 0, done.stderr
     assert "fixmatch" in done.stdout
     assert "compare" in done.stdout
+
+
+def test_help_imports_little() -> None:
+    slow = {"rich.console", "importlib.metadata", "sslkit.store", "numpy"}
+    code = f"import sys; from sslkit.cli import main; main(['--help']); sys.exit(str({slow} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stderr == "set()\n"
