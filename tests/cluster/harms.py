@@ -55,7 +55,7 @@ def killed_driver(place: Path) -> Comparison:
 
 
 def controller_restarted(place: Path) -> Comparison:
-    """slurmctld is killed and comes back while jobs run."""
+    """slurmctld is restarted while jobs run."""
     made = Comparison(place, real.SHORT)
     driver = made.start()
     wait(lambda: bool(made.tasks("RUNNING")))

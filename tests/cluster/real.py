@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -56,9 +57,10 @@ def tell(*words: str) -> str:
 
 
 def restart_controller(away: float = 4.0) -> None:
-    """slurmctld is killed and is away for so many seconds."""
-    number = int((STATE / "run" / "slurmctld.pid").read_text())
-    os.kill(number, 9)
+    """slurmctld ends, which saves its state, and is away for so many seconds."""
+    number = (STATE / "run" / "slurmctld.pid").read_text().strip()
+    os.kill(int(number), signal.SIGTERM)
+    wait(lambda: not Path(f"/proc/{number}").exists())
     time.sleep(away)
     subprocess.run(["slurmctld"], check=True)
 
