@@ -121,6 +121,7 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
         found = gather(request, cache, told=told)
         data, parts = found.config.data, found.parts
         assert data.size is not None, "gathered"
+        places = places_of(found)  # what cannot be is said before an hour of decoding
         decode = functools.partial(
             decoding.decode,
             parts.classes,
@@ -137,7 +138,6 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
         images = _once("images", (data, cache), decode)
     except BadImageError as error:
         raise UserError(f"{error}; --on-bad-image skip goes on without such images") from None
-    places = places_of(found, images)
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: in_both(images, parts) if is_own(data.name) else [])
@@ -165,16 +165,20 @@ def of_seeds(request: Mapping[str, Any], seeds: Iterable[int], cache: Path | Non
             continue
         found = replace(first.gathered, config=replace(first.gathered.config, seed=seed))
         what = found.config.data, seed, _bare(found.config), first.images.fingerprint
-        places = _once("places", what, functools.partial(places_of, found, first.images))
+        places = _once("places", what, functools.partial(places_of, found))
         yield replace(first, config=in_steps(found.config, places), split=places, gathered=found)
 
 
-def places_of(found: Gathered, images: Images) -> Split:
-    """The split of what was gathered; of the images only labels and names of classes are looked at.
+def places_of(found: Gathered) -> Split:
+    """The split of what was gathered: no image is decoded for it.
 
     Raises:
         UserError: what `split` raises.
     """
+    train, test = found.parts.train, found.parts.test
+    label = np.concatenate([train.label, test.label]).astype(np.int64)
+    names = found.parts.names if found.config.data.pool.startswith("without:") else []
+    images = Images(np.empty((len(label), 3, 0, 0), np.uint8), label, len(train.images), found.parts.classes, "", names)
     if _bare(found.config) and unlabelled(images.classes, found.parts.train.learned):
         return all_in_pool(images, found.config.seed, found.val)
     return split(images, found.config.data, found.config.seed, found.groups, found.val)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from sslkit.config import STAGES, Config, Flat, flatten
 from sslkit.config.resolve import argument, options
-from sslkit.data import Images
 from sslkit.prepare import asked, gather, places_of, prepare, resolved
 from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
@@ -48,12 +45,7 @@ def _undecoded(request: Mapping[str, Any]) -> Config:
     found = gather(request)
     if found.config.pretrain.data:
         return prepare(request).config
-    train, test = found.parts.train, found.parts.test
-    label = np.concatenate([train.label, test.label]).astype(np.int64)
-    names = found.parts.names if found.config.data.pool.startswith("without:") else []
-    none = np.empty((len(label), 3, 0, 0), np.uint8)
-    images = Images(none, label, len(train.images), found.parts.classes, "", names)
-    return in_steps(found.config, places_of(found, images))
+    return in_steps(found.config, places_of(found))
 
 
 def _counted(found: Flat, stage: str) -> bool:
