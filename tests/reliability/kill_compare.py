@@ -130,7 +130,7 @@ def differences(quiet: Path, other: Path) -> list[str]:
         for name in ("weights.safetensors", "predictions.safetensors"):
             if (quiet / "stages" / key / name).read_bytes() != (other / "stages" / key / name).read_bytes():
                 found.append(f"{name} of {key}")
-    found += [f"{path} is left" for path in (other / ".claims").iterdir()]
+    found += [f"{path} is left" for path in (other / claims.FOLDER).glob("*")]
     return found
 
 
