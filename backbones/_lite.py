@@ -3,7 +3,6 @@
 import re
 from itertools import accumulate
 
-import timm
 from torch import nn
 
 from sslkit.backbones._timm import TimmClassifier, checked_drop_path
@@ -30,6 +29,8 @@ class EfficientNetLite(TimmClassifier):
     channels_last = True
 
     def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
+        import timm  # slow to import
+
         rate = checked_drop_path(drop_path)
         model = timm.create_model(self.name, num_classes=shape.classes, drop_path_rate=rate)
         super().__init__(model, model.num_features)

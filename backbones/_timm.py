@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -64,6 +63,8 @@ class TimmClassifier(Classifier):
         Raises:
             UserError: timm cannot make it: a stem for small images is ours.
         """
+        import timm  # slow to import
+
         about = getattr(self.model, "pretrained_cfg", {})
         name = about.get("architecture", "")
         if not timm.is_model(name):
@@ -124,6 +125,8 @@ class ViT(TimmClassifier, PatchEncoder):
         head_std: float = TIMM_STD,
         drop_path: float = 0.0,
     ) -> None:
+        import timm  # slow to import
+
         published = 4 if shape.size <= SMALL else self.width.patch
         patch = checked_patch(shape.size, published if patch is None else patch)
         if not 0 <= head_std <= 1:
@@ -203,6 +206,8 @@ class ResNet(TimmClassifier):
     channels_last = True
 
     def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
+        import timm  # slow to import
+
         rate = checked_drop_path(drop_path)
         model = timm.create_model(self.name, num_classes=shape.classes, drop_path_rate=rate)
         if shape.size <= SMALL:
@@ -227,6 +232,8 @@ class ConvNeXt(TimmClassifier):
     channels_last = True
 
     def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
+        import timm  # slow to import
+
         rate = checked_drop_path(drop_path)
         model = timm.create_model(self.name, num_classes=shape.classes, drop_path_rate=rate)
         if shape.size <= SMALL:

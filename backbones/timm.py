@@ -2,8 +2,6 @@
 
 import difflib
 
-import timm
-
 from sslkit.backbones._timm import TimmClassifier, checked_patch
 from sslkit.errors import UserError, one_line
 from sslkit.network import Shape
@@ -20,6 +18,8 @@ class Timm(TimmClassifier):
     argument = "model"
 
     def __init__(self, shape: Shape, *, model: str, patch: int | None = None) -> None:
+        import timm  # slow to import
+
         if not timm.is_model(model):
             near = difflib.get_close_matches(model, timm.list_models(), n=3)
             raise UserError(f"timm has no model {model!r}" + (f"; near are {', '.join(near)}" if near else ""))

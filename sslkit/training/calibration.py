@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -26,6 +25,8 @@ def fit_temperature(logits: Tensor, label: Tensor) -> float:
         label: (N,) int64; images with label -1 are left out. Where all are classified right the likelihood grows as T
             goes to 0, so there is no such T, and 1 is given.
     """
+    from scipy.optimize import minimize_scalar  # slow to import
+
     known = label >= 0
     logits, label = logits[known].double(), label[known]
     if bool((logits.argmax(1) == label).all()):

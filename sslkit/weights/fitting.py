@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from torch import Tensor
 
 from sslkit.network import Classifier
@@ -52,6 +51,8 @@ def _told(path: Path, patch: tuple[int, ...]) -> Grid | None:
 
 def reshaped(name: str, tensor: Tensor, like: Tensor, places: Places | None) -> Tensor | None:
     """The tensor in the shape of `like`; None where it is of another kind."""
+    from timm.layers import resample_patch_embed  # slow to import
+
     if name.endswith("pos_embed") and tensor.ndim == like.ndim == 3 and places is not None and places.grid is not None:
         return _positions(tensor, like, places)
     if tensor.shape == like.shape:
@@ -70,6 +71,8 @@ def _positions(tensor: Tensor, like: Tensor, places: Places) -> Tensor | None:
     A row before the patches is added to its token. So where the file has tokens and no rows for them, as with timm's
     `no_embed_class`, the network's rows are 0, and where it has no token they stay as they start.
     """
+    from timm.layers import resample_abs_pos_embed  # slow to import
+
     if tensor.shape[::2] != like.shape[::2] or places.grid is None:
         return None
     fits = ((before, _grid(tensor, before, places)) for before in dict.fromkeys((places.tokens, 0)))
