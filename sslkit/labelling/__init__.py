@@ -16,6 +16,7 @@ from sslkit.labelling.entries import PARTS, SHAPES, Entry, Settled, settle
 from sslkit.labelling.source import Source
 
 TABLE = "table"  # what `sslkit.data.tables` reads: no file of a tool
+OF_LABELS = (".json", ".jsonl", ".xml", ".csv", ".tsv")  # suffixes of files that hold them
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _unpacked(source: Source) -> Source:
         (inner,) = source.children
         if inner.path.name in ("annotations", "data", *PARTS):
             break
-        if inner.is_folder and not any(one.is_folder for one in inner.children):
+        if inner.is_folder and not any(one.is_folder or one.suffix in OF_LABELS for one in inner.children):
             break  # of images: the only class
         source = inner
     return source

@@ -46,8 +46,9 @@ def place_of(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
     if "classes" in options(cls):
         said = coerce("data.classes", flat.get("data.classes", ""), str)
         given |= {"classes": said or ("file" if of_labels else "")}
-    if "open_set" in options(cls):
-        given |= {"open_set": coerce("data.open_set", flat.get("data.open_set", ""), str)}
+    unknown = coerce("data.open_set", flat.get("data.open_set", ""), str)
+    if unknown and "open_set" in options(cls):
+        given |= {"open_set": unknown}
     return given
 
 

@@ -74,7 +74,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--labels", "index:l.csv"], "Index must hold positions from 0 to 999, it lists 'path', 'x.png'"),
     (["--labels", "index:[/red].csv"], "cannot read [/red].csv"),
     (["--labels", "lines:l.csv"], "10/class, 40, 1% or all, or name a file as index:FILE.csv or file:FILE.csv"),
-    (["--pool", "file:l.csv"], "data.pool must be complement, all or index:FILE.csv, got 'file:l.csv'"),
+    (["--pool", "file:l.csv"], "data.pool must be complement, all, index:FILE.csv or without:FILE.csv, got"),
     (["--pool", "index:gone.csv"], "cannot read gone.csv"),
 ]
 

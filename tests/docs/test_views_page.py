@@ -8,7 +8,7 @@ import sys
 from .page import blocks
 
 PAGE = "docs/views.md"
-ALONE = ("sslkit.augment", "sslkit.randomness", "sslkit.registry", "sslkit.store", "sslkit.errors", "sslkit.plugins")
+ALONE = ("sslkit.augment", "sslkit.randomness", "sslkit.registry", "sslkit.version", "sslkit.errors", "sslkit.plugins")
 
 
 def test_its_example_runs_and_takes_nothing_else_of_sslkit() -> None:
