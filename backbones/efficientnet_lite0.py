@@ -10,3 +10,4 @@ from sslkit.registry import register
 @register("backbone")
 class EfficientNetLite0(EfficientNetLite):
     name = "tf_efficientnet_lite0"
+    side = 224

@@ -10,3 +10,4 @@ from sslkit.registry import register
 @register("backbone")
 class EfficientNetLite1(EfficientNetLite):
     name = "tf_efficientnet_lite1"
+    side = 240

@@ -10,3 +10,4 @@ from sslkit.registry import register
 @register("backbone")
 class EfficientNetLite2(EfficientNetLite):
     name = "tf_efficientnet_lite2"
+    side = 260

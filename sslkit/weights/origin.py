@@ -151,7 +151,7 @@ def _of_package(cls: type[Classifier], backbone: str) -> Origin:
             "or --weights timm, which needs a network"
         )
     with_version = f" {version(package)}" if packaged(cls) else ""
-    return _of_config(f"imagenet, of the package {package}{with_version}", vars(timm_about(cls.timm_name())))
+    return _of_config(f"imagenet, of the package {package}{with_version}", cls.package_config())
 
 
 def _has_package(name: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
+from timm.models import get_pretrained_cfg
 
 from sslkit import registry
 from sslkit.data.image import planes
@@ -52,6 +53,14 @@ def test_every_tensor_of_the_file_has_its_place(name):
     assert len(loaded.loaded) == len(theirs) == len(network.state_dict())
     assert [*loaded.missing, *loaded.unexpected, *loaded.ignored, *loaded.remarks] == []
     holds(network, {own.removeprefix("model."): tensor for own, tensor in found.items()})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_said_of_the_images_is_what_timm_says(name):
+    cls = registry.load("backbone", name)
+    theirs = vars(get_pretrained_cfg(cls.timm_name()))
+    assert cls.package_config() == {key: theirs[key] for key in cls.package_config()}
+    assert len(cls.package_config()) == 5
 
 
 @pytest.mark.parametrize("name", NAMES)
