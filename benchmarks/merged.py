@@ -27,8 +27,9 @@ def against(frame: pd.DataFrame, reference: str) -> dict[tuple[str, str], Differ
     found = {}
     for condition, row in pairs:
         values = (table[condition, row] - table[condition, reference]).dropna().tolist()
-        found[condition, row] = differ(values, len(asked) if (condition, row) in asked else 0)
-    tested = [pair for pair in asked if found[pair].p is not None]
+        if len(values) >= 3:  # below, `sslkit table` gives no interval either
+            found[condition, row] = differ(values, len(asked) if (condition, row) in asked else 0)
+    tested = [pair for pair in asked if pair in found and found[pair].p is not None]
     for pair, p in zip(tested, holm([found[pair].p or 0.0 for pair in tested], len(asked)), strict=True):
         found[pair] = replace(found[pair], p_adjusted=p)
     return found
