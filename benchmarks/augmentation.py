@@ -1,10 +1,11 @@
-"""Weak and strong views of Semi-ViT a second: sslkit, timm on Pillow, torchvision v2 and, where installed, kornia.
+"""Weak and strong views of Semi-ViT a second: sslkit and, where they are installed, what others have for it.
 
     python benchmarks/augmentation.py --seconds 5
 
 Weak: random resized crop, flip, colour jitter. Strong: random resized crop, flip, rand-m9-mstd0.5-inc1 (torchvision
-and kornia: their own RandAugment of 2 operations). Input: decoded images in memory, output: normalised tensors. An
-image counts once for its two views. The peers run in as many loader workers as sslkit runs threads.
+and kornia: their own RandAugment of 2 operations; albumentations has none: 2 of 15 such). Input: decoded images in
+memory, output: normalised tensors. An image counts once for its two views. The peers run in as many loader workers as
+sslkit runs threads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,6 +94,37 @@ def torchvision_v2(images: Tensor) -> Pairs:
     return Pairs(list(images), pipeline(v2.ColorJitter(0.4, 0.4, 0.4)), pipeline(v2.RandAugment(2, 9)))
 
 
+class Named:
+    """albumentations takes and gives images by name."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def __call__(self, image: Any) -> Tensor:
+        made: Tensor = self.pipeline(image=image)["image"]
+        return made
+
+
+def albumentations_of(images: Tensor) -> Pairs:
+    import albumentations as A  # type: ignore[import-not-found,unused-ignore]
+    import cv2  # type: ignore[import-not-found,unused-ignore]
+    from albumentations.pytorch import ToTensorV2  # type: ignore[import-not-found,unused-ignore]
+
+    cv2.setNumThreads(0)
+    side, p, cubic = images.shape[2], {"p": 1.0}, {"interpolation": cv2.INTER_CUBIC, "p": 1.0}
+    grey, none = {"fill": (124, 116, 104)}, {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
+    enhance = [A.ColorJitter(**none | {name: (0.1, 1.9)}, **p) for name in ("brightness", "contrast", "saturation")]
+    shear = [A.Affine(shear={axis: (-16.7, 16.7)}, **grey, **cubic) for axis in "xy"]
+    moves = [A.Affine(translate_percent={axis: (-0.45, 0.45)}, **grey, **cubic) for axis in "xy"]
+    others = [A.AutoContrast(**p), A.Equalize(**p), A.InvertImg(**p), A.Posterize((4, 7), **p), A.Solarize(**p)]
+    others += [A.Sharpen(**p), A.Rotate(30, **grey, **cubic), A.RandomBrightnessContrast(0.4, 0, **p)]
+    first = [A.RandomResizedCrop((side, side), **cubic), A.HorizontalFlip()]
+    last = [A.Normalize(IMAGENET_MEAN, IMAGENET_STD), ToTensorV2()]
+    weak = A.Compose([*first, A.ColorJitter(0.4, 0.4, 0.4, 0.0, **p), *last])
+    strong = A.Compose([*first, A.SomeOf([*others, *enhance, *shear, *moves], n=2, p=1.0), *last])
+    return Pairs([x.permute(1, 2, 0).contiguous().numpy() for x in images], Named(weak), Named(strong))
+
+
 def kornia_batches(images: Tensor, batch: int) -> Iterator[int]:
     import kornia.augmentation as K  # type: ignore[import-not-found,unused-ignore]
 
@@ -115,6 +148,9 @@ def rate(work: Iterator[int], seconds: float) -> float:
     return done / passed
 
 
+PEERS = {"timm on Pillow": timm_on_pillow, "torchvision v2": torchvision_v2, "albumentations": albumentations_of}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0, help="a measurement")
@@ -124,10 +160,19 @@ def main() -> None:
     for size, batches in ((32, (64, 448)), (224, (64,))):
         images = pictures(448 if size == 32 else 64, size)
         base = 0.0
-        peers = (("timm on Pillow", timm_on_pillow), ("torchvision v2", torchvision_v2))
-        for name, make in peers:
+        peers = {
+            "timm on Pillow": timm_on_pillow,
+            "torchvision v2": torchvision_v2,
+            "albumentations": albumentations_of,
+        }
+        for name, make in peers.items():
             torch.set_num_threads(1)
-            found = rate(loaded(make(images), 64, chosen.cores), chosen.seconds) / chosen.cores
+            try:
+                pairs = make(images)
+            except ImportError:
+                print(f"| {size} | {name} | | | not installed | | |")
+                continue
+            found = rate(loaded(pairs, 64, chosen.cores), chosen.seconds) / chosen.cores
             base = base or found
             row(size, name, 64, chosen.cores, found, base)
         for cores in (1, chosen.cores):
