@@ -36,6 +36,7 @@ class CoSSL(PseudoLabeling):
     views = {"labeled": ("weak",), "unlabeled": ("weak", "strong"), "balanced": ("weak",)}
     slots = {"teacher": "ema", "labeler": "threshold", "mixer": "none"}
     decides = "balanced"
+    whole = False  # `extra` makes outputs of its own
     blends: Tensor  # (C,) probability
 
     @classmethod

@@ -35,6 +35,7 @@ class CReST(PseudoLabeling, Voting):
     """
 
     slots = {"teacher": "self", "labeler": "threshold", "mixer": "none"}
+    whole = False  # `extra` makes outputs of its own
     shares: Tensor  # (C,) which are chosen
 
     def __init__(self, setup: Setup, *, alpha: float = 1 / 3, **family: Any) -> None:

@@ -32,6 +32,8 @@ class ZeroMatch(AdaMatch, Voting):
         lambda_zero: lambda.
     """
 
+    whole = False  # `extra` makes outputs of its own
+
     @classmethod
     def heads(cls, features: int, classes: int) -> dict[str, nn.Module]:
         return {"zero_shot": nn.Sequential(nn.Linear(features, classes))}  # fresh: not a copy of the network's own

@@ -62,8 +62,8 @@ def register(kind: str, name: str | None = None) -> Callable[[T], T]:
         part_name = name or Path(str(module.__file__)).stem
         module.__dict__.setdefault("__sslkit_parts__", {})[kind, part_name] = cls
         if _loading is not None:
-            about = _describe(cls.__doc__ or module.__doc__)
-            _loading.append(Entry(kind, part_name, *about, str(module.__file__), lambda: cls))
+            title, paper = (a or b for a, b in zip(_describe(cls.__doc__), _describe(module.__doc__), strict=True))
+            _loading.append(Entry(kind, part_name, title, paper, str(module.__file__), lambda: cls))
         return cls
 
     return mark
@@ -123,7 +123,8 @@ def collecting(file: Path) -> Iterator[list[Entry]]:
 
 def _describe(docstring: str | None) -> tuple[str, str]:
     lines = [line.strip() for line in (docstring or "").strip().splitlines()] or [""]
-    return lines[0], next((line[6:].strip() for line in lines if line.startswith("Paper:")), "")
+    paper = next((line[6:].strip() for line in lines if line.startswith("Paper:")), "")
+    return "" if lines[0].startswith("Options:") else lines[0], paper
 
 
 @cache

@@ -32,7 +32,9 @@ class PseudoLabeling(Algorithm):
             student itself as teacher, in train mode, and no mixer.
     """
 
-    whole: ClassVar[bool] = False  # `extra` needs the student's output for each strong view as it is
+    # `extra` needs the student's output for each strong view, as it is (True), or for none, and rejected ones may be
+    # skipped (False); None: an `extra` of its own has it for all of them, mixed where there is a mixer
+    whole: ClassVar[bool | None] = None
 
     def __init__(
         self,
@@ -59,7 +61,8 @@ class PseudoLabeling(Algorithm):
             raise UserError("this algorithm compares each strong view with its own weak view: it needs --mixer none")
         self.teacher, self.labeler, self.mixer = teacher, labeler, mixer
         self.lambda_u, self.burn_in = lambda_u, burn_in
-        self.joint, self.skip_rejected = joint, setup.skip_rejected and not self.whole
+        needs_all = type(self).extra is not PseudoLabeling.extra if self.whole is None else self.whole
+        self.joint, self.skip_rejected = joint, setup.skip_rejected and not needs_all
 
     def forward(self, batch: Batch, step: Step) -> Losses:
         x, u = batch["labeled"], batch["unlabeled"]  # views (B, 3, H, W) and (N, 3, H, W)
@@ -91,7 +94,7 @@ class PseudoLabeling(Algorithm):
     def extra(
         self, out_x: Output, weak: Output, out_u: Output, labels: PseudoLabels, batch: Batch, step: Step
     ) -> dict[str, Tensor]:
-        """Further terms: name -> weighted scalar. Where `whole`, `out_u` is of the same images as `weak`."""
+        """Further terms: name -> weighted scalar. `out_u` is of what the mixer made, and see `whole`."""
         return {}
 
     def after_step(self, losses: Sequence[Losses], step: Step) -> None:

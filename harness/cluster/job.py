@@ -69,6 +69,8 @@ class Work:
         for key in keys:
             if self.stop():
                 raise Stopped("no time is left")
+            if key in self.failures:
+                say(f"left out: {self._name(key)}, which failed before: {self.failures[key]}")
             if key in self.failures or self._there(key):
                 continue
             try:
@@ -103,24 +105,31 @@ class Work:
         return folder is not None and not (key in self.submission.weights and without_weights(folder))
 
     def _failed(self, key: str, why: str) -> None:
-        say(f"failed: {why}")
+        say(f"failed: {self._name(key)}: {why}")
         self.failures[key] = why
         self.submission.fail(self.task, self.failures)
 
+    def _place(self, key: str) -> tuple[Planned, str]:
+        return next((run, label) for run in self.runs for label, k in run.stages.items() if k == key)
+
+    def _name(self, key: str) -> str:
+        run, label = self._place(key)
+        return f"{label} of {run.arm}, {run.condition}, seed {run.seed}"
+
     def _train(self, key: str) -> None:
-        run, label = next((run, label) for run in self.runs for label, k in run.stages.items() if k == key)
+        run, label = self._place(key)
         request = layers(None, None, self.comparison.request(run.arm, run.condition, run.seed), self.submission.plugins)
         prepared = prepare(request, self.store.data)
         machine = decided(prepared.config)
         stage = next((stage for stage in stages(prepared, machine) if stage.label == label), None)
         if stage is None or stage.spec.key != key:
-            raise UserError("sources or machine are not those of the plan; the same command plans anew")
+            raise UserError("sources or machine are not those of the plan; the same `sslkit compare` plans anew")
         parent = self.store.stages / stage.spec.parent if stage.spec.parent else None
         if parent and parent.name in self.held:
             raise Held(self.held[parent.name])
         if parent and not self.store.finished(parent.name):
             raise UserError(f"{stage.parent}, which it starts from, is not finished")
-        name = f"{label} of {run.arm}, {run.condition}, seed {run.seed}"
+        name = self._name(key)
         own = prepared.of(label)
         machine.use()
         with self.store.working(key, lambda: _leave(name), key in self.submission.weights) as folder:
@@ -198,7 +207,8 @@ def main(words: Sequence[str]) -> int:
             work = Work(submissions.read(Path(words[0])), int(words[1]), lambda: interrupt() or time.time() > until)
             before = work.reached()
             with read_once():
-                return 0 if work() else 1
+                some = work()  # Slurm starts what builds on a part of it; another scheduler is told of any failure
+                return 0 if some and (job or not work.failures) else 1
         except Held as error:
             say(str(error))
         except Stopped as error:

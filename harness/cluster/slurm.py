@@ -79,7 +79,10 @@ def check(options: Mapping[str, str]) -> None:
         UserError: it would not.
     """
     available()
-    made = _call(["sbatch", "--test-only", *flags(options), "--wrap", "true"])
+    try:
+        made = _call(["sbatch", "--test-only", *flags(options), "--wrap", "true"])
+    except Silent as error:
+        raise UserError(f"--cluster slurm: Slurm does not answer: {error}") from None
     said = _said(made)
     if made.returncode and not (NO_SUCH in said and _waits_for_nodes()):
         asked = ",".join(["slurm", *(f"{key}={value}" for key, value in options.items())])

@@ -259,6 +259,10 @@ def _build_part(section: str, cls: type, values: Flat) -> Part:
     defaults = {key: p.default for key, p in known.items() if key != argument}
     for key, default in (defaults | chosen).items():
         if default is inspect.Parameter.empty:
+            if key in SLOTS:
+                raise UserError(
+                    f"{section} {name!r} takes a {key}, and its `slots` name none, as in {{{key!r}: 'none'}}"
+                )
             raise UserError(f"{section} {name!r} needs a value: --set {section}.{key}=…")
     return Part(name, defaults | chosen)
 

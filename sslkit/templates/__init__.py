@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 from pathlib import Path
 
+from sslkit import registry
 from sslkit.errors import UserError, unknown
 from sslkit.store.files import write_text
 
@@ -59,6 +61,8 @@ def new(kind: str, name: str, folder: Path) -> list[Path]:
         raise UserError(
             f"{name!r} cannot be the name of a module: use small letters, digits and underscores, as my_{kind}"
         )
+    if importlib.util.find_spec(name) or name in {entry.name for entry in registry.entries(kind)}:
+        raise UserError(f"{name!r} is the name of a {kind} or module that is there; choose another, as my_{name}")
     if folder.exists():
         raise UserError(f"{folder} exists and is not overwritten; choose another --out")
     cls = "".join(word.capitalize() for word in name.split("_"))

@@ -237,3 +237,15 @@ def test_help_imports_little() -> None:
     code = f"import sys; from sslkit.cli import main; main(['--help']); sys.exit(str({slow} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.stderr == "set()\n"
+
+
+def test_a_class_that_tells_its_options_alone_has_the_title_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "half.py"
+    file.write_text(
+        '"""Keeps half of the images.\n\nPaper: Nobody 2026\n"""\nfrom sslkit import register\n'
+        "from sslkit.contracts import PseudoLabeler\n\n\n@register('labeler')\nclass Half(PseudoLabeler):\n"
+        '    """Options:\n    share: of the images.\n    """\n'
+    )
+    load_plugin(file)
+    (entry,) = (entry for entry in registry.entries("labeler") if entry.name == "half")
+    assert (entry.description, entry.paper) == ("Keeps half of the images.", "Nobody 2026")

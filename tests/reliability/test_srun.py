@@ -78,7 +78,10 @@ def test_all_tasks_end_with_one_line(fault: str, root: Path) -> None:
     codes, text = FAULTS[fault]
     ended = srun(root, *FLEXMATCH, fault=fault)
     assert ended.codes == codes, ended.err
-    assert text in one_line("".join(sorted(ended.err, key=lambda said: "error: " in said)))
+    said = ended.err
+    if fault == "0:12:wrong":  # task 0 has the store that the other asks why it ended: it may be gone already
+        said = [words for words in said if text in words]
+    assert text in one_line("".join(sorted(said, key=lambda words: "error: " in words)))
 
 
 def test_a_task_that_never_comes_is_a_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
