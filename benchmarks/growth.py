@@ -115,7 +115,7 @@ def picture(found: list[dict[str, Any]]) -> Figure:
             plot.loglog(x, [y[0] * value / x[0] for value in x], ":", color="0.6")
             plot.set_ylim(bottom=0.5 * min(y), top=4 * max(y))
             plot.set_ylabel(name if number == 0 else "")
-            plot.set_xticks(x, [f"{value:g}" for value in x])
+            plot.set_xticks(x, [f"{value:g}" for value in x], fontsize=7)
             plot.minorticks_off()
             plot.set_xlabel(NAMES[axis])
             if axis == "pool" and row == 0:
