@@ -45,7 +45,6 @@ class RegMixMatch(FreeMatch):
     """
 
     defaults = {"algo.lambda_f": 0.01}
-    whole = False  # `extra` makes outputs of its own
 
     def __init__(self, setup: Setup, *, sure: float = 0.999, lambda_c: float = 1.0, **freematch: Any) -> None:
         super().__init__(setup, **freematch)
