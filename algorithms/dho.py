@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sslkit.contracts import Batch, Losses, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.guided import Voting, mean_of, pseudo_labels
-from sslkit.losses import cross_entropy, weighted_ce
+from sslkit.guided import Voting, divergence, mean_of, pseudo_labels
+from sslkit.losses import cross_entropy
 from sslkit.network import Classifier
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -75,9 +75,7 @@ class DHO(Voting):
 
     def apart(self, labels: PseudoLabels, features: Tensor) -> Tensor:
         """() mean KL(q || p') over images of features (n, D), both at T."""
-        logits = self.student.added["distilled"](features).float() / self.temperature
-        entropy: Tensor = -(labels.weight * torch.special.xlogy(labels.target, labels.target).sum(1)).mean()
-        return weighted_ce(logits, labels, n=len(features)) - entropy
+        return divergence(self.student.added["distilled"](features).float() / self.temperature, labels)
 
     def predict(self, network: Classifier, images: Tensor) -> Tensor:
         """(N, C) log of the mixed probabilities."""

@@ -52,7 +52,6 @@ class NoisyStudent(Guided):
         if not 0 <= tau <= 1 or not temperature > 0:
             raise UserError(f"algo.tau must be in [0, 1] and algo.temperature above 0, got {tau} and {temperature}")
         self.lambda_u, self.tau, self.temperature, self.balance = lambda_u, tau, temperature, balance
-        self.followed = False  # of this start; what is found is in the buffers
         self.average = Average(setup.averaged, setup.decay, setup.buffers)  # the one that is evaluated
         even = torch.full((setup.unlabeled, setup.classes), 1 / setup.classes)
         self.register_buffer("target", even)
@@ -63,12 +62,9 @@ class NoisyStudent(Guided):
         p = mean_of(unlabeled)  # (N_u, C)
         self.take(p.clamp_min(1e-30).log())
         self.weight.mul_(p.amax(1) > 0)
-        self.followed = True
 
-    def start(self, trainer: Trainer) -> None:
-        super().start(trainer)
-        if not self.followed:
-            self.take(trainer.encode(self.average.network, "unlabeled").logits)
+    def lead(self, trainer: Trainer) -> None:
+        self.take(trainer.encode(self.average.network, "unlabeled").logits)
 
     def take(self, logits: Tensor) -> None:
         """Labels of logits (N_u, C), and which of them count."""

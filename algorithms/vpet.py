@@ -7,11 +7,8 @@ file of predictions may be one. The authors' program takes the softmax of the co
 one of 47 classes come to 0.54; this is the paper's mean. Labelled images are of the pool, with what is voted for them.
 """
 
-import torch
-
 from sslkit.contracts import Batch, Losses
-from sslkit.guided import Voting, pseudo_labels
-from sslkit.losses import weighted_ce
+from sslkit.guided import Voting, divergence, pseudo_labels
 from sslkit.randomness import Step
 from sslkit.registry import register
 
@@ -29,9 +26,8 @@ class VPET(Voting):
     def forward(self, batch: Batch, step: Step) -> Losses:
         u = batch["unlabeled"]
         labels = pseudo_labels(self.of_unlabeled[u.index])  # target (N, C)
-        entropy = -(labels.weight * torch.special.xlogy(labels.target, labels.target).sum(1)).mean()  # ()
         terms = {}
         for name, view in (("student", "weak"), ("strong", "strong")):
             out = step.forward(name, self.student, u[view])  # logits (N, C)
-            terms[view] = weighted_ce(out.logits, labels, n=len(u.index)) - entropy  # ()
+            terms[view] = divergence(out.logits, labels)  # ()
         return Losses(terms, labels)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sslkit.contracts import Algorithm, PseudoLabels, Setup, Trainer
+from sslkit.losses import weighted_ce
 
 
 class Guided(Algorithm):
@@ -23,6 +24,11 @@ class Guided(Algorithm):
         labeled, unlabeled = (trainer.given(stream) for stream in ("labeled", "unlabeled"))
         if len(unlabeled):
             self.follow(labeled, unlabeled)
+        else:
+            self.lead(trainer)
+
+    def lead(self, trainer: Trainer) -> None:
+        """Once, before the first step, where no predictions are given and none are needed."""
 
     @abstractmethod
     def follow(self, labeled: Tensor, unlabeled: Tensor) -> None:
@@ -62,6 +68,12 @@ def mean_of(p: Tensor) -> Tensor:
     known = ~p.isnan().any(2)  # (M, N)
     mean: Tensor = p.nan_to_num(0).sum(0) / known.sum(0).clamp_min(1)[:, None]
     return mean
+
+
+def divergence(logits: Tensor, labels: PseudoLabels) -> Tensor:
+    """() mean of w_i KL(target_i || softmax(logits_i)) over N images, of logits (N, C)."""
+    entropy: Tensor = -(labels.weight * torch.special.xlogy(labels.target, labels.target).sum(1)).mean()
+    return weighted_ce(logits, labels, n=len(logits)) - entropy
 
 
 def pseudo_labels(target: Tensor) -> PseudoLabels:
