@@ -18,7 +18,7 @@ from sslkit.recipes import layers
 from sslkit.record import Place, begin, decide, not_gone_on, place_of
 from sslkit.record.results import conclude, read_results
 from sslkit.record.stages import Stage, stages
-from sslkit.store import PathLike, Store, read_json, without_weights
+from sslkit.store import PathLike, Store, read_json
 from sslkit.terminal.screen import Interrupt, Screen
 from sslkit.training.work import check_adapter, train
 
@@ -140,7 +140,6 @@ def _starts(store: Store, todo: Sequence[Stage], place: Place) -> set[str | None
     """Labels of the stages from which others that are to be trained start."""
     found: set[str | None] = set()
     for stage in reversed(todo):
-        folder = store.finished(place.key(stage))
-        if folder is None or (stage.label in found and without_weights(folder)):
+        if not store.there(place.key(stage), stage.label in found):
             found.add(stage.parent)
     return found

@@ -25,7 +25,7 @@ from sslkit.harness.work.execute import Task, one
 from sslkit.prepare import prepare, read_once
 from sslkit.recipes import layers
 from sslkit.record.stages import stages
-from sslkit.store import Store, is_done, without_weights
+from sslkit.store import Store, is_done
 from sslkit.terminal.screen import Interrupt
 from sslkit.training.stage import checkpoints
 from sslkit.training.work import train
@@ -101,8 +101,7 @@ class Work:
         self._failed(key, "the time of its job was over before a step was done; ask for more, as in time=60 (minutes)")
 
     def _there(self, key: str) -> bool:
-        folder = self.store.finished(key)
-        return folder is not None and not (key in self.submission.weights and without_weights(folder))
+        return self.store.there(key, key in self.submission.weights)
 
     def _failed(self, key: str, why: str) -> None:
         say(f"failed: {self._name(key)}: {why}")

@@ -14,7 +14,7 @@ from sslkit.harness.plan.arms import Comparison
 from sslkit.harness.plan.survey import Survey, row_names
 from sslkit.harness.plan.times import FITTED, stage_seconds
 from sslkit.harness.work.execute import Task
-from sslkit.store import Store, read_json, without_weights
+from sslkit.store import Store, read_json
 
 GPU_FLOPS = 5e12  # a second, of a GPU that is not here, as small batches have them
 LEAST, MOST = 10, 24 * 60  # minutes that are asked for a job
@@ -29,8 +29,7 @@ class Missing:
     weights: set[str]  # keys of those that are finished, and lack weights that others start from
 
     def there(self, store: Store, key: str) -> bool:
-        folder = store.finished(key)
-        return folder is not None and not (key in self.weights and without_weights(folder))
+        return store.there(key, key in self.weights)
 
 
 def missing(tasks: Sequence[Task], found: Survey, seconds: Mapping[str, float]) -> Missing:
@@ -40,11 +39,10 @@ def missing(tasks: Sequence[Task], found: Survey, seconds: Mapping[str, float]) 
     for task in tasks:
         store, wanted, mine = Store(task.runs), set[str](), dict[str, Piece]()
         for key in reversed(task.planned.stages.values()):
-            done, parent = store.finished(key), found.specs[key].parent
-            if done is None or ((key in wanted or task.keep) and without_weights(done)):
-                mine[key] = Piece(key, parent, seconds[key])
-                wanted.add(parent)
-                weights |= {key} if done else set()
+            if not store.there(key, key in wanted or task.keep):
+                mine[key] = Piece(key, found.specs[key].parent, seconds[key])
+                wanted.add(mine[key].parent)
+                weights |= {key} if store.finished(key) else set()
         pieces |= reversed(mine.items())
     return Missing(pieces, weights)
 

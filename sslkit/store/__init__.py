@@ -62,6 +62,11 @@ class Store:
         folder = self.stages / key
         return folder if (folder / "result.json").is_file() else None
 
+    def there(self, key: str, weights: bool = False) -> bool:
+        """Whether a stage is finished, and with `weights` has them yet."""
+        folder = self.finished(key)
+        return folder is not None and not (weights and without_weights(folder))
+
     def begun(self, key: str) -> bool:
         """Whether a stage is finished or was interrupted."""
         return self.finished(key) is not None or (self.stages / f".{key}").is_dir()
