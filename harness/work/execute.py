@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
@@ -22,6 +24,8 @@ from sslkit.errors import Stopped, UserError, one_line
 from sslkit.harness.plan.survey import Planned
 from sslkit.pipeline import run
 from sslkit.store import PathLike, Store
+
+GRACE = 60.0  # seconds to save in, of workers that are told to stop
 
 
 @dataclass(frozen=True)
@@ -69,24 +73,29 @@ def _in_turn(todo: list[Task], jobs: int) -> Iterator[Planned]:
 
 def _side_by_side(todo: list[Task], jobs: int) -> Iterator[Planned]:
     leave_if_imported()
-    context = multiprocessing.get_context("spawn")
+    if not todo:
+        return
+    context, store = multiprocessing.get_context("spawn"), Store(todo[0].runs)
     jobs = max(1, min(jobs, len(todo)))
+    others = multiprocessing.active_children()  # of a program that calls this
     pool = ProcessPoolExecutor(jobs, context, _enter, (context.Value("i", 0),))
-    with _without_a_script_that_is_no_file(), pool, _passing_on():
+    with _without_a_script_that_is_no_file(), pool, _passing_on(others):
         busy: dict[Future[Planned], Planned] = {}
         try:
             while todo or busy:
                 while len(busy) < jobs and todo:
-                    chosen = free(todo, {key for run_ in busy.values() for key in run_.stages.values()})
+                    chosen = free(todo, _keys(busy.values()))
                     if chosen is None and busy:
                         break  # all others wait for stages that are being trained
                     todo.remove(chosen := chosen or todo[0])
                     busy[pool.submit(one, chosen)] = chosen.planned
                 ended, _ = wait(busy, return_when=FIRST_COMPLETED)
                 for future in ended:
+                    done = future.result()
                     busy.pop(future)
-                    yield future.result()
+                    yield done
         except BrokenProcessPool:
+            end(_workers(others), lambda: any(map(store.held, _keys(busy.values()))), GRACE)
             raise UserError(
                 "a process was killed, perhaps for lack of memory, and the same command goes on; in a script, call "
                 "this beneath `if __name__ == '__main__':`"
@@ -111,12 +120,29 @@ def _without_a_script_that_is_no_file() -> Iterator[None]:
         main.__file__ = script
 
 
+def _workers(others: Collection[BaseProcess]) -> list[BaseProcess]:
+    return [process for process in multiprocessing.active_children() if process not in others]
+
+
+def end(workers: Sequence[BaseProcess], saving: Callable[[], bool], grace: float) -> None:
+    """Kill workers that were told to stop, as soon as none is `saving` a stage, or after `grace` seconds.
+
+    One that has saved its stage asks the pool's queue for more. Its lock may have died with the worker that was killed
+    while it had it: then that one waits for ever, and the pool for that one.
+    """
+    until = time.monotonic() + grace
+    while saving() and any(worker.is_alive() for worker in workers) and time.monotonic() < until:
+        time.sleep(0.05)
+    for worker in workers:
+        worker.kill()
+
+
 @contextmanager
-def _passing_on() -> Iterator[None]:
+def _passing_on(others: Collection[BaseProcess]) -> Iterator[None]:
     """While entered, a SIGTERM stops the workers, too, as Ctrl-C does by itself: each saves its stage."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        for worker in multiprocessing.active_children():
+        for worker in _workers(others):
             worker.terminate()
         raise KeyboardInterrupt
 
@@ -128,6 +154,11 @@ def _passing_on() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _keys(runs: Iterable[Planned]) -> set[str]:
+    """Of all their stages."""
+    return {key for planned in runs for key in planned.stages.values()}
 
 
 def free(todo: Sequence[Task], busy: Collection[str]) -> Task | None:

@@ -1,11 +1,16 @@
-"""Which run is next, and on which GPU."""
+"""Which run is next, on which GPU, and how workers end."""
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import time
 from pathlib import Path
 
+import pytest
+
 from sslkit.harness.plan.survey import Planned
-from sslkit.harness.work.execute import Task, free, gpu_of
+from sslkit.harness.work.execute import Task, end, free, gpu_of
 from sslkit.store import Store
 
 
@@ -28,3 +33,20 @@ def test_runs_that_share_a_stage_in_training_wait(tmp_path: Path) -> None:
         (folder / "result.json").write_text("{}")
     assert not store.held("k1")
     assert free([third], {"k1"}) is third, "a finished stage keeps nobody waiting"
+
+
+@pytest.mark.parametrize(("saving", "grace"), [(False, 60.0), (True, 0.2)])
+def test_a_worker_that_never_ends_is_killed(saving: bool, grace: float) -> None:
+    worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    worker.start()
+    end([worker], lambda: saving, grace)
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+
+
+def test_a_worker_that_saves_is_waited_for() -> None:
+    worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.3,))
+    worker.start()
+    end([worker], lambda: True, 60.0)
+    worker.join()
+    assert worker.exitcode == 0
