@@ -13,5 +13,6 @@ from sslkit.step import PseudoLabeling
 
 @register("algorithm")
 class EMATeacher(PseudoLabeling):
+    multilabel = True
     slots = {"teacher": "ema", "labeler": "threshold", "mixer": "prob_pseudo"}
     defaults = {"labeler.tau": 0.6, "labeler.smoothing": 0.1, "algo.lambda_u": 5.0, "semi.mu": 5}

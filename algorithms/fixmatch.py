@@ -12,4 +12,5 @@ from sslkit.step import PseudoLabeling
 
 @register("algorithm")
 class FixMatch(PseudoLabeling):
+    multilabel = True
     slots = {"teacher": "self", "labeler": "threshold", "mixer": "none"}

@@ -19,17 +19,23 @@ from sslkit.registry import register
 class Linear(LinearHead):
     """min ½‖W‖² + C Σ_i w_i H(y_i, softmax(W z_i + b)); z as `sslkit.logistic.probe` makes it, w_i is 1 or the class's.
 
+    Of images with several labels each class has a regression of its own, of those that have it against the others.
+
     Options:
         C: weight of the labels against the penalty, above 0.
     """
 
     weighs = True
+    multilabel = True
 
     def __init__(self, setup: Setup, *, C: float = logistic.C) -> None:
         super().__init__(setup)
         self.classes, self.C = setup.classes, logistic.check("algo.C", C)
 
     def fit(self, labeled: Tensor, label: Tensor, unlabeled: Tensor) -> None:
-        weight, bias = logistic.probe(labeled, self.targets(label), self.classes, self.C)
+        if label.ndim == 2:
+            weight, bias = logistic.probes(labeled, label, self.C)
+        else:
+            weight, bias = logistic.probe(labeled, self.targets(label), self.classes, self.C)
         self.weight.copy_(weight)
         self.bias.copy_(bias)

@@ -28,6 +28,7 @@ class MeanTeacher(Algorithm):
     """
 
     views = {"labeled": ("weak",), "unlabeled": ("weak", "weak2")}
+    multilabel = True
     slots = {"teacher": "ema"}
     defaults = {"teacher.mode": "train"}
 

@@ -28,6 +28,7 @@ class PseudoLabel(PseudoLabeling):
     """
 
     views = {"labeled": ("weak",), "unlabeled": ("weak",)}
+    multilabel = True
     slots = {"labeler": "threshold"}
 
     def __init__(self, setup: Setup, *, labeler: PseudoLabeler, lambda_u: float = 1.0, ramp: float = 0.4) -> None:

@@ -12,6 +12,7 @@ from sslkit.registry import register
 @register("algorithm")
 class Supervised(Algorithm):
     views = {"labeled": ("weak",)}
+    multilabel = True
 
     def forward(self, batch: Batch, step: Step) -> Losses:
         x = batch["labeled"]

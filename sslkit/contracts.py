@@ -23,7 +23,7 @@ class Stream:
 
     views: Mapping[str, Tensor]  # name -> (N, 3, H, W) float32, normalised
     index: Tensor  # (N,) int64, place in the pool, which was shuffled by the split's seed
-    label: Tensor | None = None  # (N,) int64; "labeled" alone has it
+    label: Tensor | None = None  # (N,) int64, multi-label (N, C) of 0 and 1; "labeled" alone has it
     target: Tensor | None = None  # (N, C), where labels are smoothed, labelled images mixed or classes weighed
 
     def __getitem__(self, view: str) -> Tensor:
@@ -43,8 +43,8 @@ Batch = Mapping[str, Stream]  # "labeled", "unlabeled"; "balanced": labelled, cl
 class PseudoLabels:
     """Targets for N images, detached."""
 
-    target: Tensor  # (N, C) rows sum to 1; a hard label is one-hot, label smoothing is inside
-    weight: Tensor  # (N,) >= 0; 0 is rejected
+    target: Tensor  # (N, C) rows sum to 1; a hard label is one-hot, label smoothing is inside; multi-label: in [0, 1]
+    weight: Tensor  # (N,) >= 0; 0 is rejected; multi-label: (N, C)
     confidence: Tensor  # (N,) in [0, 1]; what the weight came from, what mixers weigh by
     memory: Mapping[str, Tensor] = field(default_factory=dict)  # name -> rows that the labeler's `update` learns from
 
@@ -104,6 +104,8 @@ class Teacher(nn.Module, ABC):
 class PseudoLabeler(nn.Module, ABC):
     """Which target, and how much weight, has each unlabelled image?"""
 
+    multilabel: ClassVar[bool] = False  # for images with several labels, too
+
     @abstractmethod
     def label(self, weak: Output, labeled: Output, batch: Batch, step: Step) -> PseudoLabels:
         """Labels from the detached outputs for the weak views and for the labelled images."""
@@ -146,6 +148,7 @@ class Algorithm(nn.Module, ABC):
     slots: ClassVar[Mapping[str, str]] = {}  # slot -> default part; slots that are not here are refused
     defaults: ClassVar[Mapping[str, Any]] = {}  # configuration keys this method wants set otherwise
     classifies: ClassVar[bool] = True  # False: no head is trained, and the stage is not evaluated
+    multilabel: ClassVar[bool] = False  # for images with several labels, too: `Output.p` is of each class by itself
     decides: ClassVar[str] = ""  # which of `heads` classifies at test time; "": the network's own
 
     def __init__(self, setup: Setup) -> None:

@@ -30,6 +30,25 @@ def probe(features: Tensor, target: Tensor, classes: int, C: float) -> tuple[Ten
     return logistic_regression(features * (length.mean() / length.clamp_min(1e-12)), target, classes, C)
 
 
+def probes(features: Tensor, target: Tensor, C: float) -> tuple[Tensor, Tensor]:
+    """A linear head of a `probe` for each class, of the images that have it against the others.
+
+    A class that no image has, or every one, has a row of zeros and the bias -20, or 20.
+
+    Args:
+        target: (n, K) int64, 0 and 1.
+
+    Returns:
+        weight (K, D), bias (K,), float64: sigmoid(W f + b) is the probability of each class.
+    """
+    weight = torch.zeros(target.shape[1], features.shape[1], dtype=torch.float64)
+    bias = torch.where(target.any(0), -NEVER, NEVER).double()
+    for c in ((target.amin(0) == 0) & (target.amax(0) == 1)).nonzero().flatten().tolist():
+        w, b = probe(features, target[:, c], 2, C)
+        weight[c], bias[c] = w[1] - w[0], b[1] - b[0]
+    return weight, bias
+
+
 def logistic_regression(features: Tensor, target: Tensor, classes: int, C: float) -> tuple[Tensor, Tensor]:
     """The minimum of ½‖W‖² + C Σ_i H(target_i, softmax(W z_i + b)); weight and bias are for the features as they come.
 

@@ -22,8 +22,14 @@ from sslkit.randomness import Step
 def weighted_ce(logits: Tensor, labels: PseudoLabels, n: int) -> Tensor:
     """(1/n) sum_i weight_i * H(target_i, softmax(logits_i)), a scalar, of logits (M, C).
 
+    With a weight (M, C) for each class, of images with several labels, H is the mean over classes of
+    weight_ic * H(target_ic, sigmoid(logits_ic)).
     `n` is the size of the unlabelled batch, rejected images included (FixMatch, eq. 4): never the number kept.
     """
+    if labels.weight.ndim == 2:
+        return F.binary_cross_entropy_with_logits(logits, labels.target, labels.weight, reduction="sum") / (
+            n * logits.shape[1]
+        )
     return -(labels.weight * (labels.target * logits.log_softmax(1)).sum(1)).sum() / n
 
 
@@ -53,7 +59,7 @@ def joint_forward(name: str, network: Classifier, step: Step, *groups: Tensor) -
     output = step.forward(name, network, torch.cat(groups))  # of all groups, one after another
     sizes = [len(group) for group in groups]
     return [
-        Output(*pair)
+        Output(*pair, output.multilabel)
         for pair in zip(torch.split(output.logits, sizes), torch.split(output.features, sizes), strict=True)
     ]
 
@@ -76,7 +82,8 @@ def only_kept(mixed: Mixed) -> Mixed:
 
     Needs the number of kept images on the host, so it is for the CPU, where it saves their forward.
     """
-    kept = mixed.labels.weight.nonzero().flatten()  # (kept,) int64
+    weight = mixed.labels.weight
+    kept = (weight if weight.ndim == 1 else weight.amax(1)).nonzero().flatten()  # (kept,) int64
     if len(kept) == 0:  # every parameter still gets a gradient, of zeros
         kept = torch.zeros(1, dtype=torch.long, device=mixed.images.device)
     labels = mixed.labels
@@ -98,5 +105,9 @@ def gather(x: Tensor) -> Tensor:
 
 
 def cross_entropy(output: Output, label: Tensor) -> Tensor:
-    """Mean cross-entropy of labels (B,) int64, or targets (B, C), a scalar."""
+    """Mean cross-entropy of labels (B,) int64, or targets (B, C), a scalar; of several labels an image that of all
+    (image, class) pairs, of targets (B, C) in [0, 1].
+    """
+    if output.multilabel:
+        return F.binary_cross_entropy_with_logits(output.logits, label.to(output.logits.dtype))
     return F.cross_entropy(output.logits, label)

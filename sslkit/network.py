@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -26,14 +26,15 @@ class Output:
 
     logits: Tensor  # (N, C)
     features: Tensor  # (N, D), pooled, what the head sees
+    multilabel: bool = False  # each class is a question of its own
 
     @property
     def p(self) -> Tensor:
-        """(N, C), rows sum to 1."""
-        return self.logits.softmax(1)
+        """(N, C), rows sum to 1; of several labels an image, each by itself."""
+        return self.logits.sigmoid() if self.multilabel else self.logits.softmax(1)
 
     def detach(self) -> Output:
-        return Output(self.logits.detach(), self.features.detach())
+        return replace(self, logits=self.logits.detach(), features=self.features.detach())
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Classifier(nn.Module, ABC):
     trained_defaults: ClassVar[Mapping[str, Any]] = {}  # the same, in a run that pre-trains or starts from `weights`
     frozen_statistics: bool = False  # BatchNorm normalises by its running statistics in training, too, and keeps them
     frozen: frozenset[str] = frozenset()  # names of the parameters that an adapter froze
+    multilabel: bool = False  # what it returns is of images with several labels
     added: nn.ModuleDict  # the heads that a stage's algorithm has beside the network's own, where it has any
 
     @abstractmethod
@@ -60,7 +62,7 @@ class Classifier(nn.Module, ABC):
 
     def __call__(self, images: Tensor) -> Output:  # nn.Module's own returns Any, and typing would end there
         output: Output = super().__call__(images)
-        return output
+        return replace(output, multilabel=True) if self.multilabel else output
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)

@@ -67,6 +67,7 @@ DATA_KEYS = {
     "val": "data.val",
     "imbalance": "data.imbalance",
     "open_set": "data.open_set",
+    "multilabel": "data.multilabel",
     "tune": "data.tune",
     "size": "data.size",
     "on_bad_image": "data.on_bad_image",
@@ -97,6 +98,7 @@ DATA_OPTIONS = (
         help="Long tails: the first class has GAMMA times as many labels, GAMMA_U times the pool images, of the last.",
     ),
     click.option("--open-set", metavar="K|NAMES", help="Classes that only the pool has: the last K, or by name."),
+    click.option("--multilabel", is_flag=True, default=None, help="An image may have several labels, or none."),
     click.option(
         "--tune",
         is_flag=True,

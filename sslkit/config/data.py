@@ -59,6 +59,7 @@ class Data:
     class_weights: str = "none"  # of the supervised loss: none, auto (inverse frequency), or cat=2,dog=0.5
     sampling: Literal["images", "classes"] = "images"  # labelled ones: each image equally often, or each class
     imbalance: str = ""  # GAMMA[:GAMMA_U]: the first class is so many times the last, of labels and pool; "" is none
+    multilabel: bool = False  # an image may have several labels, or none
     open_set: str = ""  # classes that only the pool has: the last K, or their names, as cat,dog; "" is none
 
     def __post_init__(self) -> None:
@@ -81,6 +82,9 @@ class Data:
                 f"imbalance must be one or two numbers from 1 up, or from -1 down, as 100 or 100:-50, "
                 f"got {self.imbalance!r}"
             )
+        alone = {"imbalance": "", "open_set": "", "class_weights": "none", "sampling": "images"}
+        if self.multilabel and (wrong := [name for name, off in alone.items() if getattr(self, name) != off]):
+            raise ValueError(f"{wrong[0]} is for images of one class each; drop it, or data.multilabel")
         if self.class_weights == "auto" and self.sampling == "classes":
             raise ValueError("class_weights=auto and sampling=classes both even out the classes: leave one")
 

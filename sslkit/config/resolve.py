@@ -20,6 +20,7 @@ import tomli_w
 from sslkit import registry
 from sslkit.augment.policy import POLICIES
 from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
+from sslkit.config import multilabel
 from sslkit.config.class_weights import joined
 from sslkit.config.starting import MIXER, NOTHING, from_weights, starts_with_probe
 from sslkit.config.values import coerce
@@ -137,7 +138,7 @@ def resolve(
     parts["backbone"] = registry.load("backbone", names["backbone"])
     probes = starts_with_probe(request)
     slots: dict[str, str] = dict(getattr(parts["algo"], "slots", {}))
-    slots |= {"mixer": MIXER} if probes and "mixer" in slots else {}
+    slots |= {"mixer": MIXER} if (probes or request.get("data.multilabel")) and "mixer" in slots else {}
     for slot in SLOTS:
         asked = [key for key in request if key.partition(".")[0] == slot]
         if slot not in slots and asked:
@@ -173,6 +174,7 @@ def resolve(
         flat |= {k: v for k, v in named(keys).items() if _applies(k, parts)}
     flat |= request | {f"{section}.name": name for section, name in names.items() if parts[section]}
     config = build(flat, parts)
+    multilabel.check(config, parts)
     return replace(config, views=_mirrored(config, getattr(dataset, "flip", True)))
 
 

@@ -112,10 +112,24 @@ class Images:
     tone: Tone = PLAIN  # how their levels were read
     sights: Array | None = None  # (N,) `data.seen.SIGHT`, where they are decoded on demand
     given: tuple[Given, ...] = ()  # what other networks predict for them
+    sets: Array | None = None  # (K, C) int64 of images with several labels: classes of a set, of which `label` is one
+
+    @property
+    def targets(self) -> Array:
+        """(N,) labels; of images with several (N, C), 1 for each class that one has, -1 where it has no labels."""
+        if self.sets is None:
+            return self.label
+        return np.where(self.label[:, None] >= 0, self.sets[np.maximum(self.label, 0)], -1)
 
     @property
     def size(self) -> int:
         return int(self.pixels.shape[2])
+
+    def counts(self, index: Array) -> list[int]:
+        """(C,) of these images, which have labels, how many are of each class."""
+        if self.sets is not None:
+            return [int(n) for n in self.sets[self.label[index]].sum(0)]
+        return [int(n) for n in np.bincount(self.label[index], minlength=len(self.classes))]
 
     def subset(self, index: Array) -> Pixels:
         """The images with the given numbers, on the host or on demand."""

@@ -34,6 +34,7 @@ class Columns:
     label: str = ""
     split: str = ""
     group: str = ""
+    multilabel: bool = False  # an image may have several labels
 
     def check(self, names: Sequence[str], where: str) -> Columns:
         """With the names as the table has them.
@@ -41,7 +42,8 @@ class Columns:
         Raises:
             UserError: the table has no such column, or one is to be images, labels or parts at once.
         """
-        made = Columns(*(_named(f.name, getattr(self, f.name), names, where) for f in fields(self)))
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "multilabel"}
+        made = Columns(**{role: _named(role, name, names, where) for role, name in named.items()}, multilabel=self.multilabel)
         first: dict[str, str] = {}
         for role in ("image", "label", "split"):
             name = getattr(made, role)

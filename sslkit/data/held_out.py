@@ -54,6 +54,17 @@ def hold_out(label: Array, group: Array, share: float, order: Sequence[int]) -> 
     return np.isin(group, sorted(taken))
 
 
+def drawn_out(label: Array, group: Array, share: float, order: Sequence[int]) -> Array:
+    """(N,) bool as `hold_out`, but of all images with a label alike, whole groups in their order: of sets of labels."""
+    taken, left = set[int](), max(1, round(share * int((label >= 0).sum())))
+    sizes = np.bincount(group[label >= 0], minlength=int(group.max(initial=0)) + 1).tolist()
+    for g in order:
+        if left > 0 and sizes[g]:
+            taken.add(g)
+            left -= sizes[g]
+    return np.isin(group, sorted(taken))
+
+
 def _members(label: Array, group: Array) -> dict[int, Members]:
     """Group -> the classes of its labelled images, and how many of each."""
     known = label >= 0

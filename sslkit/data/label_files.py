@@ -105,7 +105,8 @@ def label_by(
     images = Names(names)
     table = read_columns(Path(file), USUAL, UNUSED, asked, lambda cell: images.place(cell) != NONE, classes)
     place = images.match(file, table["path"], table.where)
-    refuse_several(table, classes)
+    if not asked.multilabel:
+        refuse_several(table, classes)
     _contradictions(table, place, names)
     anew = folders is not None and _others(table["label"], classes)
     found = class_order({*table["label"]} - {*UNLABELLED}) if anew or not classes else classes

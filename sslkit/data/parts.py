@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sslkit.data import Raw, is_own
 from sslkit.data.columns import Columns
 from sslkit.data.csv_files import class_order
 from sslkit.data.duplicates import equal_images, several_labels
-from sslkit.data.held_out import by_name, found_in, hold_out, numbered
+from sslkit.data.held_out import by_name, drawn_out, found_in, hold_out, numbered
 from sslkit.data.image import Array
 from sslkit.data.label_files import first, take_labels
 from sslkit.errors import UserError, listed
@@ -96,7 +97,8 @@ def arrange(parts: Parts, data: Data, *, bare: bool = False) -> Parts:
     elif not _measures(labelled):
         known = (parts.train.label >= 0).any() and parts.classes == labelled.classes
         share = SHARE if isinstance(data.test, str) else data.test
-        labelled = _labelled(_set_aside(parts, share), data) if known else _set_aside(labelled, share)
+        aside = partial(_set_aside, share=share, multilabel=data.multilabel)
+        labelled = _labelled(aside(parts), data) if known else aside(labelled)
     return _unlisted(labelled, data)
 
 
@@ -142,9 +144,18 @@ def _labelled(parts: Parts, data: Data) -> Parts:
     kind, _, file = data.labels.partition(":")
     if kind != "file":
         return parts
-    asked, own = Columns(data.image, data.label), is_own(data.name) and data.classes != FOLDERS
+    if data.multilabel:
+        parts = _bare(parts)
+    asked = Columns(data.image, data.label, multilabel=data.multilabel)
+    own = is_own(data.name) and data.classes != FOLDERS
     classes, train, test, said = take_labels(file, parts.classes, parts.train, parts.test, parts.unread, asked, own=own)
     return replace(parts, classes=classes, train=train, test=test).said(*said)
+
+
+def _bare(parts: Parts) -> Parts:
+    """Without labels: those of a file take their place, as one class each is no set of labels."""
+    train, test = (replace(raw, label=np.full_like(raw.label, -1)) for raw in (parts.train, parts.test))
+    return replace(parts, classes=[], train=train, test=test)
 
 
 def unlabelled(classes: Sequence[str], label: Array) -> bool:
@@ -223,13 +234,14 @@ def _grouped(parts: Parts, pattern: str) -> Parts:
     )
 
 
-def _set_aside(parts: Parts, share: float) -> Parts:
+def _set_aside(parts: Parts, share: float, *, multilabel: bool) -> Parts:
     """With a share of the labelled images as the test part, in the place of the one without a label."""
     train, spare = parts.train, len(parts.test.images)
     if not (train.learned >= 0).any():
         raise UserError("no image has a label; add --labels file:FILE.csv with the columns path and label")
     group, groups = numbered(train.groups if len(train.groups) else train.all_names("train"))
-    chosen = hold_out(train.learned, group, share, by_name(groups))
+    held_out = drawn_out if multilabel else hold_out
+    chosen = held_out(train.learned, group, share, by_name(groups))
     if not chosen.any():
         what = "a group of images" if len(train.groups) else "an image"
         raise UserError(f"there is no test part, and no class has {what} to spare for one; add labelled images")

@@ -14,12 +14,13 @@ import numpy as np
 
 from sslkit.config import Data
 from sslkit.config.data import NO_TEST
-from sslkit.data import UNKNOWN, Images
+from sslkit.data import UNKNOWN, Images, label_sets
 from sslkit.data.columns import USUAL
 from sslkit.data.held_out import hold_out
 from sslkit.data.image import Array
 from sslkit.data.imbalance import labels_of_tail, pool_of_tail
 from sslkit.data.label_files import first
+from sslkit.data.label_sets import shuffled
 from sslkit.data.names import NONE, Names
 from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
@@ -66,24 +67,23 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
     if any(len(np.intersect1d(some, own)) for some in (listed, pooled) if some is not None):
         raise UserError(f"labels {data.labels}, pool {data.pool}: images of the validation part {data.val} are listed")
     if data.tune:
-        test = _tuning(images, train if listed is None else np.setdiff1d(train, listed), seed, groups, listed)
+        free = train if listed is None else np.setdiff1d(train, listed)
+        test = _tuning(images, free, seed, groups, listed, data.multilabel)
         train = np.setdiff1d(train, test)
     strange = test[images.label[test] == UNKNOWN]
     test = np.setdiff1d(test, strange)
     if data.test != NO_TEST and not (images.label[test] >= 0).any():
         raise UserError("the test part has no labels, so nothing can be measured")
-    orders = _by_class(images, train if listed is None else listed, seed, "labels")
-    counts = _counts(data.labels, [len(order) for order in orders], images.classes, seed)
-    counts = labels_of_tail(data, counts)
     share = 0.0 if isinstance(data.val, str) else data.val
-    held = [_held_out(count, share) for count in counts]
-    chosen = np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)])
+    among = train if listed is None else listed
+    if data.multilabel:
+        chosen = label_sets.chosen(data.labels, among, images.label, images.classes, seed)
+        val = label_sets.share_of(chosen, share, groups, seed, "val") if share else chosen[:0]
+    else:
+        chosen, val = _of_classes(images, among, data, share, groups, seed)
     if isinstance(data.val, str):
         val = own[images.label[own] >= 0]
-    elif groups is None or not share:
-        val = np.concatenate([o[n - v : n] for o, n, v in zip(orders, counts, held, strict=True)])
-    else:
-        val = _of_groups(images, chosen, groups, share, key(seed, "split", "val"))
+    elif groups is not None and share:
         train = train[~np.isin(groups[train], groups[val]) | np.isin(train, chosen)]
     labeled = np.setdiff1d(chosen, val)
     if isinstance(data.val, str) and not len(val):
@@ -98,20 +98,40 @@ def split(images: Images, data: Data, seed: int, groups: Array | None = None, ow
     pool = (
         pool if data.pool.startswith(("complement", "without:")) else np.union1d(pool, np.intersect1d(train, labeled))
     )
-    return Split(_shuffled(labeled, seed, "labeled"), _shuffled(pool, seed, "pool"), val, test, strange)
+    return Split(shuffled(labeled, seed, "labeled"), shuffled(pool, seed, "pool"), val, test, strange)
+
+
+def _of_classes(
+    images: Images, among: Array, data: Data, share: float, groups: Array | None, seed: int
+) -> tuple[Array, Array]:
+    """The labelled images that `data.labels` asks for, class by class, and a share of them for validation."""
+    orders = _by_class(images, among, seed, "labels")
+    counts = labels_of_tail(data, _counts(data.labels, [len(order) for order in orders], images.classes, seed))
+    held = [_held_out(count, share) for count in counts]
+    chosen = np.concatenate([order[:count] for order, count in zip(orders, counts, strict=True)])
+    if groups is not None and share:
+        return chosen, _of_groups(images, chosen, groups, share, key(seed, "split", "val"))
+    return chosen, np.concatenate([o[n - v : n] for o, n, v in zip(orders, counts, held, strict=True)])
 
 
 def all_in_pool(images: Images, seed: int, own: Sequence[int] | Array = ()) -> Split:
     """The split for images without labels: the training part but for its validation part `own` is the pool."""
     train, none = np.setdiff1d(np.arange(images.train), own), np.zeros(0, np.int64)
-    return Split(none, _shuffled(train, seed, "pool"), none, np.arange(images.train, len(images.label)))
+    return Split(none, shuffled(train, seed, "pool"), none, np.arange(images.train, len(images.label)))
 
 
-def _tuning(images: Images, among: Array, seed: int, groups: Array | None, listed: Array | None) -> Array:
-    """A quarter of each class, which stands in for the test."""
+def _tuning(
+    images: Images, among: Array, seed: int, groups: Array | None, listed: Array | None, multilabel: bool
+) -> Array:
+    """A quarter of each class, or of all with labels where these are sets, which stands in for the test."""
+    if multilabel:
+        known = among[images.label[among] >= 0]
+        if groups is not None and listed is not None:
+            known = known[~np.isin(groups[known], groups[listed])]
+        return label_sets.share_of(known, 0.25, groups, seed, "tune")
     if groups is None:
         orders = _by_class(images, among, seed, "tune")
-        orders.append(_shuffled(among[images.label[among] == UNKNOWN], seed, "tune.unknown"))
+        orders.append(shuffled(among[images.label[among] == UNKNOWN], seed, "tune.unknown"))
         return np.sort(np.concatenate([order[: round(len(order) / 4)] for order in orders]))
     free = among if listed is None else among[~np.isin(groups[among], groups[listed])]
     return _of_groups(images, free, groups, 0.25, key(seed, "split", "tune"))
@@ -126,12 +146,7 @@ def _of_groups(images: Images, among: Array, groups: Array, share: float, seed: 
 def _by_class(images: Images, among: Array, seed: int, name: str) -> list[Array]:
     """For each class its images in a seeded order, of which the first n are taken."""
     label = images.label[among]
-    return [_shuffled(among[label == c], seed, f"{name}.{c}") for c in range(len(images.classes))]
-
-
-def _shuffled(index: Array, seed: int, name: str) -> Array:
-    order: Array = permutation(key(seed, "split", name), len(index)).numpy()
-    return np.take(index, order)
+    return [shuffled(among[label == c], seed, f"{name}.{c}") for c in range(len(images.classes))]
 
 
 def _held_out(count: int, share: float) -> int:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sslkit.data import label_sets
 from sslkit.data.image import Array
 from sslkit.data.label_files import first
 from sslkit.data.parts import Parts
+from sslkit.errors import listed
 
 FEW = 20  # classes whose counts are said one by one
 
@@ -26,6 +28,21 @@ def about(parts: Parts, own: bool, tested: bool = True) -> list[str]:
         return [_shared(parts)] if _shared(parts) else []
     mine = [_counts(parts), _never(parts), _alike(parts.classes)] if own else []
     return list(filter(None, [*mine, _lacking(parts) if tested else "", _shared(parts)]))
+
+
+def about_sets(parts: Parts, own: bool, tested: bool = True) -> list[str]:
+    """The same of images with several labels each: how many have each label."""
+    classes, has = label_sets.table(parts.classes)
+    train, test = (has[label[label >= 0]] for label in (parts.train.learned, parts.test.label))
+    bare = len(parts.train.images) - len(train) - int(np.sum(parts.train.val))
+    a, b = train.sum(0), test.sum(0)
+    each = [f"{name} {n} + {m}" for name, n, m in zip(classes, a, b, strict=True)]
+    counts = ", ".join(each) if len(classes) <= FEW else f"{_range(a)} + {_range(b)} images a label"
+    none = f"no label applies to {int((~train.any(1)).sum())} + {int((~test.any(1)).sum())}"
+    said = [f"images with labels, training {len(train)} + test {len(test)}: {counts}; {none}; without labels: {bare}"]
+    lacking = [name for name, n in zip(classes, b.tolist(), strict=True) if not n] if tested else []
+    said = said if own else []
+    return said + ([f"labels that no test image has, which enter no score: {listed(lacking, FEW)}"] if lacking else [])
 
 
 def _counts(parts: Parts) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sslkit.data import label_sets
 from sslkit.data.columns import NOBODY, SHOWN, Columns, as_written, check_whole, one_a_row
 from sslkit.data.csv_files import composed
 from sslkit.data.roles import Body, IsImage, is_header, roles
@@ -71,6 +72,8 @@ def read_columns(
     """
     tool = _of_a_tool(file, asked, is_image) if "path" in known else None
     read, remarks = tool or (read_rows(file), ())
+    if tool and asked.multilabel:
+        raise UserError(f"{file}: of a labelling tool's file one label an image is read; give a table for multilabel")
     asked = replace(asked, image="", label="") if tool else asked
     first = read.header or (read.cells[0] if read.cells else [])
     words = [word for names in known.values() for word in names]
@@ -91,7 +94,7 @@ def read_columns(
     called = {role: ",".join(body.names[i] for i in some) if named else "" for role, some in place.items()}
     table = Table(str(file), columns, called, list(body.names) if named else [], at, read.unit, remarks)
     if "label" in columns:
-        columns["label"] = _labels(table, body, place["label"])
+        columns["label"] = _labels(table, body, place["label"], asked.multilabel)
     return table
 
 
@@ -106,11 +109,18 @@ def _of_a_tool(file: Path, asked: Columns, is_image: IsImage | None) -> tuple[Ro
     return Rows(header, cells, [*range(1, len(cells) + 1)], "image"), remarks
 
 
-def _labels(table: Table, body: Body, place: Sequence[int]) -> list[str]:
+def _labels(table: Table, body: Body, place: Sequence[int], several: bool) -> list[str]:
+    labels = [composed(label) for label in table["label"]]
     if len(place) > 1:
         names = [composed(body.names[i]) if body.named else str(number) for number, i in enumerate(place)]
-        return one_a_row(names, [[row[i] for i in place] for row in body.rows], table.file, table.rows)
-    labels = [composed(label) for label in table["label"]]
+        read = label_sets.of_columns if several else one_a_row
+        labels = read(names, [[row[i] for i in place] for row in body.rows], table.file, table.rows)
+    elif several:
+        labels = label_sets.of_cells(labels, table.file, table.rows)
+    if several:
+        return label_sets.merged(table["path"], labels, table.file) if "path" in table.columns else labels
+    if len(place) > 1:
+        return labels
     nested = [i for i, label in enumerate(labels) if re.match(r'[\[{]["\d\[{]', label)]
     name = body.names[place[0]]
     if nested:

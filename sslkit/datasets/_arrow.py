@@ -8,6 +8,7 @@ from typing import Any
 
 from pyarrow import types
 
+from sslkit.data import label_sets
 from sslkit.data.csv_files import composed
 from sslkit.errors import UserError
 
@@ -38,18 +39,21 @@ def may_be_labels(kind: Any) -> bool:
     return any(test(kind) for test in SCALAR)
 
 
-def words(column: Any, names: Sequence[str], where: str, called: str) -> list[str]:
+def words(column: Any, names: Sequence[str], where: str, called: str, *, several: bool = False) -> list[str]:
     """The values of a column as text, with composed accents and no spaces around; "" where there is none.
 
     Whole numbers are so whatever type has them; a list of one value is that value.
 
     Args:
         names: for numbers; empty where they have none.
+        several: a row is a set of labels, a list or words with a mark between them.
 
     Raises:
-        UserError: a row has several values, or one that is no word, number, true or false.
+        UserError: a row has several values that are no set, or one that is no word, number, true or false.
     """
     rows, read = column.to_pylist(), dict[Any, str]()
+    if several:
+        return _sets(rows, names, where, called)
     wrong = next((i for i, row in enumerate(rows) if isinstance(row, list) and len(row) > 1), None)
     if wrong is not None:
         raise UserError(f"{where}: row {wrong} has several labels, {rows[wrong]}; an image has one class here")
@@ -64,6 +68,19 @@ def words(column: Any, names: Sequence[str], where: str, called: str) -> list[st
         shown = "bytes that are no text" if isinstance(strange, bytes) else repr(strange)[:60]
         raise UserError(f"{where}: column {called!r} holds {shown}, which is no class; data.label names another")
     return [read[row] for row in rows]
+
+
+def _sets(rows: list[Any], names: Sequence[str], where: str, called: str) -> list[str]:
+    """Each row as the text of a set of labels."""
+    at = lambda some: f"row {some[0]}"  # noqa: E731
+    if not any(isinstance(row, list) for row in rows):
+        return label_sets.of_cells([as_text(row) or "" for row in rows], f"{where}: column {called!r}", at)
+    found = []
+    for row in rows:
+        told = [as_text(value) or "" for value in row or []]
+        told = [names[int(word)] if word.isdecimal() and int(word) < len(names) else word for word in told]
+        found.append("" if row is None else label_sets.written(told, f"{where}: column {called!r}"))
+    return found
 
 
 def as_text(value: Any) -> str | None:

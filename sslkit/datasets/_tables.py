@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sslkit.data import Raw
+from sslkit.data import Raw, label_sets
 from sslkit.data import columns as rule
 from sslkit.data.columns import GROUP, LABEL, SHOWN, SPLIT, Columns, usual
 from sslkit.data.csv_files import UNLABELLED, class_order, composed
@@ -58,7 +58,8 @@ def parts_of(
     if columns.split:
         shards, tested, told = _by_split(train, shards, columns.split, where)
         remarks.append(told)
-    classes, numbers, test_numbers = _classes(shards, tested, columns.label) if columns.label else ([], [], [])
+    find = _sets if columns.multilabel else _classes
+    classes, numbers, test_numbers = find(shards, tested, columns.label) if columns.label else ([], [], [])
     if columns.label:
         used = [columns.image, columns.split, columns.group]
         remarks.append(rule.said(where, columns.label, classes, _names([*train, *test]), used))
@@ -108,7 +109,8 @@ def _columns(train: Sequence[Table], test: Sequence[Table], where: str, asked: C
     masks = [name for name in images if name == image or name.lower() not in LABEL]
     rest = [name for name in names if name not in (*masks, asked.split or split, group)]
     label = asked.label or _label(rest, [*train, *test], where)
-    return Columns(image, label, split, group), remarks if label else [*remarks, *rule.no_labels(where, rest)]
+    remarks = remarks if label else [*remarks, *rule.no_labels(where, rest)]
+    return Columns(image, label, split, group, asked.multilabel), remarks
 
 
 def _label(names: Sequence[str], tables: Sequence[Table], where: str) -> str:
@@ -144,23 +146,36 @@ def _shard(table: Table, columns: Columns) -> Shard:
     if len(rows) and not arrow.holds_images([rows[columns.image]]):
         raise UserError(f"{where} has other columns than the other files: {columns.image!r} holds no images")
     files = arrow.image_files(rows[columns.image])
-    labels, stored = _labels(where, rows, columns.label)
+    labels, stored = _labels(where, rows, columns.label, columns.multilabel)
     groups = arrow.groups_of(rows[columns.group]) if columns.group else []
     groups = rule.alone(groups, [f"{where}, row {i}" for i in range(len(groups))])
     return Shard(where, files, labels or [""] * len(files), stored, arrow.class_names(rows, columns.label), groups)
 
 
-def _labels(where: str, rows: Any, column: str) -> tuple[list[str], set[type]]:
+def _labels(where: str, rows: Any, column: str, several: bool) -> tuple[list[str], set[type]]:
     """Of each row, and of what kind they are stored; none where the file has no such column."""
     if column in rows.column_names:
-        labels = arrow.words(rows[column], [], where, column)
-        return labels, {arrow.kind_of_labels(rows[column].type)} if {*labels} - {*UNLABELLED} else set()
-    several = column.split(",")
-    if not {*several} <= {*rows.column_names}:
+        names = arrow.class_names(rows, column) if several else []
+        labels = arrow.words(rows[column], names, where, column, several=several)
+        kind = str if several else arrow.kind_of_labels(rows[column].type)
+        return labels, {kind} if {*labels} - {*UNLABELLED} else set()
+    columns = column.split(",")
+    if not {*columns} <= {*rows.column_names}:
         return [], set()
-    own = [arrow.words(rows[name], [], where, name) for name in several]
+    own = [arrow.words(rows[name], [], where, name) for name in columns]
     at = lambda some: f"row{'s' if len(some) > 1 else ''} {listed([*map(str, some)], SHOWN)}"  # noqa: E731
-    return rule.one_a_row([*map(composed, several)], [*zip(*own, strict=True)], where, at), {str}
+    read = label_sets.of_columns if several else rule.one_a_row
+    return read([*map(composed, columns)], [*zip(*own, strict=True)], where, at), {str}
+
+
+def _sets(train: list[Shard], test: list[Shard], column: str) -> tuple[list[str], list[int], list[int]]:
+    """As `_classes`, where labels are sets; those of both parts."""
+    read = [[*chain(*(shard.labels for shard in part))] for part in (train, test)]
+    if strange := label_sets.unlearned(*read):
+        raise UserError(f"column {column!r}: labels of the test part that no training image has: {strange[:SHOWN]}")
+    names = class_order({*read[0], *read[1]} - {*UNLABELLED})
+    place = {name: c for c, name in enumerate(names)} | dict.fromkeys(UNLABELLED, -1)
+    return names, [place[label] for label in read[0]], [place[label] for label in read[1]]
 
 
 def _classes(train: list[Shard], test: list[Shard], column: str) -> tuple[list[str], list[int], list[int]]:

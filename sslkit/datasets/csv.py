@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sslkit.data import Dataset, Raw
+from sslkit.data import Dataset, Raw, label_sets
 from sslkit.data.columns import USUAL, Columns, alone, by_split, no_labels, said
 from sslkit.data.csv_files import UNLABELLED, class_order
 from sslkit.data.names import SHOWN
@@ -33,11 +33,19 @@ class Csv(Dataset):
     defaults = CAUTIOUS
 
     def __init__(
-        self, *, file: str, image: str = "", label: str = "", split: str = "", group: str = "", open_set: str = ""
+        self,
+        *,
+        file: str,
+        image: str = "",
+        label: str = "",
+        split: str = "",
+        group: str = "",
+        open_set: str = "",
+        multilabel: bool = False,
     ) -> None:
         self.file = Path(file).expanduser()
         self.unknown = {name.strip() for name in open_set.split(",")} - {""}
-        self.asked = Columns(image, label, split, group)
+        self.asked = Columns(image, label, split, group, multilabel)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         files = Files(self.file.parent)
@@ -45,7 +53,7 @@ class Csv(Dataset):
         paths, found = find_files(files, table)
         columns = {"label": [""] * len(paths)} | table.columns | {"path": paths}
         rows = _once(table, columns)
-        if "label" in table.columns:
+        if "label" in table.columns and not self.asked.multilabel:
             refuse_several(table)
         words = [kind_of(word) or word for word in columns.get("split", ["train"] * len(paths))]
         train, test, told = by_split([words[i] for i in rows], table.names.get("split", "split"), str(self.file))
@@ -61,8 +69,13 @@ class Csv(Dataset):
         return classes, self._raw(columns, train, place), self._raw(columns, test, place)
 
     def _classes(self, table: Table, labels: Sequence[str], train: list[int], test: list[int]) -> list[str]:
-        """Of the training part; none where no row of the whole table has a label."""
+        """Of the training part; none where no row of the whole table has a label. Sets of labels are of both parts."""
         known = {labels[i] for i in train} - {*UNLABELLED}
+        if self.asked.multilabel:
+            told = {labels[i] for i in test} - {*UNLABELLED}
+            if strange := label_sets.unlearned(known, told):
+                raise UserError(f"{self.file}: labels of the test part that no training image has: {strange[:SHOWN]}")
+            return class_order(known | told)
         last = sorted({labels[i] for i in test} & self.unknown - known)
         strange = [i for i in test if labels[i] not in known and labels[i] not in (*last, *UNLABELLED)]
         if strange and not known:

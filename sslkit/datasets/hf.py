@@ -20,11 +20,19 @@ class Hf(Dataset):
     argument = "name"
 
     def __init__(
-        self, *, name: str, download: bool = False, image: str = "", label: str = "", split: str = "", group: str = ""
+        self,
+        *,
+        name: str,
+        download: bool = False,
+        image: str = "",
+        label: str = "",
+        split: str = "",
+        group: str = "",
+        multilabel: bool = False,
     ) -> None:
         self.name = name
         self.download = download
-        self.columns = Columns(image, label, split, group)
+        self.columns = Columns(image, label, split, group, multilabel)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         found = self._load()

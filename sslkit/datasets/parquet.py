@@ -29,9 +29,18 @@ class Parquet(Dataset):
 
     argument = "dir"
 
-    def __init__(self, *, dir: str, image: str = "", label: str = "", split: str = "", group: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        dir: str,
+        image: str = "",
+        label: str = "",
+        split: str = "",
+        group: str = "",
+        multilabel: bool = False,
+    ) -> None:
         self.dir = Path(dir).expanduser()
-        self.columns = Columns(image, label, split, group)
+        self.columns = Columns(image, label, split, group, multilabel)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         alone = self.dir.is_file()  # then its name says nothing

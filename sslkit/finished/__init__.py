@@ -22,6 +22,7 @@ from sslkit.plugins import check_plugins
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import bases, is_done, read_json, store_of, weights_of, without_weights
 from sslkit.training.evaluation import logits
+from sslkit.training.multilabel import HALF
 from sslkit.training.spec import Spec, stamp
 from sslkit.training.stage import build_algorithm, restore
 
@@ -36,6 +37,7 @@ class Predictor:
     network: Classifier
     spec: Spec
     temperature: float  # what logits are divided by; 1 where the network is taken as it is
+    thresholds: Tensor | None = None  # (C,) probabilities from which a class is there, where images have several labels
 
     @property
     def square(self) -> Square:
@@ -46,7 +48,8 @@ class Predictor:
 
     def probabilities(self, pixels: Pixels) -> Tensor:
         """(N, C) float32 on the CPU, of uint8 images (N, 3, S, S), without augmentation."""
-        return (logits(self.algorithm, self.network, pixels, self.spec) / self.temperature).softmax(1)
+        found = logits(self.algorithm, self.network, pixels, self.spec) / self.temperature
+        return found.sigmoid() if self.network.multilabel else found.softmax(1)
 
 
 def load(run: Path, network: str = "averaged", calibrated: bool = False) -> Predictor:
@@ -66,7 +69,8 @@ def load(run: Path, network: str = "averaged", calibrated: bool = False) -> Pred
     if network == "best" and not (stage / "best.safetensors").is_file():
         raise UserError(f"{run} has no best network: a step is chosen on a validation part only; train with --val 0.2")
     temperature = _temperature(run, stage, network) if calibrated else 1.0
-    return _predictor(usable(spec), stage / "best.safetensors" if network == "best" else weights, network, temperature)
+    found = _predictor(usable(spec), stage / "best.safetensors" if network == "best" else weights, network, temperature)
+    return replace(found, thresholds=_thresholds(stage, spec, network)) if found.network.multilabel else found
 
 
 def load_probe(run: Path) -> Predictor | None:
@@ -93,9 +97,19 @@ def _temperature(run: Path, stage: Path, network: str) -> float:
         raise UserError("the student has no temperature: it is fitted for the averaged network; drop --calibrated")
     result: dict[str, Any] = read_json(stage / "result.json")
     found = (result["best"] or {} if network == "best" else result).get("calibration")
+    if found and "temperature" not in found:
+        raise UserError(f"{run} has thresholds in the place of a temperature, which are used as they are; drop --calibrated")
     if not found:
         raise UserError(f"{run} has no temperature: it is fitted on a validation part only; train with --val 0.2")
     return float(found["temperature"])
+
+
+def _thresholds(stage: Path, spec: Spec, network: str) -> Tensor:
+    """(C,) those that the validation part chose for the averaged network, else `HALF`."""
+    result: dict[str, Any] = read_json(stage / "result.json")
+    found = (result["best"] or {} if network == "best" else result).get("calibration") or {}
+    half = torch.full((len(spec.data["classes"]),), HALF)
+    return half if network == "student" else torch.tensor(found.get("thresholds", half.tolist()))
 
 
 def usable(spec: Spec) -> Spec:
@@ -152,6 +166,12 @@ def check_weights(run: Path) -> None:
         weights_of(folder)
 
 
+def one_class_each(spec: Spec, what: str) -> None:
+    """Raise a UserError where images have several labels, which `what` does not know."""
+    if spec.data.get("multilabel"):
+        raise UserError(f"{what} knows one class an image, and those of this run have several labels")
+
+
 def prepared_data(run: Path, spec: Spec) -> Prepared:
     """The data of a run, read again.
 
@@ -176,7 +196,7 @@ def changed(run: Path) -> UserError:
 
 
 def test_set(run: Path, spec: Spec) -> tuple[list[str], Pixels, Tensor]:
-    """Names, uint8 images (N, 3, S, S) and labels (N,) of a run's test set; -1 is no label.
+    """Names, uint8 images (N, 3, S, S) and labels (N,), or (N, C), of a run's test set; -1 is no label.
 
     Raises:
         UserError: as `prepared_data`; the run has no test.
@@ -186,4 +206,4 @@ def test_set(run: Path, spec: Spec) -> tuple[list[str], Pixels, Tensor]:
     if not len(index):
         raise UserError(f"{run.name} has no test images (data.test=none)")
     names = [images.names[i] for i in index]
-    return names, images.subset(index), torch.from_numpy(images.label[index])
+    return names, images.subset(index), torch.from_numpy(images.targets[index])

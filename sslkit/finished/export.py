@@ -33,8 +33,10 @@ def export(run: Path, out: Path, form: str = "timm", network: str = "averaged") 
     data, square = predictor.spec.data, predictor.square
     plain = merged(predictor, whole=True).network
     about = data["mean"], data["std"], square.size, square.crop, square.interpolation
-    tone = square.tone.about()
-    weights.export(plain, out, data["classes"], *about, more={"sslkit": tone} if tone else {})
+    ours = square.tone.about()
+    if predictor.thresholds is not None:
+        ours |= {"multilabel": True, "thresholds": predictor.thresholds.tolist()}
+    weights.export(plain, out, data["classes"], *about, more={"sslkit": ours} if ours else {})
 
 
 def _mae(run: Path, out: Path) -> None:

@@ -59,7 +59,8 @@ class Deployed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = (images.float() / 255 - self.mean) / self.std
-        return (self.logits(self.network, x).float() / self.temperature).softmax(1)
+        logits = self.logits(self.network, x).float() / self.temperature
+        return logits.sigmoid() if self.network.multilabel else logits.softmax(1)
 
 
 def export(
@@ -182,8 +183,9 @@ def _about(run: Path, predictor: Predictor, form: str, network: str) -> dict[str
             "mean": data["mean"],
             "std": data["std"],
             "temperature": predictor.temperature,
-            "softmax": True,
+            **({"sigmoid": True} if predictor.thresholds is not None else {"softmax": True}),
         },
+        **({"thresholds": predictor.thresholds.tolist()} if predictor.thresholds is not None else {}),
     }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sslkit import registry
 from sslkit.config.resolve import argument
 from sslkit.errors import UserError, one_line
-from sslkit.finished import Predictor, export, load
+from sslkit.finished import Predictor, export, load, one_class_each
 from sslkit.finished.graph import Deployed, check, compared_on
 from sslkit.store import read_json
 from sslkit.store.files import filling, new_folder, write_text
@@ -52,6 +52,7 @@ def write(run: Path, out: Path, network: str = "averaged") -> dict[str, Any]:
     """
     new_folder(out)
     predictor = load(run, network)
+    one_class_each(predictor.spec, "the card of a model")
     pixels, what = compared_on(run, predictor)
     with filling(out) as folder:
         export.export(run, folder, "timm", network)

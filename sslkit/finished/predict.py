@@ -20,7 +20,7 @@ from sslkit.data.depth import dim, toned
 from sslkit.data.image import Array, BadImageError, Square, to_pixels
 from sslkit.data.threads import watching
 from sslkit.errors import UserError, unknown
-from sslkit.finished import Predictor, load, test_set
+from sslkit.finished import Predictor, label_sets, load, test_set
 from sslkit.finished.inputs import Input, inputs
 from sslkit.prepare.dataset import tone_asked
 from sslkit.store.files import new_file, write_text
@@ -78,6 +78,8 @@ def predict(
 ) -> dict[str, Any]:
     """Write `out` with file, class name and confidence of every image, and its label where that is known.
 
+    Where images have several labels a row has all that reach their thresholds, and the scores are `map` and F1 at these.
+
     Returns their number; where labels are known also `labeled`, how many, `top1` of the most probable class, and
     `errors`: at most ten of the most confident ones; with `unknown_below` also `unknown`, how many are; and `remarks`
     on how the images and their labels were understood.
@@ -105,6 +107,8 @@ def predict(
     predictor = load(run, network, calibrated)
     classes: list[str] = predictor.spec.data["classes"]
     form.check(classes)
+    if predictor.thresholds is not None and (form.top > 1 or form.unknown_below):
+        raise UserError("--top and --unknown-below are for images of one class each; a run with several labels says all")
     bad: dict[int, str] = {}
     said: list[str] = []
     if test:
@@ -112,19 +116,27 @@ def predict(
             raise UserError(f"the run's own test set is read as it was; drop {next(iter(keys))}")
         names, pixels, label = test_set(run, predictor.spec)
         p = predictor.probabilities(pixels)
-        found = [Input(name, None, int(c)) for name, c in zip(names, label, strict=True)]
+        each = label.tolist() if label.ndim == 1 else [-1] * len(names)
+        found = [Input(name, None, c) for name, c in zip(names, each, strict=True)]
     else:
-        found = _meant(run, paths, classes, keys, said)
+        label = torch.empty(0)
+        found = _meant(run, paths, () if predictor.network.multilabel else classes, keys, said)
         p, bad = _of_images(predictor, _square(predictor, found, keys, said), found, on_bad_image)
     good = [one for i, one in enumerate(found) if i not in bad]
-    shown = good if on_bad_image == "skip" else found
-    write_text(out, csv_text(_rows(shown, p, {} if on_bad_image == "skip" else bad, classes, form)))
+    shown, marked = (good, {}) if on_bad_image == "skip" else (found, bad)
     shares = form.shares(classes)
+    if predictor.thresholds is not None:
+        known = label if test else None
+        cells = label_sets.rows([one.name for one in shown], p, known, marked, classes, predictor.thresholds, shares)
+        judged = label_sets.judged(p, known, predictor.thresholds)
+    else:
+        cells, judged = _rows(shown, p, marked, classes, form), _judged(good, p, classes)
+    write_text(out, csv_text(cells))
     if shares and shares != classes:
         said.append(
             f"the columns of classes are called {shares[0]!r} and so on, as a class is called as another column"
         )
-    told: dict[str, Any] = {"images": len(shown), "out": str(out)} | _judged(good, p, classes)
+    told: dict[str, Any] = {"images": len(shown), "out": str(out)} | judged
     told |= {"unknown": int((p.amax(1) < form.unknown_below).sum())} if form.unknown_below else {}
     told |= {"skipped" if on_bad_image == "skip" else "unread": [*bad.values()]} if bad else {}
     return told | ({"remarks": said} if said else {})

@@ -19,17 +19,18 @@ from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
-from sslkit.data import Dataset, Images, decoding, imbalance, is_own, normalizing, weighing
+from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
-from sslkit.data.open_set import opened, unlabelled_classes
+from sslkit.data.open_set import opened
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
 from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
-from sslkit.data.summary import about
+from sslkit.data.summary import about, about_sets
 from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
+from sslkit.prepare.classes import settled
 from sslkit.prepare.dataset import dataset_of, place_of
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.guides import guided
@@ -141,9 +142,8 @@ def prepare(request: Mapping[str, Any], cache: Path | None = None, told: Told | 
     tells = (is_own(data.name) or data.stats != "declared") and found.start.stats != data.stats
     remarks = [*parts.remarks, normalizing.said(found.config, images)] if tells else parts.remarks
     twice = _once("pixels", (data, cache), lambda: in_both(images, parts) if is_own(data.name) else [])
-    counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
-    weighed = [*imbalance.said(images, places.labeled, places.pool, data), *weighing.said(data, counts, images.classes)]
-    remarks = [*remarks, *unlabelled_classes(images, places.labeled), *weighed, *twice, *drives.said()]
+    images, about_classes = settled(images, places, found.config)
+    remarks = [*remarks, *about_classes, *twice, *drives.said()]
     stored = parts.stored | ({"weights": asdict(found.start)} if found.start.name else {})
     images, unused = guided(found.config, images, places, parts, lambda run: gather(run, cache).parts)
     made = Prepared(in_steps(found.config, places), images, places, [*remarks, *unused], stored, gathered=found)
@@ -276,8 +276,9 @@ def resolved(
     views = LARGE if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
     config = resolve(flat, cls, lambda: network_for(size, chosen), {**views, **beneath})
     config = replace(config, data=replace(config.data, size=size))
-    if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
-        chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
+    what = "images with several labels" if config.data.multilabel else starts_with_probe(flat) and "a start from weights"
+    if what and config.mixer and "mixer.name" not in flat:
+        chosen.append(f"mixer {config.mixer.name}, chosen for {what}; --mixer names another")
     return config, start, chosen
 
 
@@ -297,4 +298,5 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
     parts = opened(parts, data)
-    return parts.said(*about(parts, is_own(data.name), data.test != NO_TEST))
+    said = about_sets if data.multilabel else about
+    return parts.said(*said(parts, is_own(data.name), data.test != NO_TEST))

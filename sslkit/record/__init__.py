@@ -41,6 +41,7 @@ LATER |= {f"data.{name}": "" for name in ("image", "label", "split", "group", "c
 LATER |= {"data.interpolation": "bicubic", "weights_container": None, "weights_partial": False}
 LATER |= {"data.white": None, "data.bands": "", "predictions": ""}
 LATER |= {"data.class_weights": "none", "data.sampling": "images", "data.imbalance": "", "data.open_set": ""}
+LATER |= {"data.multilabel": False}
 LATER |= flatten(MEDIUM, "views.medium.")
 
 

@@ -161,7 +161,7 @@ def gain(results: Mapping[str, Any]) -> str | None:
     """That the semi stage gained nothing over the control arm or, without one, over its start; and why."""
     last = results["stages"][-1]
     others = [name for name in ("semi - finetune+", "semi - finetune") if name in results["gains"]]
-    all_right = results["headline"]["top1"] == 1  # there is nothing to gain
+    all_right = results["headline"].get("top1") == 1  # there is nothing to gain
     if last["stage"] != "semi" or not others or results["gains"][others[0]] > 0 or all_right:
         return None
     over = others[0].removeprefix("semi - ")

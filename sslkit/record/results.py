@@ -21,6 +21,8 @@ from sslkit.machine import Machine
 from sslkit.record import Place, advice
 from sslkit.record.by_class import by_class
 from sslkit.store import Store, checkpoint, is_done, read_json, write_json
+from sslkit.training import multilabel
+from sslkit.training.evaluation import primary
 from sslkit.training.log import lines_of
 from sslkit.training.spec import Spec
 
@@ -67,14 +69,17 @@ def conclude(
 
 def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The results of a run, as they are stored."""
-    top1 = {row["stage"]: row["networks"]["averaged"]["top1"] for row in rows if row["networks"]}
+    reached = {row["stage"]: row["networks"]["averaged"] for row in rows if row["networks"]}
+    name = primary(next(iter(reached.values()), {}))
+    reached = {stage: scores[name] for stage, scores in reached.items()}
     last = rows[-1]["stage"]
     judged = [_judged(_folder(run, row)) if row["networks"] else None for row in rows]
+    sure = _sure(rows[-1], judged[-1]) if name == "top1" else _sure_of_sets(_folder(run, rows[-1]))
     results = {
         "schema": RESULT_SCHEMA,
         "run": run.name,
-        "headline": {"network": "averaged", "step": "last", "top1": top1.get(last), **_sure(rows[-1], judged[-1])},
-        "gains": {f"{last} - {other}": top1[last] - top1[other] for other in top1 if other not in (last, "pretrain")},
+        "headline": {"network": "averaged", "step": "last", name: reached.get(last), **sure},
+        "gains": {f"{last} - {k}": reached[last] - value for k, value in reached.items() if k not in (last, "pretrain")},
         "pretrain": "trained" if rows[0]["stage"] == "pretrain" else "skipped",
         "stages": rows,
         "machine": machine,
@@ -95,6 +100,15 @@ def _sure(row: dict[str, Any], judged: Judged | None) -> dict[str, Any]:
     n = len(judged[1])
     found = binomtest(round(n * row["networks"]["averaged"]["top1"]), n).proportion_ci(method="wilson")
     return {"images": n, "interval": [found.low, found.high]}
+
+
+def _sure_of_sets(stage: Path) -> dict[str, Any]:
+    """The same where images have several labels, with the interval of `multilabel.interval`."""
+    with contextlib.suppress(checkpoint.DamagedError):
+        tensors, _ = checkpoint.load(stage / "predictions.safetensors")
+        images = int((tensors["label"] >= 0).all(1).sum())
+        return {"images": images, "interval": multilabel.interval(tensors["averaged"], tensors["label"])}
+    return {}
 
 
 def _folder(run: Path, row: dict[str, Any]) -> Path:
@@ -119,9 +133,13 @@ def _remarks(run: Path, results: dict[str, Any], specs: Sequence[Spec], judged: 
 
 
 def _judged(folder: Path) -> Judged | None:
-    """The averaged network's predictions for the labelled test images, and their labels; None where damaged."""
+    """The averaged network's predictions for the labelled test images, and their labels; None where damaged, and where
+    an image has several labels.
+    """
     with contextlib.suppress(checkpoint.DamagedError):  # what is said is all that they are needed for
         tensors, _ = checkpoint.load(folder / "predictions.safetensors")
+        if tensors["label"].ndim == 2:
+            return None
         known = tensors["label"] >= 0
         return tensors["averaged"].argmax(1)[known], tensors["label"][known]
     return None

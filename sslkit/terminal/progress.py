@@ -21,7 +21,7 @@ from rich.table import Column
 from sslkit.data.threads import watched
 from sslkit.record.advice import Watch
 from sslkit.terminal import say
-from sslkit.training.log import PROGRESS, QUALITY
+from sslkit.training.log import PROGRESS, QUALITY, VALIDATED
 from sslkit.training.spec import Spec
 
 LONG = 10  # seconds of work whose rate is said when it is done
@@ -88,9 +88,8 @@ class Bar:
         self.start = start
         rate = (done - start[0]) * self.images / (now - start[1]) if done > start[0] else 0.0
         shown = [f"kept {line['coverage']:.0%}"] if "coverage" in line else []
-        if line.get("val_top1") is not None:
-            shown.append(f"validation {line['val_top1']:.1%}")
-        losses = [f"{k} {v:.3f}" for k, v in line.items() if k not in (*PROGRESS, *QUALITY, "val_top1")]
+        shown += [f"validation {line[name]:.1%}" for name in VALIDATED if line.get(name) is not None]
+        losses = [f"{k} {v:.3f}" for k, v in line.items() if k not in (*PROGRESS, *QUALITY, *VALIDATED)]
         shown += [f"loss {', '.join(losses)}"] if losses else []
         shown += [f"{rate:.0f} images/s"] if rate else []
         self.progress.update(self.task, completed=done, values=" · ".join(shown))

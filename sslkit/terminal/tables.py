@@ -13,9 +13,11 @@ from rich.text import Text
 
 from sslkit.config.duration import duration
 from sslkit.terminal import by_class
+from sslkit.training.evaluation import primary
 from sslkit.training.spec import Spec
 from sslkit.training.timing import Seconds
 
+SETS = ("mAP %", "F1 micro", "F1 macro", "NLL")  # where images have several labels
 FEW = 100  # validation images from which a temperature can be trusted
 
 
@@ -60,16 +62,17 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
     opened = _opened(rows)
+    sets = any("map" in network for row in rows for network in row["networks"].values())
     top5 = not opened and any("top5" in n for row in rows for n in row["networks"].values())
     table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    scores = ["top-1 %", *(["C+1 %", "AUROC %"] if opened else ["top-5 %"] * top5 + ["F1", "NLL", "ECE"])]
+    scores = [*SETS] if sets else ["top-1 %", *(["C+1 %", "AUROC %"] if opened else ["top-5 %"] * top5 + ["F1", "NLL", "ECE"])]
     names = ["stage", "weights", *scores, "kept %", "correct %", *["unknown %"] * opened, "time"]
     for name in names:
         table.add_column(name, justify="left" if name in ("stage", "weights") else "right", no_wrap=True)
     if results["pretrain"] == "skipped" and not rows[0].get("frozen"):
         table.add_row("pretrain", "skipped")
     for row in rows:
-        for i, cells in enumerate(_cells(row, top5, opened)):
+        for i, cells in enumerate(_cells(row, top5, opened, sets)):
             table.add_row(*cells, style="bold" if i == 0 else None)
     return [table, *map(Text, _sentences(results))]
 
@@ -79,8 +82,12 @@ def _opened(rows: Sequence[dict[str, Any]]) -> bool:
     return any("auroc" in network for row in rows for network in row["networks"].values())
 
 
-def _cells(row: dict[str, Any], top5: bool, opened: bool) -> Iterator[list[str]]:
-    """The lines of one stage, a network each; the first also says what holds for the stage."""
+def _cells(row: dict[str, Any], top5: bool, opened: bool, sets: bool) -> Iterator[list[str]]:
+    """The lines of one stage, a network each; the first also says what holds for the stage.
+
+    Args:
+        top5, opened, sets: which scores there are: the five likeliest classes, images of no class, several labels.
+    """
     quality = row.get("pseudo_labels") or {}
     networks = {"frozen" if row.get("frozen") else name: found for name, found in row["networks"].items()}
     if row.get("best") and networks:
@@ -90,8 +97,12 @@ def _cells(row: dict[str, Any], top5: bool, opened: bool) -> Iterator[list[str]]
     ends = [[*(_percent(quality.get(share)) for share in shares), time]]
     if not networks:
         loss = ", ".join(f"{value:.3f}" for value in row["losses"].values())
-        yield [row["stage"], f"(loss {loss})", *[""] * (3 if opened else 4 + top5), *ends.pop()]
+        yield [row["stage"], f"(loss {loss})", *[""] * (3 if opened else len(SETS) if sets else 4 + top5), *ends.pop()]
     for name, found in networks.items():
+        if sets:
+            cells = [_percent(found["map"], 1), *(f"{found[name]:.3f}" for name in ("micro_f1", "macro_f1", "nll"))]
+            yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else [""] * (len(shares) + 1))]
+            continue
         told = ["top1", *(["open_top1", "auroc"] if opened else ["top5"] * top5)]
         cells = [_percent(found.get(name), 1) for name in told]
         cells += [] if opened else [f"{found['macro_f1']:.3f}", f"{found['nll']:.2f}", f"{found['ece']:.3f}"]
@@ -107,7 +118,7 @@ def _sentences(results: dict[str, Any]) -> list[str]:
     if "semi" in labels:
         control = _control(labels) if rows[-1]["networks"] and not rows[-1].get("frozen") else ""
         found.append(f"semi is {rows[-1]['method'].replace(' x ', ' + ')}.{control}")
-    if results["headline"]["top1"] is not None:
+    if results["headline"].get(primary(results["headline"])) is not None:
         which = "frozen network" if rows[-1].get("frozen") else "averaged weights at the last step"
         found.append(f"Result: {which}{_interval(results['headline'])}.")
         found += [by_class.sentence(results["classes"])] if "classes" in results else []
@@ -136,9 +147,16 @@ def _legend(rows: list[dict[str, Any]]) -> str:
             "C+1 %: mean recall of the known classes and of the unknown ones, which are to be rejected; AUROC %: "
             "unknown against known by the method's score; unknown %: such images among the kept"
         )
+    elif any("map" in network for row in rows for network in row["networks"].values()):
+        told.append(
+            "mAP: mean over classes of the average precision; F1 at probability 0.5, over all (image, class) pairs and "
+            "mean of classes; NLL (of a pair): lower is better"
+        )
     elif any(row["networks"] for row in rows):
         told.append("F1: macro; NLL (negative log-likelihood), ECE (calibration error, 15 bins): lower is better")
-    if any(row.get("pseudo_labels") for row in rows):
+    if any("map" in network for row in rows for network in row["networks"].values()):
+        told.append("kept %: (image, class) pairs above the threshold; correct %: those of them said to be there that are")
+    elif any(row.get("pseudo_labels") for row in rows):
         told.append(
             "kept %: pseudo-labels above the threshold; correct %: accuracy of the kept, where true labels are known"
         )
@@ -155,6 +173,9 @@ def _interval(headline: dict[str, Any]) -> str:
     if "interval" not in headline:
         return ""
     low, high = headline["interval"]
+    if "map" in headline:
+        ends = f"bootstrap's 95% interval {100 * low:.1f} to {100 * high:.1f}"
+        return f", mAP {_percent(headline['map'], 1)}% on {headline['images']} test images ({ends})"
     share = f"{_percent(headline['top1'], 1)}% of {headline['images']} test images"
     return f", {share} right (95% CI {100 * low:.1f} to {100 * high:.1f}, for the choice of test images)"
 
@@ -162,6 +183,9 @@ def _interval(headline: dict[str, Any]) -> str:
 def _calibrated(row: dict[str, Any]) -> str:
     """What the temperature gives on the test part, which it was not fitted on."""
     found = row["calibration"]
+    if "thresholds" in found:
+        f1 = f"; test F1 with them: micro {found['micro_f1']:.3f}, macro {found['macro_f1']:.3f}" if "micro_f1" in found else ""
+        return f"Thresholds of the classes, chosen for F1 on {found['images']} validation images, are what predict uses{f1}."
     if not found["errors"]:
         return f"Temperature scaling: all {found['images']} validation images are right, which fixes no temperature."
     few = "only " if found["images"] < FEW else ""

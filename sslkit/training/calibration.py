@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from sslkit.training import multilabel
 from sslkit.training.evaluation import scores
 
 LIMITS = (0.05, 20.0)  # of a temperature
@@ -40,7 +41,7 @@ def fit_temperature(logits: Tensor, label: Tensor) -> float:
 
 
 def calibrate(outputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Any] | None:
-    """Temperature, the validation images and errors it is from, and nll and ece that it gives on a test part.
+    """Of images with several labels `multilabel.thresholds`; else temperature, the validation images and errors it is from, and nll and ece that it gives on a test part.
 
     Args:
         outputs: part -> logits (N, C) and labels (N,), of "test" and "val"; without "val" there is nothing to fit on.
@@ -48,6 +49,8 @@ def calibrate(outputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Any] | 
     if "val" not in outputs:
         return None
     val, label = outputs["val"]
+    if label.ndim == 2:
+        return multilabel.thresholds(outputs)
     temperature = fit_temperature(val, label)
     after = {}
     if "test" in outputs:

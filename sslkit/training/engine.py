@@ -21,7 +21,7 @@ from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.store import bases, checkpoint
 from sslkit.training.calibration import calibrate
-from sslkit.training.evaluation import autocast, encode, logits, outputs, scores, told_apart
+from sslkit.training.evaluation import autocast, encode, logits, outputs, primary, scores, told_apart
 from sslkit.training.given import given
 from sslkit.training.log import EVERY, Log, NonFinite, SharedLog
 from sslkit.training.optim import learning_rate, optimizer, optimizer_tensors, restore_optimizers
@@ -166,7 +166,7 @@ class Engine:
         lr = learning_rate(self.done - 1, self.total, self.training)
         also = {"lr": lr, "seconds": round(self.seconds, 3)}
         if "val" in self.job.evaluation and self.algorithm.classifies and self._validates():
-            also["val_top1"] = self._validate()
+            also |= self._validate()
         try:
             self.report(self.done, log.flush(self.done, **also))
         except NonFinite as error:
@@ -192,14 +192,15 @@ class Engine:
         patience = self.training.get("patience")
         return bool(patience and self.best and self.done - self.best["step"] >= patience * self.between)
 
-    def _validate(self) -> float:
+    def _validate(self) -> dict[str, float]:
         found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
-        top1 = scores(*found["val"])["top1"]
-        if top1 > self.best.get("val_top1", -1):
-            about = {"step": self.done, "val_top1": top1, "calibration": calibrate(found)}
+        val = scores(*found["val"])
+        name, value = f"val_{primary(val)}", val[primary(val)]
+        if value > self.best.get(name, -1):
+            about = {"step": self.done, name: value, "calibration": calibrate(found)}
             self.best = (scores(*found["test"]) if "test" in found else {}) | about
             self._write("best", self.job.weights(), self.best | self.frozen)
-        return top1
+        return {name: value}
 
     def _finish(self) -> dict[str, Any]:
         """Evaluate at the last step, write weights and predictions; the result."""

@@ -18,6 +18,7 @@ from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import out_of_memory
 from sslkit.machine import ranks
 from sslkit.network import Classifier, Output
+from sslkit.training import multilabel
 from sslkit.training.spec import Spec
 
 BATCH = 500  # images
@@ -48,7 +49,7 @@ def encode(network: Classifier, pixels: Pixels, spec: Spec) -> Output:
 
     classes = len(spec.data["classes"])
     found = _forwarded(both, classes + network.feature_dim, network, pixels, spec)
-    return Output(found[:, :classes], found[:, classes:])
+    return Output(found[:, :classes], found[:, classes:], network.multilabel)
 
 
 @torch.no_grad()
@@ -102,13 +103,16 @@ def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
 
     Args:
         logits: (N, C) float32.
-        label: (N,) int64; images with label -1 are left out. Classes without an image do not enter macro_f1.
+        label: (N,) int64; images with label -1 are left out. Classes without an image do not enter macro_f1. Of images
+            with several labels (N, C), and what is measured is `multilabel.scores`.
 
     `ece` is the expected calibration error with 15 equal bins (Guo et al. 2017, arXiv:1706.04599), `nll` the mean
     negative log-likelihood in nats.
     """
     from sklearn.metrics import f1_score  # slow to import
 
+    if label.ndim == 2:
+        return multilabel.scores(logits, label)
     known = label >= 0
     logits, label = logits[known].double(), label[known]
     p = logits.softmax(1)
@@ -122,6 +126,11 @@ def scores(logits: Tensor, label: Tensor) -> dict[str, float]:
     found["nll"] = torch.nn.functional.cross_entropy(logits, label).item()
     found["ece"] = calibration_error(confidence, right)
     return found
+
+
+def primary(scores: Mapping[str, float]) -> str:
+    """The name of the score by which networks are compared."""
+    return "map" if "map" in scores else "top1"
 
 
 def told_apart(
@@ -179,8 +188,11 @@ def label_quality(labels: PseudoLabels, truth: Tensor) -> Tensor:
 
     Args:
         labels: of N unlabelled images, unmixed; an image of weight above 0 is kept.
-        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows, `UNKNOWN` where it is none of these.
+        truth: (N,) int64, hidden from the algorithm; -1 where nobody knows, `UNKNOWN` where it is none of these. Of
+            images with several labels (N, C), and what is counted is as in `multilabel.pair_quality`.
     """
+    if truth.ndim == 2:
+        return multilabel.pair_quality(labels, truth)
     kept, known, strange = labels.weight > 0, truth >= 0, truth == UNKNOWN
     judged = known & kept
     right = judged & (labels.target.argmax(1) == truth)

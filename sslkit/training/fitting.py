@@ -60,7 +60,7 @@ def fit(
     sizes = [len(some) for some in index.values()]
     found = dict(zip(index, torch.split(find(np.concatenate([*index.values()])), sizes), strict=True))
     say(str(find.done))
-    label = {name: torch.from_numpy(images.label[some]) for name, some in index.items()}
+    label = {name: torch.from_numpy(images.targets[some]) for name, some in index.items()}
     if known := spec.data.get("class_weights"):
         algorithm.class_weights = torch.tensor(known)
     algorithm.fit(found["labeled"], label["labeled"], found["unlabeled"])

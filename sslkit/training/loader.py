@@ -26,7 +26,7 @@ class Source:
 
     pixels: Pixels  # (n, 3, S, S) uint8, on any device or on demand
     sample: Tensor  # (n,) int64 on the host, the image's number in the data set: what its draws are named after
-    label: Tensor | None  # (n,) int64 on the training device; None where they are hidden
+    label: Tensor | None  # (n,) or (n, C) int64 on the training device; None where they are hidden
     batch: int  # images a step, over all devices
     evenly: Sequence[Tensor] = ()  # (n_c,) int64 each, places of a class, where every class is drawn equally often
 
@@ -51,7 +51,11 @@ class Targets:
         mixes = self.mixup > 0 or self.cutmix > 0
         if stream.label is None or not (mixes or self.smoothing or self.weights is not None):
             return stream
-        target, views = one_hot(stream.label, self.classes, self.smoothing), dict(stream.views)
+        if stream.label.ndim == 1:
+            target = one_hot(stream.label, self.classes, self.smoothing)
+        else:  # each class is one of two
+            target = stream.label * (1 - self.smoothing) + self.smoothing / 2
+        views = dict(stream.views)
         if self.weights is not None:
             target *= self.weights[stream.label, None]
         if mixes:

@@ -25,6 +25,7 @@ from sslkit.training.evaluation import label_quality, label_scores
 
 EVERY = 10  # steps
 # columns of a line beside the loss terms
+VALIDATED = ("val_top1", "val_map")
 PROGRESS = ("step", "seconds", "lr", "grad_norm")
 QUALITY = ("coverage", "precision", "recall", "unknown", "confidence")  # of the pseudo-labels
 
@@ -167,7 +168,7 @@ def last_values(path: Path) -> dict[str, dict[str, float] | None]:
     found = {}
     for name in dict.fromkeys(name for line in lines for name in line):
         values = [line[name] for line in lines if line.get(name) is not None]
-        if values and name not in (*PROGRESS, "val_top1"):
+        if values and name not in (*PROGRESS, *VALIDATED):
             found[name] = sum(values) / len(values)
     quality = {name: found.pop(name) for name in QUALITY if name in found}
     return {"losses": found, "pseudo_labels": quality or None}

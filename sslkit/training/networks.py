@@ -68,6 +68,7 @@ def load(network: Classifier, weights: Path, spec: Spec) -> Loaded:
 def build_network(spec: Spec) -> Classifier:
     """The backbone with its initial weights, without an adapter."""
     network: Classifier = part(spec, "backbone", _shape(spec))
+    network.multilabel = spec.data.get("multilabel", False)
     layout = torch.channels_last if network.channels_last else torch.contiguous_format
     return network.to(memory_format=layout)
 

@@ -100,7 +100,7 @@ def specify(
     settings |= {name: True for name in ("grad_checkpoint", "compile", "fsdp") if getattr(config, name)}
     settings |= {"patience": config.eval.patience} if config.eval.patience and stage != "pretrain" else {}
     settings |= {"processes": machine.processes} if machine.processes > 1 else {}  # they decide what a micro-batch is
-    counts = torch.bincount(torch.from_numpy(images.label[split.labeled]), minlength=len(images.classes)).tolist()
+    counts = images.counts(split.labeled)
     data = {"fingerprint": images.fingerprint, "size": images.size, "classes": images.classes, "counts": counts}
     data |= {name: list(x) for name, x in zip(("mean", "std"), normalization(config, images), strict=True)}
     used = split.parts()
@@ -111,6 +111,7 @@ def specify(
     data |= {"crop": config.data.crop} if config.data.crop < 1 else {}
     how = config.data.interpolation
     data |= {"interpolation": how} if how != "bicubic" else {}
+    data |= {"multilabel": True} if images.sets is not None else {}
     data |= images.tone.about()
     if images.given and issubclass(registry.load(PARTS[main], algorithm[main].name), Guided):
         data["given"] = [one.key for one in images.given]

@@ -137,7 +137,7 @@ def build(
     """
     algorithm, average = build_algorithm(spec, parent, weights)
     equip(spec, algorithm, average)
-    device, label = torch.device(spec.device), torch.from_numpy(images.label)
+    device, label = torch.device(spec.device), torch.from_numpy(images.targets)
     sources = _sources(spec, images, split, world)
     views = {
         stream: {name: Policy(**policy) for name, policy in policies.items()} for stream, policies in spec.views.items()
@@ -185,7 +185,7 @@ def _sources(spec: Spec, images: Images, split: Split, world: int) -> dict[str, 
             )
         if not len(index):
             raise UserError("no image is left for the unlabelled pool; use --pool all or fewer labels")
-        pixels, label = _placed(images.subset(index), device), torch.from_numpy(images.label[index])
+        pixels, label = _placed(images.subset(index), device), torch.from_numpy(images.targets[index])
         sources[stream] = Source(pixels, torch.from_numpy(index), None, batch)
         if stream in ("labeled", "balanced"):
             even = stream == "balanced" or spec.data.get("sampling") == "classes"

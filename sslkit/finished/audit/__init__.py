@@ -22,7 +22,7 @@ from sslkit.data.csv_files import csv_text
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError
-from sslkit.finished import Predictor, changed, load, load_probe, prepared_data
+from sslkit.finished import Predictor, changed, load, load_probe, one_class_each, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.outside import LEVEL, at_least, shares_above
 from sslkit.finished.audit.sheet import Card, page
@@ -89,6 +89,7 @@ def audit(run: Path, out: Path, n: int = 100, to: str = "csv", prefix: str | Non
     if n < 1:
         raise UserError(f"--n must be 1 or more, got {n}")
     predictor = load(run)
+    one_class_each(predictor.spec, "sslkit audit")
     prepared = prepared_data(run, predictor.spec)
     if stamp(prepared.split.labeled) != predictor.spec.data["labeled"]:
         raise changed(run)

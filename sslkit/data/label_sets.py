@@ -1,0 +1,173 @@
+"""Images with several labels each, or none: a set of labels is read, and split, as if it were a class.
+
+A set is written as its labels in their order with `;` between them; the set without any is `;`. The classes of such data
+are the labels, and a target has a 1 for each that the image has.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from sslkit.data.columns import ONES, SHOWN, ZEROS
+from sslkit.data.csv_files import MISSING, UNLABELLED, class_order, composed
+from sslkit.data.image import Array
+from sslkit.errors import UserError, listed
+from sslkit.randomness import key, permutation
+
+BETWEEN = ";"
+EMPTY = ";"  # of an image that has been looked at, and shows none of the classes
+MARKS = ("|", ";", ",")  # the first that a column has tells its labels apart
+
+
+def written(labels: Iterable[str], where: str) -> str:
+    """The text of a set.
+
+    Raises:
+        UserError: a label has a semicolon in it, which stands between labels.
+    """
+    names = class_order({composed(label.strip()) for label in labels} - {""})
+    if wrong := [name for name in names if BETWEEN in name]:
+        raise UserError(f"{where}: the label {wrong[0]!r} has a semicolon, which stands between labels here; rename it")
+    return BETWEEN.join(names) or EMPTY
+
+
+def members(text: str) -> list[str]:
+    """The labels of a set."""
+    return [name for name in text.split(BETWEEN) if name]
+
+
+def of_cells(cells: Sequence[str], where: str, at: Callable[[list[int]], str]) -> list[str]:
+    """The set that each cell names, "" where it is empty: a list in JSON, or labels with one of `MARKS` between them.
+
+    Args:
+        at: says where rows with these numbers are.
+
+    Raises:
+        UserError: a list that is none of words or numbers.
+    """
+    mark = next((mark for mark in MARKS if any(mark in cell for cell in cells)), BETWEEN)
+    found, wrong = list[str](), list[int]()
+    for number, cell in enumerate(cells):
+        if cell in UNLABELLED:
+            found.append("")
+        elif cell.startswith("["):
+            labels = _of_json(cell)
+            wrong += [number] if labels is None else []
+            found.append(written(labels or [], where))
+        else:
+            found.append(written(cell.split(mark), where))
+    if wrong:
+        raise UserError(f"{where}: {at(wrong)} should hold a list of labels in JSON, as {json.dumps(['cat', 'dog'])!r}")
+    return found
+
+
+def _of_json(cell: str) -> list[str] | None:
+    try:
+        values = json.loads(cell)
+    except ValueError:
+        return None
+    scalar = isinstance(values, list) and all(isinstance(value, str | int) for value in values)
+    return [str(value) for value in values] if scalar else None
+
+
+def of_columns(
+    classes: Sequence[str], cells: Sequence[Sequence[str]], where: str, at: Callable[[list[int]], str]
+) -> list[str]:
+    """Of each row the set of the classes whose column has a 1; "" where all cells are empty.
+
+    Raises:
+        UserError: a row says something of some classes only, or something else than 0 and 1; names them.
+    """
+    found, wrong = list[str](), list[int]()
+    for number, row in enumerate(cells):
+        bare = [cell in UNLABELLED or cell.lower() in MISSING for cell in row]
+        words = [cell.lower() for cell in row]
+        if not all(bare) and not all(word in (*ONES, *ZEROS) for word in words):
+            wrong.append(number)
+        ones = [name for name, word in zip(classes, words, strict=True) if word in ONES]
+        found.append("" if all(bare) else written(ones, where))
+    if wrong:
+        raise UserError(
+            f"{where}: the columns {listed(classes, SHOWN)} must hold 0 and 1, all of them or none, not so in "
+            f"{at(wrong)} ({len(wrong)} of {len(cells)} rows)"
+        )
+    return found
+
+
+def merged(paths: Sequence[str], sets: Sequence[str], where: str) -> list[str]:
+    """The sets, each with the labels of all rows of the same image: tables may have a row a label."""
+    union: dict[str, set[str]] = {}
+    for path, text in zip(paths, sets, strict=True):
+        if text:
+            union.setdefault(path, set()).update(members(text))
+    return [written(union[path], where) if path in union else "" for path in paths]
+
+
+def unlearned(train: Iterable[str], test: Iterable[str]) -> list[str]:
+    """Labels of the test part that no image of the training part has."""
+    known = {name for text in train for name in members(text)}
+    return sorted({name for text in test for name in members(text)} - known)
+
+
+def table(sets: Sequence[str]) -> tuple[list[str], Array]:
+    """The classes, and (K, C) int64 which of them each of K sets has."""
+    classes = class_order({name for text in sets for name in members(text)})
+    place = {name: c for c, name in enumerate(classes)}
+    has = np.zeros((len(sets), len(classes)), np.int64)
+    for k, text in enumerate(sets):
+        has[k, [place[name] for name in members(text)]] = 1
+    return classes, has
+
+
+def chosen(labels: str, among: Array, label: Array, sets: Sequence[str], seed: int) -> Array:
+    """The labelled images that `data.labels` asks for, of those `among` which have a label; nested in their number.
+
+    Each class has a seeded order of its images, and those without any class are one more. N/class are the first N of
+    each, so of a class at least N; of N in all, those that come earliest in the order of any of their classes. A share
+    is drawn from all alike.
+
+    Raises:
+        UserError: there are fewer, or the request cannot be read.
+    """
+    known = among[label[among] >= 0]
+    if labels == "all" or labels.startswith(("index:", "file:")):
+        return known
+    names, has = table(sets)
+    match = re.fullmatch(r"(\d{1,9})/class|(\d{1,3}(?:\.\d{1,9})?)%|(\d{1,9})", labels.strip())
+    if not match or not sum(float(number or 0) for number in match.groups()):
+        raise UserError(f"data.labels must be like 10/class, 40, 1% or all, or name a file; got {labels!r}")
+    per_class, percent, total = match.groups()
+    drawn = shuffled(known, seed, "labels")
+    if percent:
+        return drawn[: max(1, round(min(float(percent), 100.0) / 100 * len(known)))]
+    own = has[label[drawn]].astype(bool)  # (n, C)
+    own = np.concatenate([own, ~own.any(1, keepdims=True)], 1)
+    rank = np.where(own, own.cumsum(0), len(drawn) + 1)  # from 1, in the order of each class
+    if per_class:
+        small = [f"{name!r} ({n})" for name, n in zip(names, own.sum(0).tolist(), strict=False) if n < int(per_class)]
+        if small:
+            raise UserError(f"data.labels={labels}: fewer images than that have {listed(small, SHOWN)}; all takes them")
+        return drawn[(rank <= int(per_class)).any(1)]
+    if int(total) > len(known):
+        raise UserError(f"data.labels={labels} wants more than the {len(known)} images with labels")
+    return drawn[np.argsort(rank.min(1), kind="stable")[: int(total)]]
+
+
+def share_of(among: Array, share: float, groups: Array | None, seed: int, name: str) -> Array:
+    """About that share of the images, drawn from all alike; of groups whole ones, until there are as many."""
+    wanted = max(1, round(share * len(among)))
+    if groups is None:
+        return np.sort(shuffled(among, seed, name)[:wanted])
+    order = shuffled(np.unique(groups[among]), seed, name)
+    sizes = np.cumsum([(groups[among] == group).sum() for group in order])
+    return among[np.isin(groups[among], order[: int(np.searchsorted(sizes, wanted)) + 1])]
+
+
+def shuffled(index: Array, seed: int, name: str) -> Array:
+    """In a seeded order."""
+    order: Array = permutation(key(seed, "split", name), len(index)).numpy()
+    return np.take(index, order)
