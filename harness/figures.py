@@ -80,22 +80,23 @@ def curves(history: pd.DataFrame, rows: Sequence[str], reference: str, title: st
 
 
 @mpl.rc_context(STYLE)
-def label_efficiency(frame: pd.DataFrame, rows: Sequence[str], reference: str, title: str) -> Figure:
+def label_efficiency(frame: pd.DataFrame, rows: Sequence[str], reference: str, title: str, score: str) -> Figure:
     """Accuracy against the number of labelled images: a line a row, mean and band over its seeds.
 
     Args:
-        frame: row, seed, images (labelled ones), top1 in percent.
+        frame: row, seed, images (labelled ones), value in percent.
+        score: what the value is.
     """
     figure, axes = _canvas(title, [row for row in rows if row in set(frame["row"])])
     for row in (row for row in rows if row in set(frame["row"])):
-        over = frame[frame["row"] == row].groupby("images").agg(**_band("top1"))
+        over = frame[frame["row"] == row].groupby("images").agg(**_band("value"))
         _line(axes, over.index, over, row, rows, reference, points=True)
     axes.set_xscale("log")
     counts = sorted(frame["images"].unique())
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("labelled images")
-    axes.set_ylabel("top-1 %")
+    axes.set_ylabel(score)
     _legend(figure, axes)
     return figure
 

@@ -15,7 +15,7 @@ from sslkit.store import PathLike
 from sslkit.training.log import EVERY, PROGRESS
 
 SHARES = {"val_top1": "top-1 on validation", "coverage": "kept pseudo-labels", "precision": "right among the kept"}
-SHARES |= {"unknown": "of no known class among the kept"}
+SHARES |= {"val_map": "mAP on validation", "unknown": "of no known class among the kept"}
 LEFT_OUT = (*PROGRESS, "recall", "confidence")
 COLUMNS = ("condition", "row", "seed", "step", "quantity", "value")
 

@@ -46,7 +46,9 @@ def advise(
     if not len(prepared.split.test):
         raise UserError("data.test=none measures nothing, and advice is measured once on a test; drop it")
     if prepared.config.data.multilabel:
-        raise UserError("sslkit advise compares methods for images of one class each; with several labels train with run")
+        raise UserError(
+            "sslkit advise compares methods for images of one class each; with several labels train with run"
+        )
     machine = resolve_machine(prepared.config)
     machine.use()
     store.prepare()

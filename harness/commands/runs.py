@@ -61,7 +61,8 @@ def print_runs(found: list[Stored]) -> None:
     for name in names:
         table.add_column(name, justify="right" if name in ("seed", "top-1 %", "size") else "left", overflow="fold")
     for run in found:
-        seed, top1 = "" if run.seed is None else str(run.seed), "" if run.top1 is None else f"{run.top1:.1f}"
+        top1 = "" if run.top1 is None else f"{run.top1:.1f}"
+        seed, top1 = "" if run.seed is None else str(run.seed), top1 if run.map is None else f"mAP {run.map:.1f}"
         cells = [run.name, run.data, run.method, run.backbone, run.labels, seed, run.state, top1, human(run.size)]
         table.add_row(*map(shown, [*cells, run.date[:16].replace("T", " ")]))
     if found:
@@ -162,7 +163,7 @@ def print_difference(a: str, b: str, told: dict[str, Any]) -> None:
         values = ["" if found[name] is None else f"{found[name]:.1f}" for name in "ab"]
         rows.append([stage, *values, "" if found["difference"] is None else f"{found['difference']:+.1f}"])
     if rows:
-        print_table(["top-1 %", a, b, "difference"], rows)
+        print_table(["score %", a, b, "difference"], rows)
     else:
         click.echo("neither run is finished")
 

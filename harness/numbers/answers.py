@@ -66,13 +66,14 @@ def _answer(results: Results, condition: str, row: str, reference: str, comparis
     group = results.good[results.good["condition"] == condition]
     mine, theirs = (group[group["row"] == name] for name in (row, reference))
     both = _paired(mine, theirs)
-    values = (both["top1"] - both["top1_r"]).tolist()
+    values = (both[results.score] - both[f"{results.score}_r"]).tolist()
     identical = bool(values) and not any(values) and _identical(results, zip(both["key"], both["key_r"], strict=True))
     if len(both) < SEEDS:
         return Answer(condition, row, reference, values, comparisons, identical=identical)
     try:
         stacked = right(results.runs, [*both["key"], *both["key_r"]])
-        again = "other images by seed" if stacked is None else crossed(*np.split(stacked, 2))
+        other = "several labels an image" if results.score == "map" else "other images by seed"
+        again = other if stacked is None else crossed(*np.split(stacked, 2))
     except UserError:  # they take this interval with them, and nothing else
         again = "predictions are damaged"
     return Answer(condition, row, reference, values, comparisons, differ(values, comparisons), again, identical)
@@ -122,7 +123,7 @@ def equals(results: Results, found: list[Answer]) -> list[str]:
 
 def _same(results: Results, mine: pd.DataFrame, theirs: pd.DataFrame) -> bool:
     both = _paired(mine, theirs)
-    equal = len(both) > 0 and bool((both["top1"] == both["top1_r"]).all())
+    equal = len(both) > 0 and bool((both[results.score] == both[f"{results.score}_r"]).all())
     return equal and _identical(results, zip(both["key"], both["key_r"], strict=True))
 
 
@@ -160,7 +161,9 @@ def notes(results: Results, found: list[Answer], columns: Collection[str], delta
     seeds, declared = [a.n for a in found if a.found], max((a.comparisons for a in found), default=0)
     told = {
         "top-1 %": "test accuracy of the averaged weights (EMA) at the last step, mean ± SD over n seeds",
-        "worst": "top-1 of the worst seed",
+        "mAP %": "mean over classes of the test's average precision, of the averaged weights (EMA) at the last step, "
+        "mean ± SD over n seeds",
+        "worst": "that of the worst seed",
         "flags": "what went wrong in training, in how many seeds",
         "kept %": "pseudo-labels above the threshold, mean over the last tenth of the steps",
         "correct %": "accuracy of the kept pseudo-labels, by the hidden labels",

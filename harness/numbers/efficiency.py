@@ -100,7 +100,9 @@ def worths(results: Results) -> list[Worth]:
     for family in families.values():
         known = sorted(family, key=lambda condition: about["labeled"][condition])
         labels = np.array([about["labeled"][condition] for condition in known])
-        table = frame[frame["condition"].isin(known)].pivot(index="seed", columns=["row", "condition"], values="top1")
+        table = frame[frame["condition"].isin(known)].pivot(
+            index="seed", columns=["row", "condition"], values=results.score
+        )
         if len(set(labels)) < 2 or any(("finetune", condition) not in table for condition in known):
             continue
         for row, condition in table.columns:

@@ -22,6 +22,8 @@ from sslkit.store import PathLike, checkpoint, read_json
 
 __all__ = ["MARK", "comparisons", "find", "load", "results", "right"]
 
+SETS = ("map", "micro_f1", "macro_f1", "nll", "coverage", "precision")  # where images have several labels
+TITLES = {"top1": "top-1 %", "map": "mAP %"}  # the score by which rows are compared -> what tables call it
 SCORES = ("top1", "macro_f1", "nll", "ece", "coverage", "precision")
 OPEN = ("open_top1", "auroc", "unknown")  # further ones where the data have images of no known class
 COLUMNS = ("condition", "row", "seed", *SCORES, "seconds", "memory", "flags", "versions", "key", "error")
@@ -40,9 +42,19 @@ class Results:
         return str(self.about["comparison"]["reference"])
 
     @property
+    def score(self) -> str:
+        """The column, in percent, by which rows are compared."""
+        return score_of(self.frame)
+
+    @property
     def good(self) -> pd.DataFrame:
         """The lines that have values."""
         return self.frame[self.frame["error"] == ""]
+
+
+def score_of(frame: pd.DataFrame) -> str:
+    """The column of a frame, or of a part of it, by which rows are compared."""
+    return "map" if "map" in frame else "top1"
 
 
 def results(folder: Path) -> Results:
@@ -55,7 +67,8 @@ def results(folder: Path) -> Results:
 
 
 def load(folder: PathLike) -> pd.DataFrame:
-    """The averaged network at the last step: top1 in percent; coverage and precision of pseudo-labels as shares.
+    """The averaged network at the last step: top1 in percent; coverage and precision of pseudo-labels as shares. Where
+    images have several labels map in percent takes the place of top1, and the other columns are `SETS`.
 
     Where the test has images of no known class, also open_top1 and auroc in percent, as
     `sslkit.training.evaluation.open_scores` has them, and unknown, the share of such images among the kept ones.
@@ -84,7 +97,8 @@ def load(folder: PathLike) -> pd.DataFrame:
         raise damaged
     found = [{"condition": c, "row": r, "seed": s, **line} for (c, r, s), line in lines.items()]
     opened = OPEN if any("auroc" in line for line in found) else ()
-    return pd.DataFrame(found, columns=[*COLUMNS[:3], *SCORES, *opened, *COLUMNS[3 + len(SCORES) :]])
+    scores = SETS if any("map" in line for line in found) else SCORES
+    return pd.DataFrame(found, columns=[*COLUMNS[:3], *scores, *opened, *COLUMNS[3 + len(SCORES) :]])
 
 
 def _line(stage: Path, run: Planned) -> dict[str, Any] | None:
@@ -105,9 +119,10 @@ def _line(stage: Path, run: Planned) -> dict[str, Any] | None:
 
 def _values(stage: Path, result: dict[str, Any]) -> dict[str, Any]:
     scores, quality = result["networks"]["averaged"], result.get("pseudo_labels") or {}
+    main, *others = [name for name in (SETS if "map" in scores else SCORES) if name not in ("coverage", "precision")]
     return {
-        "top1": 100 * +scores["top1"],
-        **{name: +scores[name] for name in ("macro_f1", "nll", "ece")},
+        main: 100 * +scores[main],
+        **{name: +scores[name] for name in others},
         **{name: _number(quality.get(name)) for name in ("coverage", "precision", "unknown")},
         **{name: 100 * +scores[name] for name in ("open_top1", "auroc") if name in scores},
         "seconds": +result["seconds"],
@@ -127,7 +142,8 @@ def _number(value: Any) -> Any:
 def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any] | None:
     """(stages, images) bool: whether each stage's averaged network classifies each test image correctly.
 
-    None where they have no test images in common, as those with `data.tune`, which depend on the seed.
+    None where they have no test images in common, as those with `data.tune`, which depend on the seed, and where images
+    have several labels, of which some are right.
 
     Raises:
         UserError: predictions are damaged.
@@ -136,7 +152,7 @@ def right(runs: PathLike, keys: list[str]) -> np.ndarray[Any, Any] | None:
     for key in keys:
         stored = predictions(runs, key)
         label = stored["label"] if label is None else label
-        if not torch.equal(label, stored["label"]):
+        if label.ndim == 2 or not torch.equal(label, stored["label"]):
             return None
         known = label >= 0
         found.append((stored["averaged"].argmax(1) == label)[known].numpy())

@@ -46,6 +46,8 @@ def samples(run: Path, keys: Mapping[str, str]) -> Samples:
     classes = [*map(str, spec.data["classes"]), "unknown"]  # a label of -1 is the last
     stored = {row: checkpoint.load(stages / key / "predictions.safetensors")[0] for row, key in keys.items()}
     label = next(iter(stored.values()))["label"]
+    if label.ndim == 2:
+        raise UserError("images have several labels, of which some are right")
     guesses = torch.stack([found["averaged"].argmax(1) for found in stored.values()])  # (rows, N)
     _, pixels, truth = test_set(run, spec)
     if not torch.equal(truth, label):

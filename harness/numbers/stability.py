@@ -62,7 +62,9 @@ def coverage_lost(kept: list[float]) -> bool:
 
 
 def one_class(logits: Tensor, label: Tensor) -> bool:
-    """Args: (N, C) predictions and (N,) labels; -1 is unknown."""
+    """Args: (N, C) predictions and (N,) labels; -1 is unknown. Of several labels an image (N, C) none takes over."""
+    if label.ndim == 2:
+        return False
     guess = logits.argmax(1)[label >= 0]
     label = label[label >= 0]
     taken = [float((guess[label != c] == c).float().mean()) for c in torch.unique(guess) if (label != c).any()]

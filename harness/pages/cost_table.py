@@ -11,7 +11,7 @@ from sslkit.harness.numbers.frame import Results
 from sslkit.harness.plan.arms import is_control
 
 TOLD = {
-    "SD": "of top-1 over the seeds",
+    "SD": "of accuracy, or mAP, over the seeds",
     "worst seed": "its number",
     "params": "of the student",
     "steps": "a method on frozen features has one, the pass over the images that it learns from",
@@ -41,8 +41,8 @@ def costs(results: Results) -> pd.DataFrame:
             {
                 "condition": condition,
                 "row": row,
-                "SD": f"{good['top1'].std():.2f}" if len(good) > 1 else "",
-                "worst seed": f"{good['seed'][good['top1'].idxmin()]}" if len(good) else "",
+                "SD": f"{good[results.score].std():.2f}" if len(good) > 1 else "",
+                "worst seed": f"{good['seed'][good[results.score].idxmin()]}" if len(good) else "",
                 **_counted(known.get(condition, {}), str(row)),
                 "seconds": f"{good['seconds'].mean():.0f}" if len(good) else "",
                 "peak MB": f"{good['memory'].max() / 1e6:.0f}" if good["memory"].notna().any() else "",

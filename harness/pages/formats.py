@@ -34,7 +34,7 @@ SPECIAL: dict[str, int | str | None] = {letter: rf"\{letter}" for letter in "&%$
 SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 # what a line of 100 characters has room for; flags and failed come with what went wrong
 NARROW = (
-    *("method", "n", "top-1 %", "flags", "kept %", "correct %", "unknown %", "C+1 %", "AUROC %"),
+    *("method", "n", "top-1 %", "mAP %", "flags", "kept %", "correct %", "unknown %", "C+1 %", "AUROC %"),
     *("difference", "95% CI", "wins", "verdict", "failed"),
 )
 Titled = tuple[str, pd.DataFrame]  # "" is the title of the main table

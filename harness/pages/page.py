@@ -21,7 +21,7 @@ from sslkit.harness import figures
 from sslkit.harness.history import SHARES, history
 from sslkit.harness.numbers.answers import Answer
 from sslkit.harness.numbers.classes import classes
-from sslkit.harness.numbers.frame import Results, results
+from sslkit.harness.numbers.frame import TITLES, Results, results
 from sslkit.harness.numbers.samples import Samples, samples
 from sslkit.harness.numbers.statistics import Difference
 from sslkit.harness.pages.paper import NOTE as PAPER
@@ -117,12 +117,13 @@ def _efficiency(known: Results) -> Iterator[Markup]:
         if LABELS in keys
     }
     good = known.good[known.good["condition"].isin(others)]
-    good = good.assign(images=good["condition"].map(known.about["labeled"]), others=good["condition"].map(others))
+    images = good["condition"].map(known.about["labeled"])
+    good = good.assign(images=images, others=good["condition"].map(others), value=good[known.score])
     rows = [str(row) for row in known.frame["row"].unique()]
     for number, (name, group) in enumerate(good.groupby("others", sort=False)):
         if group["images"].nunique() > 1:
             title = f"Accuracy against labels{f', {name}' if name else ''}"
-            made = figures.label_efficiency(group, rows, known.reference, title)
+            made = figures.label_efficiency(group, rows, known.reference, title, TITLES[known.score])
             yield Markup(figures.svg(made, f"e{number}", title))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from sslkit.harness.numbers.frame import Results
+from sslkit.harness.numbers.frame import Results, score_of
 from sslkit.harness.pages.cost_table import short
 from sslkit.harness.plan.survey import Planned
 
@@ -93,7 +93,7 @@ def _parameters(about: dict[str, Any], group: pd.DataFrame) -> str:
 
 
 def _value(group: pd.DataFrame) -> str:
-    good = group[group["error"] == ""]["top1"]
+    good = group[group["error"] == ""][score_of(group)]
     if not len(good):
         return "" if not len(group) else Planned.error if Planned.error in set(group["error"]) else NOT_RUN
     some = f" ({len(good)} of {len(group)} seeds)" if len(good) < len(group) else ""
@@ -103,7 +103,8 @@ def _value(group: pd.DataFrame) -> str:
 def _gain(group: pd.DataFrame, condition: pd.DataFrame, labels: str) -> dict[str, str]:
     """The gain over finetune, of other rows; nothing where there is none."""
     both = pd.merge(group, condition[condition["row"] == "finetune"], on="seed", suffixes=("", "_f"))
-    gains = (both["top1"] - both["top1_f"]).dropna()
+    name = score_of(group)
+    gains = (both[name] - both[f"{name}_f"]).dropna()
     if not len(gains) or (group["row"] == "finetune").all():
         return {}
     return {f"gain {labels}": f"{gains.mean():+.1f}"}

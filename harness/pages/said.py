@@ -27,6 +27,7 @@ class Said:
     costs: pd.DataFrame
     paper: pd.DataFrame | None  # where it is asked for, or its study was run
     sources: list[str]  # of the paper's published values
+    score: str  # by which rows are compared, in words
     question: str | None  # of the study
     claim: str | None  # what was published on the question
     verdicts: list[str]
@@ -56,6 +57,7 @@ def said(known: Results, delta: float, *, style: str | None = None, room: Sequen
         costs=costs,
         paper=paper.paper(known) if papers else None,
         sources=paper.sources() if papers else [],
+        score="mAP" if known.score == "map" else "top-1 accuracy",
         question=question,
         claim=claim,
         verdicts=[*sentences(found, delta), *equals(known, found)],

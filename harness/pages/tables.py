@@ -7,7 +7,7 @@ from collections import Counter
 import pandas as pd
 
 from sslkit.harness.numbers.answers import Answer, also, interval
-from sslkit.harness.numbers.frame import Results
+from sslkit.harness.numbers.frame import TITLES, Results
 from sslkit.harness.numbers.statistics import seeds_needed, smallest_p, verdict
 from sslkit.harness.plan.survey import Planned
 from sslkit.terminal import count
@@ -27,8 +27,8 @@ def summary(results: Results, found: list[Answer], delta: float = 1.0) -> pd.Dat
             "condition": condition,
             "row": row,
             "n": len(good),
-            "top-1 %": _mean(good["top1"], group["error"]),
-            "worst": f"{good['top1'].min():.1f}" if len(good) else "",
+            TITLES[results.score]: _mean(good[results.score], group["error"]),
+            "worst": f"{good[results.score].min():.1f}" if len(good) else "",
             "flags": _flags(group.loc[group["error"] != NOT_YET, "flags"]),
             "kept %": _percent(good["coverage"]),
             "correct %": _percent(good["precision"]),

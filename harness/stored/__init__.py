@@ -35,6 +35,7 @@ class Stored:
     labels: str
     seed: int | None
     top1: float | None  # percent, of the averaged network at the last step
+    map: float | None  # likewise, where images have several labels
     size: int  # bytes, with its stages, which it may share
     date: str
     stages: dict[str, str] = field(repr=False)  # label -> name of the folder
@@ -170,7 +171,8 @@ def stored(folder: Path, stages: Stages) -> Stored:
         backbone=str(config.get("backbone.name", "")),
         labels=str(config.get("data.labels", "")),
         seed=config.get("seed"),
-        top1=_top1(results),
+        top1=_headline(results, "top1"),
+        map=_headline(results, "map"),
         size=size(folder) + sum(stages.size(name) for name in set(mine.values())) + stages.frozen(mine.values()),
         date=str(about.get("date", "")),
         stages=mine,
@@ -194,7 +196,7 @@ def _method(config: Mapping[str, Any], stages: Mapping[str, str]) -> str:
     return " x ".join(name for name in names if name and name != "none")
 
 
-def _top1(results: Mapping[str, Any]) -> float | None:
+def _headline(results: Mapping[str, Any], score: str) -> float | None:
     headline = results.get("headline")
-    top1 = headline.get("top1") if isinstance(headline, dict) else None
-    return 100 * top1 if isinstance(top1, float) else None
+    value = headline.get(score) if isinstance(headline, dict) else None
+    return 100 * value if isinstance(value, float) else None

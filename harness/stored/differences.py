@@ -11,6 +11,7 @@ from sslkit.harness.stored import runs
 from sslkit.harness.stored.ledger import MARK
 from sslkit.record.results import read_results
 from sslkit.store import is_done
+from sslkit.training.evaluation import primary
 
 ABSENT = "not there"
 
@@ -31,7 +32,7 @@ def of_runs(a: Path, b: Path) -> dict[str, Any]:
         if (folder / MARK).is_file():
             raise UserError(f"{folder} is a comparison; name two of its runs")
         configs.append(read_toml(folder / "config.toml"))
-        tables.append(_top1(folder) if is_done(folder) else {})
+        tables.append(_scores(folder) if is_done(folder) else {})
     first, second = configs
     keys = {key: [config.get(key, ABSENT) for config in configs] for key in {**first, **second}}
     stages = {stage: [table.get(stage) for table in tables] for stage in {**tables[0], **tables[1]}}
@@ -45,11 +46,12 @@ def _minus(y: float | None, x: float | None) -> float | None:
     return None if x is None or y is None else y - x
 
 
-def _top1(run: Path) -> dict[str, float | None]:
-    """Stage -> top-1 of the averaged network in percent; None of one without a classifier."""
+def _scores(run: Path) -> dict[str, float | None]:
+    """Stage -> top-1, or mAP, of the averaged network in percent; None of one without a classifier."""
     try:
         stages = [(stage["stage"], stage["networks"]) for stage in read_results(run)["stages"]]
-        return {name: 100 * networks["averaged"]["top1"] if networks else None for name, networks in stages}
+        found = {name: networks["averaged"] if networks else None for name, networks in stages}
+        return {name: None if scores is None else 100 * scores[primary(scores)] for name, scores in found.items()}
     except (KeyError, TypeError):
         raise UserError(f"{run / 'results.json'} is damaged: it does not have the results of its stages") from None
 
@@ -65,7 +67,7 @@ def of_stores(a: Path, b: Path) -> dict[str, Any]:
     }
     names = [{name for name, run in found.items() if run.state == "finished"} for found in stored]
     both = sorted(names[0] & names[1])
-    tables = {name: [_top1(root / name) for root in (a, b)] for name in both}
+    tables = {name: [_scores(root / name) for root in (a, b)] for name in both}
     return {
         "only_a": sorted(names[0] - names[1]),
         "only_b": sorted(names[1] - names[0]),

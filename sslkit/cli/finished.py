@@ -78,7 +78,8 @@ def predict_command(
     said += [f"{found['unknown']} are {UNKNOWN}, below {unknown_below:g}"] if "unknown" in found else []
     what = "accuracy of the most probable class, known or not," if found.get("unknown") else "accuracy"
     said += [f"{found['labeled']} have a label, {what} {100 * found['top1']:.1f}%"] if "top1" in found else []
-    said += [f"{found['labeled']} have labels, mAP {100 * found['map']:.1f}%, F1 {found['micro_f1']:.3f}"] * ("map" in found)
+    if "map" in found:
+        said += [f"{found['labeled']} have labels, mAP {100 * found['map']:.1f}%, F1 {found['micro_f1']:.3f}"]
     click.echo("; ".join(said))
     if found.get("errors"):
         show_errors(found["errors"])

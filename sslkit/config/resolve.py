@@ -19,10 +19,9 @@ import tomli_w
 
 from sslkit import registry
 from sslkit.augment.policy import POLICIES
-from sslkit.config import PARTS, Config, Flat, Part, Views, flatten
-from sslkit.config import multilabel
+from sslkit.config import PARTS, Config, Flat, Part, Views, flatten, multilabel
 from sslkit.config.class_weights import joined
-from sslkit.config.starting import MIXER, NOTHING, from_weights, starts_with_probe
+from sslkit.config.starting import MIXER, NOTHING, from_weights, starts_with_probe, unmixed
 from sslkit.config.values import coerce
 from sslkit.errors import UserError, unknown
 
@@ -138,7 +137,7 @@ def resolve(
     parts["backbone"] = registry.load("backbone", names["backbone"])
     probes = starts_with_probe(request)
     slots: dict[str, str] = dict(getattr(parts["algo"], "slots", {}))
-    slots |= {"mixer": MIXER} if (probes or request.get("data.multilabel")) and "mixer" in slots else {}
+    slots |= {"mixer": MIXER} if unmixed(request) and "mixer" in slots else {}
     for slot in SLOTS:
         asked = [key for key in request if key.partition(".")[0] == slot]
         if slot not in slots and asked:

@@ -34,6 +34,12 @@ def starts_with_probe(request: Mapping[str, Any]) -> bool:
     return request.get("weights") not in NOTHING and "probe" in stages and "pretrain" not in stages
 
 
+def unmixed(request: Mapping[str, Any]) -> str:
+    """Why images of a request are not mixed unless a mixer is named, or ""."""
+    several = "images with several labels" if request.get("data.multilabel") else ""
+    return several or ("a start from weights" if starts_with_probe(request) else "")
+
+
 def from_weights(algorithm: Mapping[str, Any]) -> Flat:
     """These defaults, with the stages that the defaults of an algorithm ask for: a fitted one needs no others."""
     return FROM_WEIGHTS | {key: value for key, value in algorithm.items() if key == "stages"}

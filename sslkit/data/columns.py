@@ -43,7 +43,9 @@ class Columns:
             UserError: the table has no such column, or one is to be images, labels or parts at once.
         """
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "multilabel"}
-        made = Columns(**{role: _named(role, name, names, where) for role, name in named.items()}, multilabel=self.multilabel)
+        made = Columns(
+            **{role: _named(role, name, names, where) for role, name in named.items()}, multilabel=self.multilabel
+        )
         first: dict[str, str] = {}
         for role in ("image", "label", "split"):
             name = getattr(made, role)

@@ -1,7 +1,7 @@
 """Images with several labels each, or none: a set of labels is read, and split, as if it were a class.
 
-A set is written as its labels in their order with `;` between them; the set without any is `;`. The classes of such data
-are the labels, and a target has a 1 for each that the image has.
+A set is written as its labels in their order with `;` between them; the set without any is `;`. The classes of such
+data are the labels, and a target has a 1 for each that the image has.
 """
 
 from __future__ import annotations

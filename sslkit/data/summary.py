@@ -17,21 +17,23 @@ from sslkit.errors import listed
 FEW = 20  # classes whose counts are said one by one
 
 
-def about(parts: Parts, own: bool, tested: bool = True) -> list[str]:
+def about(parts: Parts, own: bool, tested: bool = True, multilabel: bool = False) -> list[str]:
     """What is said of the parts: classes without a test image, shared groups, and of the user's own data its counts,
     and the classes that nothing is learned of or that are called nearly the same.
 
     Args:
         tested: there is a test part.
+        multilabel: classes are sets of labels, of which it is said how many images have each label.
     """
+    if multilabel:
+        return _about_sets(parts, own, tested)
     if len(parts.classes) < 2:
         return [_shared(parts)] if _shared(parts) else []
     mine = [_counts(parts), _never(parts), _alike(parts.classes)] if own else []
     return list(filter(None, [*mine, _lacking(parts) if tested else "", _shared(parts)]))
 
 
-def about_sets(parts: Parts, own: bool, tested: bool = True) -> list[str]:
-    """The same of images with several labels each: how many have each label."""
+def _about_sets(parts: Parts, own: bool, tested: bool) -> list[str]:
     classes, has = label_sets.table(parts.classes)
     train, test = (has[label[label >= 0]] for label in (parts.train.learned, parts.test.label))
     bare = len(parts.train.images) - len(train) - int(np.sum(parts.train.val))

@@ -73,8 +73,8 @@ class Csv(Dataset):
         known = {labels[i] for i in train} - {*UNLABELLED}
         if self.asked.multilabel:
             told = {labels[i] for i in test} - {*UNLABELLED}
-            if strange := label_sets.unlearned(known, told):
-                raise UserError(f"{self.file}: labels of the test part that no training image has: {strange[:SHOWN]}")
+            if lacking := label_sets.unlearned(known, told):
+                raise UserError(f"{self.file}: labels of the test part that no training image has: {lacking[:SHOWN]}")
             return class_order(known | told)
         last = sorted({labels[i] for i in test} & self.unknown - known)
         strange = [i for i in test if labels[i] not in known and labels[i] not in (*last, *UNLABELLED)]

@@ -98,7 +98,9 @@ def _temperature(run: Path, stage: Path, network: str) -> float:
     result: dict[str, Any] = read_json(stage / "result.json")
     found = (result["best"] or {} if network == "best" else result).get("calibration")
     if found and "temperature" not in found:
-        raise UserError(f"{run} has thresholds in the place of a temperature, which are used as they are; drop --calibrated")
+        raise UserError(
+            f"{run} has thresholds in the place of a temperature, which are used as they are; drop --calibrated"
+        )
     if not found:
         raise UserError(f"{run} has no temperature: it is fitted on a validation part only; train with --val 0.2")
     return float(found["temperature"])

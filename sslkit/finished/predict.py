@@ -78,7 +78,7 @@ def predict(
 ) -> dict[str, Any]:
     """Write `out` with file, class name and confidence of every image, and its label where that is known.
 
-    Where images have several labels a row has all that reach their thresholds, and the scores are `map` and F1 at these.
+    Where images have several labels a row has all that reach their thresholds, and scores are `map` and F1 at these.
 
     Returns their number; where labels are known also `labeled`, how many, `top1` of the most probable class, and
     `errors`: at most ten of the most confident ones; with `unknown_below` also `unknown`, how many are; and `remarks`
@@ -108,7 +108,9 @@ def predict(
     classes: list[str] = predictor.spec.data["classes"]
     form.check(classes)
     if predictor.thresholds is not None and (form.top > 1 or form.unknown_below):
-        raise UserError("--top and --unknown-below are for images of one class each; a run with several labels says all")
+        raise UserError(
+            "--top and --unknown-below are for images of one class each; a run with several labels says all"
+        )
     bad: dict[int, str] = {}
     said: list[str] = []
     if test:

@@ -17,7 +17,7 @@ from sslkit import registry
 from sslkit.config import Config, Data, Flat
 from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import argument, named, pretraining, resolve
-from sslkit.config.starting import starts_with_probe
+from sslkit.config.starting import unmixed
 from sslkit.config.values import coerce
 from sslkit.data import Dataset, Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
@@ -26,7 +26,7 @@ from sslkit.data.image import Array, BadImageError
 from sslkit.data.open_set import opened
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
 from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
-from sslkit.data.summary import about, about_sets
+from sslkit.data.summary import about
 from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
@@ -276,9 +276,8 @@ def resolved(
     views = LARGE if size > SMALL_SIZE and not start.name else {}  # a short run from weights: milder views
     config = resolve(flat, cls, lambda: network_for(size, chosen), {**views, **beneath})
     config = replace(config, data=replace(config.data, size=size))
-    what = "images with several labels" if config.data.multilabel else starts_with_probe(flat) and "a start from weights"
-    if what and config.mixer and "mixer.name" not in flat:
-        chosen.append(f"mixer {config.mixer.name}, chosen for {what}; --mixer names another")
+    if (why := unmixed(flat)) and config.mixer and "mixer.name" not in flat:
+        chosen.append(f"mixer {config.mixer.name}, chosen for {why}; --mixer names another")
     return config, start, chosen
 
 
@@ -298,5 +297,4 @@ def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts
     parts = without_equal(parts, data, cache)
     parts = contradicted(parts, cache) if is_own(data.name) else parts
     parts = opened(parts, data)
-    said = about_sets if data.multilabel else about
-    return parts.said(*said(parts, is_own(data.name), data.test != NO_TEST))
+    return parts.said(*about(parts, is_own(data.name), data.test != NO_TEST, data.multilabel))

@@ -24,7 +24,10 @@ def settled(images: Images, places: Split, config: Config) -> tuple[Images, list
     data = config.data
     if not data.multilabel:
         counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
-        said = [*imbalance.said(images, places.labeled, places.pool, data), *weighing.said(data, counts, images.classes)]
+        said = [
+            *imbalance.said(images, places.labeled, places.pool, data),
+            *weighing.said(data, counts, images.classes),
+        ]
         return images, [*unlabelled_classes(images, places.labeled), *said]
     classes, has = label_sets.table(images.classes)
     if len(classes) < 2:

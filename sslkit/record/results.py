@@ -79,7 +79,9 @@ def summary(run: Path, config: dict[str, Any], machine: dict[str, Any], rows: li
         "schema": RESULT_SCHEMA,
         "run": run.name,
         "headline": {"network": "averaged", "step": "last", name: reached.get(last), **sure},
-        "gains": {f"{last} - {k}": reached[last] - value for k, value in reached.items() if k not in (last, "pretrain")},
+        "gains": {
+            f"{last} - {k}": reached[last] - value for k, value in reached.items() if k not in (last, "pretrain")
+        },
         "pretrain": "trained" if rows[0]["stage"] == "pretrain" else "skipped",
         "stages": rows,
         "machine": machine,

@@ -65,7 +65,11 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     sets = any("map" in network for row in rows for network in row["networks"].values())
     top5 = not opened and any("top5" in n for row in rows for n in row["networks"].values())
     table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    scores = [*SETS] if sets else ["top-1 %", *(["C+1 %", "AUROC %"] if opened else ["top-5 %"] * top5 + ["F1", "NLL", "ECE"])]
+    scores = (
+        [*SETS]
+        if sets
+        else ["top-1 %", *(["C+1 %", "AUROC %"] if opened else ["top-5 %"] * top5 + ["F1", "NLL", "ECE"])]
+    )
     names = ["stage", "weights", *scores, "kept %", "correct %", *["unknown %"] * opened, "time"]
     for name in names:
         table.add_column(name, justify="left" if name in ("stage", "weights") else "right", no_wrap=True)
@@ -155,7 +159,9 @@ def _legend(rows: list[dict[str, Any]]) -> str:
     elif any(row["networks"] for row in rows):
         told.append("F1: macro; NLL (negative log-likelihood), ECE (calibration error, 15 bins): lower is better")
     if any("map" in network for row in rows for network in row["networks"].values()):
-        told.append("kept %: (image, class) pairs above the threshold; correct %: those of them said to be there that are")
+        told.append(
+            "kept %: (image, class) pairs above the threshold; correct %: those of them said to be there that are"
+        )
     elif any(row.get("pseudo_labels") for row in rows):
         told.append(
             "kept %: pseudo-labels above the threshold; correct %: accuracy of the kept, where true labels are known"
@@ -184,8 +190,10 @@ def _calibrated(row: dict[str, Any]) -> str:
     """What the temperature gives on the test part, which it was not fitted on."""
     found = row["calibration"]
     if "thresholds" in found:
-        f1 = f"; test F1 with them: micro {found['micro_f1']:.3f}, macro {found['macro_f1']:.3f}" if "micro_f1" in found else ""
-        return f"Thresholds of the classes, chosen for F1 on {found['images']} validation images, are what predict uses{f1}."
+        f1 = ""
+        if "micro_f1" in found:
+            f1 = f"; test F1 with them: micro {found['micro_f1']:.3f}, macro {found['macro_f1']:.3f}"
+        return f"Thresholds by the best F1 on {found['images']} validation images, which predict uses{f1}."
     if not found["errors"]:
         return f"Temperature scaling: all {found['images']} validation images are right, which fixes no temperature."
     few = "only " if found["images"] < FEW else ""

@@ -41,7 +41,9 @@ def fit_temperature(logits: Tensor, label: Tensor) -> float:
 
 
 def calibrate(outputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Any] | None:
-    """Of images with several labels `multilabel.thresholds`; else temperature, the validation images and errors it is from, and nll and ece that it gives on a test part.
+    """Temperature, the validation images and errors it is from, and nll and ece that it gives on a test part; of images
+    with several labels `multilabel.thresholds`.
+
 
     Args:
         outputs: part -> logits (N, C) and labels (N,), of "test" and "val"; without "val" there is nothing to fit on.

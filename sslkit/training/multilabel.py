@@ -73,8 +73,8 @@ def interval(logits: Tensor, label: Tensor, draws: int = 1000) -> list[float]:
 def thresholds(outputs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """The probability of each class from which it is said to be there, and F1 on the test part with them.
 
-    It is that with the best F1 on the validation part, halfway to the next lower probability; `HALF` for a class that no
-    validation image has.
+    It is that with the best F1 on the validation part, halfway to the next lower probability; `HALF` for a class that
+    no validation image has.
 
     Args:
         outputs: part -> logits (N, C) and labels (N, C), of "val", and "test" where there is one.

@@ -13,8 +13,6 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from sslkit import registry
 from sslkit.config import PARTS, Config, Part, Semi, Training, Views
 from sslkit.contracts import Algorithm

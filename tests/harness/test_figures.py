@@ -76,8 +76,8 @@ def test_the_scale_fits_the_values(least: float, share: bool, scale: str, top: f
 def test_label_efficiency_has_the_numbers_of_labels() -> None:
     places = [(row, seed, n) for row in ("a", "b") for seed in range(2) for n in (40, 100, 1347)]
     frame = pd.DataFrame(places, columns=["row", "seed", "images"])
-    frame["top1"] = 20 * np.log10(frame["images"]) + frame["seed"] + (frame["row"] == "b")
-    figure = label_efficiency(frame, ["a", "b"], "a", "t")
+    frame["value"] = 20 * np.log10(frame["images"]) + frame["seed"] + (frame["row"] == "b")
+    figure = label_efficiency(frame, ["a", "b"], "a", "t", "top-1 %")
     for row, line in lines(figure).items():
         assert line.get_xdata() == pytest.approx([40, 100, 1347])
         assert line.get_ydata() == pytest.approx([20 * np.log10(n) + 0.5 + (row == "b") for n in (40, 100, 1347)])
@@ -102,12 +102,12 @@ def test_rows_look_different_and_the_reference_is_the_colour_of_text() -> None:
 
 
 def made() -> list[tuple[str, Figure]]:
-    labels = log().rename(columns={"step": "images", "value": "top1"})
+    labels = log().rename(columns={"step": "images"})
     differences = pd.DataFrame({"row": HOSTILE, "differences": [[1.0]] * 6, "mean": 1.0, "low": 0.0, "high": 2.0})
     return [
         ("c", curves(log(), ROWS, "finetune+", "the same $title$ " * 9)),
         ("d", curves(log(), ROWS, "finetune+", "title")),
-        ("e", label_efficiency(labels, ROWS, "finetune+", "title")),
+        ("e", label_efficiency(labels, ROWS, "finetune+", "title", "top-1 %")),
         ("f", paired_differences(differences, ROWS, "finetune+", "title", 1.0)),
     ]
 

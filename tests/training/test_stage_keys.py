@@ -186,6 +186,7 @@ ELSEWHERE |= {"pretrain.data", "pretrain.dir"}  # tests/cli/test_pretrain.py
 ELSEWHERE |= {"eval.patience"}  # tests/training/test_patience.py
 ELSEWHERE |= {f"data.{column}" for column in ("image", "label", "split", "group")}  # tests/datasets/test_columns.py
 ELSEWHERE |= {"data.train", "data.unlabeled"}  # tests/datasets/test_layouts.py
+ELSEWHERE |= {"data.multilabel"}  # tests/data/test_label_sets.py
 ELSEWHERE |= {"data.open_set"}  # tests/data/test_open_set.py
 ELSEWHERE |= {"predictions"}  # tests/prepare/test_guides.py
 ELSEWHERE |= {"data.white", "data.bands"}  # tests/datasets/test_depth.py
