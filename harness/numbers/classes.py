@@ -32,7 +32,7 @@ class Classes:
 
 
 def classes(known: Results) -> Iterator[Classes]:
-    """Of each condition that has predictions, with those of all seeds together; none where images have several labels."""
+    """Of each condition with predictions, those of all seeds together; nothing where images have several labels."""
     if known.score != "top1":
         return
     for condition, lines in known.good.groupby("condition", sort=False):

@@ -16,12 +16,13 @@ class Arrays(Dataset):
     """The file holds `images`, `label` and `classes`; all images are of the training part.
 
     `images` is uint8 (N, H, W) or (N, H, W, 3), or (N,) texts, paths that are relative to the file; `label` (N,) whole
-    numbers of classes, -1 where there is none; `classes` (C,) texts, the name of each class.
+    numbers of classes, -1 where there is none; `classes` (C,) texts, the name of each class. With
+    `multilabel` a class is a set of labels, with semicolons between them.
     """
 
     argument = "file"
 
-    def __init__(self, *, file: str) -> None:
+    def __init__(self, *, file: str, multilabel: bool = False) -> None:
         self.file = Path(file).expanduser()
 
     def read(self) -> tuple[list[str], Raw, Raw]:

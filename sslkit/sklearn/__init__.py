@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sslkit.data.image import Array
 from sslkit.sklearn.images import Range, eight_bits, numbers_in, paths_in, range_of
-from sslkit.sklearn.labels import missing, numbered
+from sslkit.sklearn.labels import missing, numbered, sets_of
 from sslkit.sklearn.training import fit, in_words
 from sslkit.store import PathLike
+from sslkit.training.multilabel import HALF
 
 # parameter -> configuration key; what is None is decided as `sslkit run` decides it
 KEYS = {
@@ -47,9 +48,10 @@ class SSLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         plugins: files that register parts.
         verbose: show what `sslkit run` shows.
 
-    After `fit`, `classes_` (C,) are the labels that there were; `run_` is the run's folder, None where it was not kept;
-    `remarks_` what was said of data and training; `pixel_range_` black and white; `network_` what predicts. Images of
-    another shape than square are seen in their middle square, of another size than `data.size` scaled.
+    After `fit`, `classes_` (C,) are the labels that there were, 0 to C - 1 where y is a matrix of 0 and 1; `run_` is the
+    run's folder, None where it was not kept; `remarks_` what was said of data and training; `pixel_range_` black and
+    white; `network_` what predicts. Images of another shape than square are seen in their middle square, of another
+    size than `data.size` scaled.
     """
 
     def __init__(
@@ -88,10 +90,11 @@ class SSLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = tags.input_tags.string = True
+        tags.classifier_tags.multi_label = True
         return tags
 
     def fit(self, X: Any, y: Any) -> SSLClassifier:
-        """Train on images X and labels y (N,).
+        """Train on images X and labels y (N,), or (N, C) of 0 and 1 where an image may have several.
 
         Args:
             X: (N, H, W), (N, H, W, 1) or (N, H, W, 3) numbers, (N, D) flat ones, or N paths of image files.
@@ -104,17 +107,22 @@ class SSLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         check_consistent_length(images, y)
-        self.classes_, label = numbered(y, self.unlabeled)
+        sets = sets_of(y, self.unlabeled)
+        self.multilabel_ = sets is not None
+        if sets is None:
+            self.classes_, label = numbered(y, self.unlabeled)
+            names = [str(name) for name in self.classes_.tolist()]
+        else:
+            self.classes_, (label, names) = np.arange(np.asarray(y).shape[1]), sets
         self.pixel_range_ = range_of(images, self.pixel_range) if paths is None else None
         images = eight_bits(images, self.pixel_range_) if paths is None else paths
-        names = [str(name) for name in self.classes_.tolist()]
         kept = nullcontext(self.runs) if self.runs is not None else tempfile.TemporaryDirectory(prefix="sslkit-")
         with in_words(), kept as runs:
             found = fit(
                 images,
                 label,
                 names,
-                self._request(),
+                self._request() | ({"data.multilabel": True} if self.multilabel_ else {}),
                 runs,
                 mark=self.unlabeled,
                 plugins=self.plugins,
@@ -138,7 +146,8 @@ class SSLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return settings | asked | {"seed": int(seed)}
 
     def predict_proba(self, X: Any) -> Array:
-        """(N, C) probabilities, in the order of `classes_`, by the averaged network, without augmentation.
+        """(N, C) probabilities, in the order of `classes_`, by the averaged network, without augmentation; of several
+        labels an image each by itself.
 
         Raises:
             NotFittedError: before `fit`.
@@ -152,19 +161,23 @@ class SSLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self.network_.probabilities(images)
 
     def predict(self, X: Any) -> Array:
-        """(N,) the most probable label of each image; raises as `predict_proba`."""
+        """(N,) the most probable label of each image; (N, C) of 0 and 1 where it may have several, 1 from probability
+        0.5. Raises as `predict_proba`.
+        """
         p = self.predict_proba(X)
+        if self.multilabel_:
+            return (p >= HALF).astype(np.int64)
         found: Array = self.classes_[p.argmax(1)]
         return found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy on the images that have a label.
+        """The accuracy on the images that have a label; of several that of whole rows, as scikit-learn has it.
 
         Raises:
             ValueError: none has one; as `predict_proba`.
         """
         label = np.asarray(y)
-        known = ~missing(label, self.unlabeled)
+        known = ~missing(label.reshape(-1), self.unlabeled).reshape(len(label), -1).any(1)
         if not known.any():
             raise ValueError("y has no label to score on")
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from sslkit.data import label_sets
+from sslkit.data.csv_files import class_order
 from sslkit.data.image import Array
 
 
@@ -24,6 +26,33 @@ def missing(y: Array, mark: Any) -> Array:
 def _is(value: Any, mark: Any) -> bool:
     nan = isinstance(value, float | np.floating) and np.isnan(value)
     return bool(nan or value == mark or (isinstance(value, str) and value == str(mark)))
+
+
+def sets_of(y: Any, mark: Any) -> tuple[Array, list[str]] | None:
+    """For each row of an indicator matrix (N, C) the number of its set of labels, int64, -1 where there is none, and
+    the texts of the sets as `sslkit.data.label_sets` has them, of labels 0 to C - 1; None where `y` is no such matrix.
+
+    Raises:
+        ValueError: it holds other values than 0, 1 and rows of the mark, or a column without a 1.
+    """
+    rows = np.asarray(y)
+    if rows.ndim != 2 or rows.shape[1] < 2:
+        return None
+    bare = missing(rows.reshape(-1), mark).reshape(rows.shape)
+    if (bare.any(1) != bare.all(1)).any():
+        raise ValueError(f"y says something of some labels only: a row is whole, or {mark!r} in all columns")
+    known = rows[~bare.all(1)]
+    if not np.isin(known, (0, 1)).all():
+        raise ValueError(
+            "y of several columns holds 0 and 1, a column a label: multiclass-multioutput is not known here"
+        )
+    if lacking := np.flatnonzero(~(known == 1).any(0)).tolist():
+        raise ValueError(f"no image has label {lacking[0]}: its column in y has no 1")
+    texts = [label_sets.written(map(str, np.flatnonzero(row == 1)), "y") for row in known]
+    names = class_order(set(texts))
+    label = np.full(len(rows), -1, np.int64)
+    label[~bare.all(1)] = [names.index(text) for text in texts]
+    return label, names
 
 
 def numbered(y: Any, mark: Any) -> tuple[Array, Array]:

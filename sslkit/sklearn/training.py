@@ -45,7 +45,7 @@ class Trained:
         return trained, (asdict(self.spec), dict(self.tensors))
 
     def probabilities(self, images: Array | Sequence[str]) -> Array:
-        """(N, C) float64 rows that sum to 1, of uint8 images, or of the paths of images.
+        """(N, C) float64 of uint8 images, or of the paths of images; rows sum to 1, but for several labels an image.
 
         Raises:
             UserError: an image cannot be read.
@@ -57,9 +57,8 @@ class Trained:
                 names = [each if isinstance(each, str) else f"image {start + i}" for i, each in enumerate(some)]
                 pixels = [*pool.map(to_pixels, some, [square] * len(some), names)]
                 found.append(self.predictor.probabilities(torch.from_numpy(np.stack(pixels))).double())
-        p = torch.cat(found).numpy()
-        shares: Array = p / p.sum(1, keepdims=True)
-        return shares
+        p: Array = torch.cat(found).numpy()
+        return p if self.predictor.network.multilabel else p / p.sum(1, keepdims=True)
 
 
 def trained(spec: Mapping[str, Any], tensors: Mapping[str, Array]) -> Trained:
