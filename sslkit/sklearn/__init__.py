@@ -49,8 +49,8 @@ class SSLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         verbose: show what `sslkit run` shows.
 
     After `fit`, `classes_` (C,) are the labels that there were, 0 to C - 1 where y is a matrix of 0 and 1; `run_` is
-    the run's folder, None where it was not kept; `remarks_` what was said of data and training; `pixel_range_` black and
-    white; `network_` what predicts. Images of another shape than square are seen in their middle square, of another
+    the run's folder, None where it was not kept; `remarks_` what was said of data and training; `pixel_range_` black
+    and white; `network_` what predicts. Images of another shape than square are seen in their middle square, of another
     size than `data.size` scaled.
     """
 
