@@ -59,6 +59,18 @@ def _memory(decay: float) -> str:
     return "endlessly many" if decay == 1 else f"{1 / (1 - decay):.0f}"
 
 
+LOWER, RAISE = "lower labeler.tau", "raise labeler.tau"
+WITHOUT = {LOWER: "try another labeler, which keeps more", RAISE: "try another labeler, which keeps fewer"}
+WITHOUT["another labeler.tau"] = "another labeler"
+
+
+def fitting(sentence: str, tau: bool) -> str:
+    """A sentence on `labeler.tau`, in other words where the run's labeler has no such threshold."""
+    for words, other in () if tau else WITHOUT.items():
+        sentence = sentence.replace(words, other)
+    return sentence
+
+
 class Watch:
     """Given the lines of a stage's log one after another, says once if nothing, or all, is kept for long."""
 
@@ -82,7 +94,8 @@ class Watch:
         for every, start in self.since.items():
             if start is not None and self.last - start >= self.long:
                 self.said = True
-                return self._sentence(every, self.last - start, confidence, precision)
+                said = self._sentence(every, self.last - start, confidence, precision)
+                return fitting(said, self.tau is not None)
         return None
 
     def _sentence(self, every: bool, steps: int, confidence: float | None, precision: float | None) -> str:

@@ -131,7 +131,9 @@ def _remarks(run: Path, results: dict[str, Any], specs: Sequence[Spec], judged: 
             found += filter(None, [advice.takes_over(row["stage"], *_shares(seen, len(classes)), classes)])
     found += filter(None, [advice.never(results["classes"]["rows"])]) if "classes" in results else []
     right = {r["stage"]: (s[0] == s[1]).tolist() for r, s in zip(rows, judged, strict=True) if s is not None}
-    return found + list(filter(None, [advice.gain(results), advice.better(results, right), advice.mixed(rows)]))
+    found += filter(None, [advice.gain(results), advice.better(results, right), advice.mixed(rows)])
+    tau = results["config"].get("labeler.tau") is not None
+    return [advice.fitting(sentence, tau) for sentence in found]
 
 
 def _judged(folder: Path) -> Judged | None:

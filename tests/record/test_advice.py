@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sslkit.record.advice import Watch, before, better, gain, mixed, takes_over
+from sslkit.record.advice import Watch, before, better, fitting, gain, mixed, takes_over
 from sslkit.terminal import screen
 from sslkit.terminal.tables import results_table
 from sslkit.training import work
@@ -113,6 +113,14 @@ def test_one_class_takes_over(guess: list[float], truth: list[float], warned: bo
     if found:
         assert f"'[b]0' takes over in stage semi: {guess[0]:.0%} of the test images" in found
         assert "labeler.tau" not in str(takes_over("finetune", guess, truth, names))
+
+
+def test_a_labeler_without_a_threshold_has_other_words() -> None:
+    said = str(gain(results(-0.012, 0.05, 0.99)))
+    assert fitting(said, tau=True) == said
+    assert "labeler.tau" not in fitting(said, tau=False)
+    assert "try another labeler, which keeps more" in fitting(said, tau=False)
+    assert "labeler.tau" not in fitting(str(gain(results(0.0, 0.8, None))), tau=False)
 
 
 def test_names_in_warnings_are_no_markup() -> None:
