@@ -17,8 +17,8 @@ from sslkit.prepare import Prepared, prepare
 from sslkit.recipes import layers
 from sslkit.record import Place, begin, decide, not_gone_on, place_of
 from sslkit.record.results import conclude, read_results
-from sslkit.record.tracking import Tracking
 from sslkit.record.stages import Stage, stages
+from sslkit.record.tracking import Tracking
 from sslkit.store import PathLike, Store, read_json
 from sslkit.terminal.screen import Interrupt, Screen
 from sslkit.training.work import check_adapter, train

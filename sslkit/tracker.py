@@ -43,7 +43,7 @@ class Tracker(ABC):
     extra: ClassVar[str] = ""  # of sslkit that brings this module
     place: str = ""  # where the figures are seen, for a sentence; known after `start`
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027, most need nothing
         """Make sure that `start` can do its work.
 
         Raises:

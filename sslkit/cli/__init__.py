@@ -241,8 +241,8 @@ def show_views_command(
 @plugins
 @as_json
 def list_command(kind: str | None, check: bool, as_json: bool) -> None:
-    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets, readers; or recipes,
-    studies."""
+    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets, readers, trackers; or
+    recipes, studies."""
     from sslkit.cli.listing import list_parts, list_recipes, list_studies
 
     if kind in ("recipe", "recipes"):

@@ -107,7 +107,16 @@ class Part:
 
 
 # keys that leave a run what it is: where its data are, how they are held, how fast it is, who is told
-FREE = ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", "grad_checkpoint", "pretrain.dir", "track")
+FREE = (
+    "threads",
+    "data.dir",
+    "data.download",
+    "data.cache_gb",
+    "data.workers",
+    "grad_checkpoint",
+    "pretrain.dir",
+    "track",
+)
 STAGES = ("pretrain", "probe", "finetune", "semi")
 PARTS = {"algo": "algorithm", "adapt": "adapter"}
 PARTS |= {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -28,7 +29,7 @@ class Tracking:
     """The trackers of a run; of several processes the leader has them, and the others none.
 
     Args:
-        say: given a sentence where figures are seen, and where a tracker failed.
+        say: given a sentence about where the figures are seen.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -44,7 +45,7 @@ class Tracking:
         """
         for name in dict.fromkeys(filter(None, map(str.strip, names.split(",")))):
             cls: type[Tracker] = registry.load("tracker", name)
-            if cls.module and importlib.util.find_spec(cls.module) is None:
+            if cls.module and not _installed(cls.module):
                 raise UserError(f"--track {name}: {cls.module} is not installed; pip install 'sslkit[{cls.extra}]'")
             self._trackers[name] = cls()
             _begun(name, self._trackers[name].check)
@@ -84,7 +85,7 @@ class Tracking:
             run = Tracked(folder.name, _id(folder), folder, store.root, _told(config), _tags(config))
             self._has[name] = dict(_begun(name, partial(tracker.start, run)))
             self._trackers[name] = tracker
-            self.say(f"{name}: {tracker.place}")
+            self.say(f"tracked by {name}: {tracker.place}")
 
     def follow(self, stage: str, log: Path) -> None:
         """Tell what a stage's log, `metrics.jsonl`, has and a tracker has not yet; all of it must stand."""
@@ -127,9 +128,16 @@ class Tracking:
                     do(name, tracker)
             except Exception as error:  # a network, a disk, a service: whatever it is, no result depends on it
                 del self._trackers[name]
-                self.say(
+                said = (
                     f"{name} failed and is left out: {one_line(error)}; the same command tells it later what it missed"
                 )
+                print(said, file=sys.stderr)  # also of a run that is silent otherwise, as those of a comparison
+
+
+def _installed(module: str) -> bool:
+    """Whether a package is there; a folder of that name is not one, as wandb leaves it where it was called."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None
 
 
 def _begun(name: str, do: Callable[[], Any]) -> Any:

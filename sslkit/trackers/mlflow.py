@@ -32,7 +32,7 @@ class MLflow(Tracker):
         for name in ("alembic", "mlflow"):  # which tell of every table that they make
             logging.getLogger(name).setLevel(logging.WARNING)
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.store.resolve() / 'mlflow.db'}"
-        self.place = f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else uri
+        self.place = f"`mlflow ui --backend-store-uri {uri}`" if uri.startswith("sqlite") else uri
         self.client: Any = MlflowClient(tracking_uri=uri)
         experiment = self._experiment()
         found = self.client.search_runs([experiment], filter_string=f"tags.`{TAG}` = '{run.id}'")

@@ -21,7 +21,7 @@ class TensorBoard(Tracker):
 
     def start(self, run: Tracked) -> Mapping[str, float]:
         self.folder = run.folder / "tensorboard"
-        self.place = f"tensorboard --logdir {run.store}"
+        self.place = f"`tensorboard --logdir {self.folder}`"
         self.boards: dict[Path, Board] = {}
         shutil.rmtree(self.folder, ignore_errors=True)
         hparams = summary_v2.hparams_pb(dict(run.config), trial_id=run.name)

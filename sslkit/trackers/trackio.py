@@ -42,7 +42,7 @@ class Trackio(Tracker):
             auto_log_gpu=False,
             auto_log_cpu=False,
         )
-        self.place = f'trackio show --project "{project}"'
+        self.place = f'`trackio show --project "{project}"`'
         return {key: value for row in known for key, value in row.items() if isinstance(value, int | float)}
 
     def log(self, rows: Sequence[Row]) -> None:

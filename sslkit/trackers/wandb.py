@@ -46,7 +46,8 @@ class Wandb(Tracker):
             tags=[*dict.fromkeys(run.tags.values())],
             settings=settings,
         )
-        self.place = self.run.url or f"{self.run.settings.sync_dir}, which `wandb sync` sends"
+        settings = self.run.settings
+        self.place = f"`wandb sync {settings.sync_dir}` sends it" if settings.mode == "offline" else str(self.run.url)
         return {k: v for k, v in dict(self.run.summary).items() if isinstance(v, int | float)}
 
     def log(self, rows: Sequence[Row]) -> None:
