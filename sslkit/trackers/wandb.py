@@ -41,7 +41,7 @@ class Wandb(Tracker):
             id=run.id,
             name=run.name,
             resume="allow",
-            dir=run.folder,
+            dir=run.folder.resolve(),  # its service may have been started elsewhere
             config=dict(run.config),
             tags=[*dict.fromkeys(run.tags.values())],
             settings=settings,

@@ -64,7 +64,9 @@ def battered(tracker: str, kills: int, folder: Path) -> str:
     apart = differences(runs, tracker)
     version = importlib.metadata.version(DISTRIBUTION.get(tracker, tracker))
     values = sum(map(len, want.values()))
-    return f"{version}: {count} kills, {'; '.join(apart) or f'1 run, its {values} values in {rows} rows are those logged'}"
+    return (
+        f"{version}: {count} kills, {'; '.join(apart) or f'1 run, its {values} values in {rows} rows are those logged'}"
+    )
 
 
 def main() -> int:

@@ -18,7 +18,8 @@ class Noted(Tracker):
     def start(self, run: Tracked) -> Mapping[str, float]:
         if os.environ.get("FAIL_AT") == "start":
             raise RuntimeError("no such server\nsecond line")
-        self.file, has = run.folder / "told.jsonl", {}
+        self.file = run.folder / "told.jsonl"
+        has: dict[str, float] = {}
         for text in self.file.read_text().splitlines() if self.file.is_file() else ():
             has |= json.loads(text).get("row", {})
         self._write(run=run.name, id=run.id, algo=run.tags["algo"], steps=run.config["semi.steps"])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sslkit import pipeline
 from sslkit.machine import ranks
+from sslkit.prepare import prepare
 from sslkit.record import run_digest, tracking
 from sslkit.store import Store
 from sslkit.tracker import figure, row
@@ -136,7 +137,7 @@ def test_a_tracker_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch) -
 def test_what_cannot_be_tracked_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_refused(run("--track", "wanbd"), "unknown tracker 'wanbd', did you mean 'wandb'?")
     assert_refused(run("--track", "tensorboard,,nope"), "unknown tracker 'nope'", "mlflow, tensorboard, trackio, wandb")
-    monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert_refused(run("--track", "mlflow"), "mlflow is not installed; pip install 'sslkit[mlflow]'")
     assert_refused(sslkit("compare", "--algo", "fixmatch", "--track", "trackio"), "pip install 'sslkit[trackio]'")
     assert_refused(sslkit("compare", "--track", "mlflow", "--cluster", "slurm"), "later without it")
@@ -191,7 +192,17 @@ def test_processes_that_do_not_lead_tell_nothing(monkeypatch: pytest.MonkeyPatch
 
 def test_a_comparison_is_told_run_by_run() -> None:
     words = ("--algo", "fixmatch", "--seeds", 2, "--set", "backbone.name=vit_micro", "--set", "device=cpu")
-    words += ("--set", "finetune.steps=10", "--set", "semi.steps=10", "--set", "semi.batch=8", "--set", "semi.mu=2")
+    words = (
+        *words,
+        "--set",
+        "finetune.steps=10",
+        "--set",
+        "semi.steps=10",
+        "--set",
+        "semi.batch=8",
+        "--set",
+        "semi.mu=2",
+    )
     plain = sslkit("compare", *words, *PLUGIN, "--json")
     assert plain.code == 0, plain.err
     assert sslkit("compare", *words, *NOTED, "--json").code == 0
@@ -204,6 +215,6 @@ def test_a_comparison_is_told_run_by_run() -> None:
 
 def test_a_tracker_leaves_the_run_what_it_is() -> None:
     asked = {"backbone": "vit_micro", "device": "cpu"}
-    first, other = (pipeline.prepare(keys) for keys in (asked, asked | {"track": "mlflow"}))
+    first, other = (prepare(keys) for keys in (asked, asked | {"track": "mlflow"}))
     assert other.config.track == "mlflow"
     assert run_digest(first) == run_digest(other)
