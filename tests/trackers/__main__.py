@@ -3,8 +3,8 @@
     python -m tests.trackers [--kills 3] [tensorboard mlflow wandb trackio]
 
 For every tracker: a run of three stages is killed with SIGKILL while its log has rows that no checkpoint stands behind,
-and is started again until it ends. Then the tracker's own reader says how many runs it has, and its figures are compared
-with the logs of the stages, row by row. wandb is offline.
+and is started again until it ends. Then the tracker's own reader says how many runs it has, and its figures are
+compared with the logs of the stages, row by row. wandb is offline.
 """
 
 from __future__ import annotations

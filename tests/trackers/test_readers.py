@@ -1,7 +1,7 @@
 """What trackers have of a run, by their own readers, is what its logs say; also of a run that was stopped.
 
-TensorBoard is always there; of the others those that are installed, and MLflow and wandb must be where REQUIRE_TRACKERS is
-set. `python -m tests.trackers` kills runs, which takes longer.
+TensorBoard is always there; of the others those that are installed, and where REQUIRE_TRACKERS is set MLflow and wandb
+must be. `python -m tests.trackers` kills runs, which takes longer.
 """
 
 from __future__ import annotations

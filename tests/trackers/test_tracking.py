@@ -191,18 +191,8 @@ def test_processes_that_do_not_lead_tell_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_comparison_is_told_run_by_run() -> None:
-    words = ("--algo", "fixmatch", "--seeds", 2, "--set", "backbone.name=vit_micro", "--set", "device=cpu")
-    words = (
-        *words,
-        "--set",
-        "finetune.steps=10",
-        "--set",
-        "semi.steps=10",
-        "--set",
-        "semi.batch=8",
-        "--set",
-        "semi.mu=2",
-    )
+    sets = ("backbone.name=vit_micro", "device=cpu", "finetune.steps=10", "semi.steps=10", "semi.batch=8", "semi.mu=2")
+    words = ("--algo", "fixmatch", "--seeds", 2, *(word for key in sets for word in ("--set", key)))
     plain = sslkit("compare", *words, *PLUGIN, "--json")
     assert plain.code == 0, plain.err
     assert sslkit("compare", *words, *NOTED, "--json").code == 0
