@@ -22,7 +22,8 @@ look='
 import importlib.util
 spec = importlib.util.find_spec("wandb")
 import wandb
-print(f"{spec is not None}, attributes: {hasattr(wandb, "init")}, origin is a file: {bool(spec.origin)}")'
+attributes = hasattr(wandb, "init")
+print(f"{spec is not None}, attributes: {attributes}, origin is a file: {bool(spec.origin)}")'
 before="$("$work/venv/bin/python" -c "$look")"
 "$work/venv/bin/pip" uninstall --quiet --yes wandb
 after="$("$work/venv/bin/python" -c "$look" 2>&1 || true)"

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from tests.trackers.readers import READERS, differences, expected, there
 
-LINES = 8  # rows of an unfinished stage at the least, when it is killed
+LINES = 4  # rows of an unfinished stage at the least, when it is killed
 COMMAND = [*("--algo", "fixmatch", "--backbone", "vit_micro", "--threads", "1", "--control", "--save-every", "0.5")]
-COMMAND += [*("--set", "finetune.steps=200", "--set", "semi.steps=300", "--set", "semi.mu=2")]
+COMMAND += [*("--set", "finetune.steps=100", "--set", "semi.steps=150", "--set", "semi.mu=2")]
 COMMAND += [*("--set", "finetune.batch=8", "--set", "semi.batch=8")]
 DISTRIBUTION = {"mlflow": "mlflow-skinny"}
 
