@@ -18,6 +18,7 @@ from sslkit.recipes import layers
 from sslkit.record import Place, begin, decide, not_gone_on, place_of
 from sslkit.record.results import conclude, read_results
 from sslkit.record.stages import Stage, stages
+from sslkit.record.tracking import Tracking
 from sslkit.store import PathLike, Store, read_json
 from sslkit.terminal.screen import Interrupt, Screen
 from sslkit.training.work import check_adapter, train
@@ -70,6 +71,8 @@ def run(
         if not save_every >= 0:
             raise UserError(f"--save-every is a number of seconds and must be 0 or more, got {save_every}")
         store = Store(runs)
+        tracking = Tracking(screen.say)
+        ranks.led(lambda: tracking.choose(str(asked.get("track") or "")))
         with screen.watching():
             prepared = ranks.leader_first(lambda: prepare(asked, store.data))
         place = ranks.led(lambda: place_of(store, prepared, name, again=again, keep=keep))
@@ -77,7 +80,10 @@ def run(
             screen.say(said)
         if place.finished:
             screen.say(f"{place.folder} is finished; --again repeats it")
-            return Run(place.folder, ranks.led(lambda: read_results(place.folder)))
+            results = ranks.led(lambda: read_results(place.folder))
+            with tracking.of(store, place.folder, prepared.config):
+                tracking.conclude(store.stages, results)
+            return Run(place.folder, results)
         with screen.status("timing steps, to fill the time"):
             machine = ranks.led(lambda: decide(place, prepared, began))
         if ranks.leads():
@@ -91,8 +97,10 @@ def run(
         ranks.agree([stage.spec.key for stage in todo])
         with Interrupt() as stop:
             wanted = {stage.label for stage in todo} if keep else _starts(store, todo, place)
-            rows = _train(store, todo, prepared, place, save_every, stop, screen, wanted)
-        results = ranks.led(lambda: conclude(store, place, prepared.config, machine, rows, again=again))
+            with tracking.of(store, place.folder, prepared.config):
+                rows = _train(store, todo, prepared, place, save_every, stop, screen, tracking, wanted)
+                results = ranks.led(lambda: conclude(store, place, prepared.config, machine, rows, again=again))
+                tracking.conclude(store.stages, results)
         if again:
             screen.say(results["repeats"])
         return Run(place.folder, results)
@@ -106,6 +114,7 @@ def _train(
     save_every: float,
     stop: Interrupt,
     screen: Screen,
+    tracking: Tracking,
     wanted: Collection[str | None],
 ) -> list[dict[str, Any]]:
     """Train the stages that are missing, and those of which the weights are `wanted` and missing; all their results."""
@@ -125,12 +134,14 @@ def _train(
                         train(
                             stage.spec, own.images, own.split, work, parent, stage.weights, store.features,
                             save_every=save_every, report=bar, stop=stop, say=screen.say,
+                            saved=partial(tracking.follow, stage.label),
                         )  # fmt: skip
         except Lost as error:
             if ranks.count() > 1:  # the others are within the stage
                 raise
             screen.say(f"{stage.label}: {error}")
             continue
+        tracking.follow(stage.label, store.stages / key / "metrics.jsonl")
         found = read_json(store.stages / key / "result.json")
         rows.append({"stage": stage.label, "method": stage.method, "key": key, "new": work is not None, **found})
     return rows

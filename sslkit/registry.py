@@ -29,6 +29,7 @@ KINDS = {
     "adapter": ("algorithms.adapters", "adapter:Adapter"),
     "dataset": ("datasets", "data:Dataset"),
     "reader": ("readers", "reader:Reader"),
+    "tracker": ("trackers", "tracker:Tracker"),
 }
 T = TypeVar("T", bound=type)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslkit import registry
-from sslkit.cli.options import plugin_files, store, with_bars
+from sslkit.cli.options import plugin_files, store, track, with_bars
 from sslkit.errors import UserError
 from sslkit.plugins import load_plugin
 from sslkit.terminal import console, say
@@ -65,6 +65,7 @@ delta = click.option(
 @click.option(
     "--jobs", type=int, help="Runs at a time, each in a process; jobs of a cluster.  [default: 1; all it runs]"
 )
+@track
 @plugin_files
 @click.option("--name", help="Beginning of the comparison's name.  [default: the study's, or compare]")
 @click.option(
@@ -95,6 +96,7 @@ def compare_command(
     config: str | None,
     threads: int,
     jobs: int | None,
+    track: str | None,
     plugins: tuple[str, ...],
     name: str | None,
     cluster: str | None,
@@ -122,16 +124,20 @@ def compare_command(
     from sslkit.harness.work.execute import leave_if_imported
     from sslkit.harness.work.request import Words, comparison
     from sslkit.prepare import read_once
+    from sslkit.record.tracking import Tracking
     from sslkit.store import Store
 
     form = "json" if as_json else form
     place = writable(out, form)
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
+    if track and cluster:
+        raise UserError("--track tells what runs here; with --cluster, give the same command later without it")
     asked = Asked.of(cluster, bundle, detach)
     leave_if_imported()
     for plugin in plugins:
         load_plugin(plugin)
+    Tracking(lambda sentence: None).choose(track or "")  # what is amiss is seen here, not in every run
     given = {option: split(text, paths=option == "data") for option, text in lists.items() if text is not None}
     groups = {option: given[option] for option in CONDITIONS if option in given}
     base = dict(map(parse_set, sets)) | {"threads": threads}
@@ -147,7 +153,7 @@ def compare_command(
         work = work_of(asked, made, found, runs, name, said)
     if dry_run:
         return
-    how = Options(name, study or "", jobs, keep, plugins, work)
+    how = Options(name, study or "", jobs, keep, plugins, track or "", work)
     try:
         folder = compare(made, found, runs, said, how)
     except Detached as left:

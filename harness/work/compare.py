@@ -34,6 +34,7 @@ class Options:
     jobs: int | None = None
     keep: bool = False  # weights of all stages
     plugins: tuple[PathLike, ...] = ()
+    track: str = ""  # trackers that are told of every run, also of those that are finished
     work: Work = execute
 
 
@@ -145,9 +146,10 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
                 failed.append(done)
                 say(bar.console, f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}")
 
-        todo = [run for run in entries if run.error or how.keep]
+        todo = [run for run in entries if run.error or how.keep or how.track]
         bar.advance(task, len(entries) - len(todo))
-        requests = [comparison.request(run.arm, run.condition, run.seed) for run in todo]
+        told = {"track": how.track} if how.track else {}
+        requests = [comparison.request(run.arm, run.condition, run.seed) | told for run in todo]
         tasks = [Task(run, keys, runs, how.plugins, how.keep) for run, keys in zip(todo, requests, strict=True)]
         how.work(tasks, how.jobs, report)
     if len(failed) == len(entries):

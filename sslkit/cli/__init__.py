@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from sslkit.cli.group import Commands
-from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store, with_bars
+from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store, track, with_bars
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.terminal import say, show
 from sslkit.version import __version__
@@ -46,6 +46,7 @@ KEYS = {
     "device": "device",
     "precision": "precision",
     "threads": "threads",
+    "track": "track",
 }
 
 
@@ -103,6 +104,7 @@ def cli(ctx: click.Context) -> None:
 @click.option("--device", metavar="auto|cpu|cuda|mps", help="[default: auto]")
 @click.option("--precision", metavar="auto|fp32|bf16", help="[default: auto]")
 @click.option("--threads", type=int, help="CPU threads.  [default: cores, at most 8]")
+@track
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set semi.lr=1e-3.")
 @click.option("--recipe", metavar="NAME", help="Published settings, which options override; `sslkit list recipes`.")
 @click.option("--config", metavar="FILE.toml", help="Configuration file, which options override.")
@@ -239,8 +241,8 @@ def show_views_command(
 @plugins
 @as_json
 def list_command(kind: str | None, check: bool, as_json: bool) -> None:
-    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets, readers; or recipes,
-    studies."""
+    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets, readers, trackers; or
+    recipes, studies."""
     from sslkit.cli.listing import list_parts, list_recipes, list_studies
 
     if kind in ("recipe", "recipes"):

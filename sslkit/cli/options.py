@@ -28,6 +28,13 @@ class ShareOrFolder(click.ParamType):  # type: ignore[type-arg]
 
 
 store = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where results are stored.")
+track = click.option(
+    "--track",
+    multiple=True,
+    metavar="LIST",
+    callback=lambda _, __, names: ",".join(names) or None,
+    help="Trackers to tell of it: tensorboard, mlflow, wandb, trackio; `sslkit list trackers`.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
 
 

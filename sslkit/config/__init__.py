@@ -106,8 +106,17 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-# keys that leave a run what it is: where its data are, how they are held, how fast it is
-FREE = ("threads", "data.dir", "data.download", "data.cache_gb", "data.workers", "grad_checkpoint", "pretrain.dir")
+# keys that leave a run what it is: where its data are, how they are held, how fast it is, who is told
+FREE = (
+    "threads",
+    "data.dir",
+    "data.download",
+    "data.cache_gb",
+    "data.workers",
+    "grad_checkpoint",
+    "pretrain.dir",
+    "track",
+)
 STAGES = ("pretrain", "probe", "finetune", "semi")
 PARTS = {"algo": "algorithm", "adapt": "adapter"}
 PARTS |= {name: name for name in ("teacher", "labeler", "mixer", "pretrainer", "backbone")}
@@ -138,6 +147,7 @@ class Config:
     compile: bool = False  # networks by torch.compile
     fsdp: bool = False  # several processes keep a shard of the weights each
     time: float | None = None  # seconds of the whole run, which set the steps; 2h, 90m and 45s can be written
+    track: str = ""  # trackers that are told of the run, with commas between
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -41,6 +41,7 @@ class Engine:
         stop: asked after every step whether to save and stop; of several processes at the log interval, where one that
             wants to stop stops all.
         say: given a sentence when a stage is gone on with.
+        saved: given the log, all of which stands from then on, after a checkpoint.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Engine:
         report: Report = lambda done, line: None,
         stop: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda sentence: None,
+        saved: Callable[[Path], None] = lambda log: None,
     ) -> None:
         self.job, self.folder, self.save_every, self.report = job, folder, save_every, report
-        self.stop, self.say = stop, say
+        self.stop, self.say, self.saved = stop, say, saved
         self.spec, self.algorithm, self.average = job.spec, job.algorithm, job.average
         self.training, self.total = job.spec.training, int(job.spec.training["steps"])
         self.device = torch.device(self.spec.device)
@@ -234,6 +236,7 @@ class Engine:
         self._write(f"checkpoint-{self.done:09d}", tensors, about)
         for old in checkpoints(self.folder)[:-2]:  # the last but one stays, should the last be damaged later
             old.unlink()
+        self.saved(log.path)
 
     def _resume(self) -> tuple[int, int]:
         """Step to go on from, and the length of the log there."""

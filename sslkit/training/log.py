@@ -149,14 +149,14 @@ class Board:
     def __init__(self, folder: Path, step: int) -> None:
         self.file = (folder / f"events.out.tfevents.{time.time_ns()}").open("wb")
         self.records = RecordWriter(self.file)
-        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        self._add(Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START)))
+        self.add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.add(Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START)))
 
     def write(self, step: int, values: dict[str, float]) -> None:
         summary = Summary(value=[Summary.Value(tag=k, simple_value=v) for k, v in values.items()])
-        self._add(Event(wall_time=time.time(), step=step, summary=summary))
+        self.add(Event(wall_time=time.time(), step=step, summary=summary))
 
-    def _add(self, event: Any) -> None:
+    def add(self, event: Any) -> None:
         self.records.write(event.SerializeToString())
         self.file.flush()
 

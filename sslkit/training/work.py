@@ -32,6 +32,7 @@ def train(
     report: Report,
     stop: Callable[[], bool],
     say: Callable[[str], None],
+    saved: Callable[[Path], None] = lambda log: None,
 ) -> None:
     """Train a stage, from its last checkpoint on where it has one; at the end its folder holds `result.json`.
 
@@ -40,7 +41,7 @@ def train(
         parent: folder of the stage that it starts from.
         weights: file that it starts from instead.
         features: folder of the features that stages share.
-        save_every, report, stop, say: as of `Engine`.
+        save_every, report, stop, say, saved: as of `Engine`.
 
     Raises:
         UserError: a part refuses its options, memory is not enough, a loss is not finite, the disk is full.
@@ -54,7 +55,7 @@ def train(
         return
     with feasible(spec):
         job = build(spec, images, split, parent, ranks.count(), weights)
-        engine = Engine(job, folder, save_every=save_every, report=report, stop=stop, say=say)
+        engine = Engine(job, folder, save_every=save_every, report=report, stop=stop, say=say, saved=saved)
         result = with_peak(spec.device, engine.train)
     for sentence in drives.said():
         say(sentence)

@@ -23,6 +23,7 @@ AT_THE_ROOT = {
         "network",
         "adapter",
         "reader",
+        "tracker",
         "average",
         "randomness",
         "registry",
@@ -114,7 +115,7 @@ def test_the_root_of_the_harness_is_what_a_notebook_imports() -> None:
 
 
 def test_a_run_reads_from_top_to_bottom() -> None:
-    assert len(files()["sslkit.pipeline"]) <= 10
+    assert len(files()["sslkit.pipeline"]) <= 11
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

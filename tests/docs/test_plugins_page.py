@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslkit import adapter, contracts, data, network, reader, registry
+from sslkit import adapter, contracts, data, network, reader, registry, tracker
 from sslkit.cli import main
 from tests.conftest import real
 
@@ -27,6 +27,7 @@ BASES = {
     "adapter": adapter.Adapter,
     "dataset": data.Dataset,
     "reader": reader.Reader,
+    "tracker": tracker.Tracker,
 }
 
 
@@ -42,7 +43,7 @@ def test_a_part_of_the_page_runs(command: list[str], here: Path, capsys: pytest.
     plates(here)
     assert main([*brief(command), "--no-control", "--json"]) == 0
     results = json.loads(capsys.readouterr().out)
-    named = [value for key, value in results["config"].items() if key.endswith(".name")]
+    named = [value for key, value in results["config"].items() if key.endswith(".name") or key == "track"]
     assert Path(file).stem in named or "folder:plates" in named
     assert [row["stage"] for row in results["stages"]] == ["finetune", "semi"]
     (entries,) = registry.plugins.values()

@@ -175,6 +175,7 @@ FIELDS: dict[str, tuple[Any, frozenset[str]]] = {
     "seed": (1, ALL),
     "threads": (3, NONE),
     "grad_checkpoint": (True, NONE),
+    "track": ("tensorboard", NONE),
     "compile": (True, ALL),
     "fsdp": (True, ALL),
 }
@@ -191,7 +192,7 @@ ELSEWHERE |= {"data.open_set"}  # tests/data/test_open_set.py
 ELSEWHERE |= {"predictions"}  # tests/prepare/test_guides.py
 ELSEWHERE |= {"data.white", "data.bands"}  # tests/datasets/test_depth.py
 ELSEWHERE |= {"weights_container", "weights_partial"}  # tests/weights/test_heads.py, tests/weights/test_starting.py
-FREE = {"threads", "data.cache_gb", "data.workers", "grad_checkpoint"}  # not in the name of the run either
+FREE = {"threads", "data.cache_gb", "data.workers", "grad_checkpoint", "track"}  # not in the name of the run either
 FREE |= {f"views.medium.{name}" for name in MEDIUM}
 ELSEWHERE |= {f"views.{name}.flip" for name in ("weak", "medium", "strong", "pretrain")}
 
