@@ -36,7 +36,7 @@ from sslkit.prepare.guides import guided
 from sslkit.prepare.levels import Told, levels_of, told_by, toned
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.prepare.twins import in_both
-from sslkit.store import drives
+from sslkit.store import drives, remote
 from sslkit.weights.origin import Origin
 
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
@@ -284,6 +284,7 @@ def resolved(
 @drives.tried_again
 def _read(cls: type, place: Mapping[str, Any]) -> Parts:
     """A data set as it reads itself."""
+    remote.forget()  # what is new on a server is seen
     dataset: Dataset = cls(**place)
     classes, train, test = dataset.read()
     return Parts(classes, train, test, list(dataset.remarks))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sslkit import registry
@@ -12,6 +11,7 @@ from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import options
 from sslkit.config.values import coerce
 from sslkit.errors import UserError
+from sslkit.store.anywhere import place
 
 
 def dataset_of(flat: Flat) -> type[Any]:
@@ -20,8 +20,8 @@ def dataset_of(flat: Flat) -> type[Any]:
     try:
         return registry.load("dataset", name)
     except UserError as error:
-        if Path(name).exists():
-            kind = "folder" if Path(name).is_dir() else "csv"
+        if place(name).exists():
+            kind = "folder" if place(name).is_dir() else "csv"
             raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
         raise
 
