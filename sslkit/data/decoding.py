@@ -23,7 +23,9 @@ from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
+from sslkit.store.anywhere import is_remote
 
+WAITING = 8  # threads that wait while others decode
 RULES = 2  # raised when other pixels are made of some files: what was kept before is not taken
 
 
@@ -85,7 +87,7 @@ def decode(
     sights = None
     if whole or (encoded and stored.nbytes > limit):
         sights = _looked_at(train, test, cache) if encoded else None
-        pixels = OnDemand(stored, np.arange(len(stored)), whole, ThreadPoolExecutor(workers or os.cpu_count()))
+        pixels = OnDemand(stored, np.arange(len(stored)), whole, ThreadPoolExecutor(workers or _threads(source(0))))
         digest = stored.digest()
     else:
         pixels = _cached(stored, cache) if cache and encoded else _decode(stored)
@@ -93,6 +95,12 @@ def decode(
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest.update(label.tobytes() + "\0".join(classes).encode())
     return Images(pixels, label, count, classes, digest.hexdigest(), stored.names, train.tone, sights)
+
+
+def _threads(source: Any) -> int:
+    """That decode on demand: one a core, and more where they mostly wait for a server."""
+    cores = os.cpu_count() or 1
+    return cores + WAITING if isinstance(source, str) and is_remote(source) else cores
 
 
 def _looked_at(train: Raw, test: Raw, cache: Path | None) -> Array:

@@ -23,6 +23,7 @@ from sslkit.data import Dataset, Images, decoding, imbalance, is_own, normalizin
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
+from sslkit.data.kept import kept_in
 from sslkit.data.open_set import opened, unlabelled_classes
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
 from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
@@ -229,7 +230,7 @@ def gather(
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     levels = levels_of(flat, told)
     read = (cls, place, rule, look, cache, levels)
-    parts = _once("parts", read, lambda: look(toned(_read(cls, place), levels, cache), rule, cache))
+    parts = _once("parts", read, lambda: look(toned(_read(cls, place, cache), levels, cache), rule, cache))
     flat |= levels.taken(parts.train.tone)
     side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
     # Of one's own images those without a label are the pool.
@@ -282,11 +283,12 @@ def resolved(
 
 
 @drives.tried_again
-def _read(cls: type, place: Mapping[str, Any]) -> Parts:
+def _read(cls: type, place: Mapping[str, Any], cache: Path | None) -> Parts:
     """A data set as it reads itself."""
     remote.forget()  # what is new on a server is seen
     dataset: Dataset = cls(**place)
-    classes, train, test = dataset.read()
+    with kept_in(cache):
+        classes, train, test = dataset.read()
     return Parts(classes, train, test, list(dataset.remarks))
 
 

@@ -6,6 +6,8 @@ A folder is listed once, with sizes and versions, until `forget` is called; an i
 from __future__ import annotations
 
 import errno
+import io
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from sslkit.store.drives import DriveError
 from sslkit.store.servers import Denied, asked, invalidate
 
 AT_ONCE = 16  # folders that are listed at a time
+SMALLEST, LARGEST = 2**16, 2**22  # bytes that `Window` asks for
 VERSION = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "last_modified", "updated", "created")
 REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -152,6 +155,43 @@ def remove(url: str) -> None:
         DriveError: as `folder`.
     """
     asked(url, lambda system, path: system.rm_file(path))
+
+
+class Window(io.RawIOBase):
+    """A file that is read on from where it was gone to, in pieces that grow from 64 KB to 4 MB while they join."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url, self.size, self.at = url, entry(url).size, 0
+        self._start, self._data, self._piece = 0, b"", SMALLEST
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence]
+        return self.at
+
+    def read(self, count: int = -1) -> bytes:
+        end = self.size if count < 0 else min(self.size, self.at + count)
+        if end <= self.at:
+            return b""
+        if not self._start <= self.at <= end <= self._start + len(self._data):
+            self._fetch(end)
+        found = self._data[self.at - self._start : end - self._start]
+        self.at += len(found)
+        return found
+
+    def _fetch(self, end: int) -> None:
+        joins = self._start <= self.at <= self._start + len(self._data)
+        self._piece = min(2 * self._piece, LARGEST) if joins else SMALLEST
+        self._start, self._data = self.at, read(self.url, self.at, min(self.size, max(end, self.at + self._piece)))
 
 
 def _listed(url: str) -> dict[str, Entry]:
