@@ -22,6 +22,7 @@ from sslkit.store.servers import Denied, asked, invalidate
 
 AT_ONCE = 16  # folders that are listed at a time
 SMALLEST, LARGEST = 2**16, 2**22  # bytes that `Window` asks for
+IN_PLACE = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs")  # object stores have a file when all of it came
 VERSION = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "last_modified", "updated", "created")
 REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -139,12 +140,24 @@ def read(url: str, start: int | None = None, end: int | None = None) -> bytes:
 
 
 def write(source: Path, url: str) -> None:
-    """Put a file there; a server has it when it is complete, or does not have it.
+    """Put a file there, which is whole or not there: where a server shows a half of it, under another name at first.
 
     Raises:
         DriveError: as `folder`.
     """
-    asked(url, lambda system, path: system.put_file(str(source), path))
+
+    def put(system: Any, path: str) -> None:
+        if url.partition("://")[0] not in IN_PLACE:
+            system.put_file(str(source), path)
+            return
+        above, _, name = path.rpartition("/")
+        system.makedirs(above, exist_ok=True)
+        beside = f"{above}/.{name}.{os.getpid()}.tmp"
+        system.put_file(str(source), beside)
+        system.mv(beside, path)
+
+    asked(url, put)
+    forget()
 
 
 def remove(url: str) -> None:
