@@ -47,6 +47,12 @@ class Raw:
         image = self.images[i]
         return anywhere.join(self.root, image) if isinstance(image, str | os.PathLike) else image
 
+    @property
+    def far(self) -> bool:
+        """Whether the images lie on a server."""
+        first = self.source(0) if len(self.images) else b""
+        return isinstance(first, str) and anywhere.is_remote(first)
+
     def name(self, i: int, part: str) -> str:
         """The name of image i of this part."""
         if len(self.names):

@@ -232,7 +232,7 @@ def gather(
     read = (cls, place, rule, look, cache, levels)
     parts = _once("parts", read, lambda: look(toned(_read(cls, place, cache), levels, cache), rule, cache))
     flat |= levels.taken(parts.train.tone)
-    side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
+    side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train, cache))
     # Of one's own images those without a label are the pool.
     beneath = {"data.labels": "all"} if is_own(name) and (parts.train.label < 0).any() else {}
     config, start, chosen = resolved(flat, cls, side, beneath)

@@ -203,5 +203,5 @@ class Remote(PosixPath):
         return (self / name for name in remote.folder(str(self)))
 
     def rglob(self, pattern: str, **_: Any) -> Iterator[Path]:  # type: ignore[override]
-        below = (Remote(one.path) for one in remote.files_below(str(self)))
+        below = (Remote(one.path) for one in remote.files_below(str(self))) if self.is_dir() else ()
         return (path for path in below if path.match(pattern))

@@ -83,10 +83,8 @@ def _passing(error: Exception, url: str) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) or status in (404, 410):
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", url) from None
     if isinstance(error, PermissionError) or status in (401, 403) or kinds & NO_RIGHTS:
-        raise Denied(
-            f"{url}: the server lets this user not in ({one_line(error)}); give credentials that may read, or write, "
-            "there, as its package takes them"
-        ) from None
+        why = f"the server does not let this user in ({one_line(error)})"
+        raise Denied(f"{url}: {why}; its package must find credentials that may read, or write, there") from None
     passing = isinstance(error, OSError) and error.errno in PASSING
     passing |= isinstance(error, TimeoutError | ConnectionError) or bool(kinds & FAILING)
     if passing or status in (408, 425, 429) or status >= 500:
