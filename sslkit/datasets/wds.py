@@ -87,7 +87,7 @@ class Wds(Dataset):
             if len(wanted) > 1:
                 raise UserError(
                     f"{file}: {one.key} has several images, {listed(sorted(wanted))}; --set data.image={wanted[0]} "
-                    "says which is meant"
+                    "says which is meant (a key ends at the first dot)"
                 )
             if wanted and wanted[0] in one.images:
                 found.append((file, Sample(one.key, {wanted[0]: one.images[wanted[0]]}, one.texts)))

@@ -129,6 +129,7 @@ def _made(url: str, scheme: str) -> Any:
     if scheme in S3:  # botocore asks five times, s3fs five times more: once is enough beneath `asked`
         more = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
         options["config_kwargs"] = {"retries": {"total_max_attempts": 1}} | more
+        options["max_concurrency"] = 1  # else a file is asked for its size before it is read
     try:
         system = cls(**options)
     except Exception as error:

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from sslkit.errors import UserError
@@ -154,8 +155,9 @@ def test_errors_of_no_known_kind_are_one_line(files: Path) -> None:
 )
 def test_what_is_not_installed_is_named(url: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "_systems", {})
-    for name in ("s3fs", "gcsfs"):
+    for scheme, name in (("s3", "s3fs"), ("gs", "gcsfs")):
         monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(fsspec.registry._registry, scheme, raising=False)
     with pytest.raises(UserError, match=words):
         anywhere.read(url)
 
