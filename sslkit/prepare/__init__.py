@@ -19,11 +19,10 @@ from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import starts_with_probe
 from sslkit.config.values import coerce
-from sslkit.data import Dataset, Images, decoding, imbalance, is_own, normalizing, weighing
+from sslkit.data import Images, decoding, imbalance, is_own, normalizing, weighing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
-from sslkit.data.kept import kept_in
 from sslkit.data.open_set import opened, unlabelled_classes
 from sslkit.data.parts import Parts, arrange, contradicted, unlabelled, without_equal
 from sslkit.data.splits import Split, all_in_pool, check_lists, left_out, split
@@ -31,13 +30,13 @@ from sslkit.data.summary import about
 from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
-from sslkit.prepare.dataset import dataset_of, place_of
+from sslkit.prepare.dataset import dataset_of, place_of, read_parts
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.guides import guided
 from sslkit.prepare.levels import Told, levels_of, told_by, toned
 from sslkit.prepare.starting import SMALL_SIZE, choose_start, network_for, side_of
 from sslkit.prepare.twins import in_both
-from sslkit.store import drives, remote
+from sslkit.store import drives
 from sslkit.weights.origin import Origin
 
 LARGE = {"views.weak": "semi_vit_weak", "views.strong": "semi_vit_strong"}
@@ -230,7 +229,7 @@ def gather(
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     levels = levels_of(flat, told)
     read = (cls, place, rule, look, cache, levels)
-    parts = _once("parts", read, lambda: look(toned(_read(cls, place, cache), levels, cache), rule, cache))
+    parts = _once("parts", read, lambda: look(toned(read_parts(cls, place, cache), levels, cache), rule, cache))
     flat |= levels.taken(parts.train.tone)
     side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train, cache))
     # Of one's own images those without a label are the pool.
@@ -280,16 +279,6 @@ def resolved(
     if starts_with_probe(flat) and config.mixer and "mixer.name" not in flat:
         chosen.append(f"mixer {config.mixer.name}, chosen for a start from weights; --mixer names another")
     return config, start, chosen
-
-
-@drives.tried_again
-def _read(cls: type, place: Mapping[str, Any], cache: Path | None) -> Parts:
-    """A data set as it reads itself."""
-    remote.forget()  # what is new on a server is seen
-    dataset: Dataset = cls(**place)
-    with kept_in(cache):
-        classes, train, test = dataset.read()
-    return Parts(classes, train, test, list(dataset.remarks))
 
 
 def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslkit.data import OnDemand
 from sslkit.data.checking import bad_images
+from sslkit.data.on_demand import OnDemand
 from sslkit.prepare import Prepared, prepare
 from sslkit.store import drives
 from tests.cli.call import assert_refused, sslkit

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import webdataset as wds
+from braceexpand import braceexpand
 from PIL import Image
 
 from sslkit.datasets._shards import expanded
@@ -223,14 +225,12 @@ def test_braces_are_those_of_a_shell() -> None:
 
 
 def test_braces_are_those_of_webdataset() -> None:
-    braceexpand = pytest.importorskip("braceexpand").braceexpand
     for text, names in BRACES.items():
         if text != "{":  # which that package takes for a mistake
             assert [*braceexpand(text)] == names
 
 
 def test_what_webdataset_wrote_and_reads_is_what_is_read(tmp_path: Path) -> None:
-    wds = pytest.importorskip("webdataset")
     draw = np.random.default_rng(0)
     pixels = draw.integers(0, 256, (23, 8, 8, 3), np.uint8)
     with wds.ShardWriter(str(tmp_path / "train-%06d.tar"), maxcount=10, verbose=0) as sink:
