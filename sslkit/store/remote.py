@@ -23,11 +23,13 @@ from sslkit.store.servers import Denied, asked, invalidate
 AT_ONCE = 16  # folders that are listed at a time
 SMALLEST, LARGEST = 2**16, 2**22  # bytes that `Window` asks for
 IN_PLACE = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs")  # object stores have a file when all of it came
+UNLISTED = ("http://", "https://")  # whose folders are pages, if any
 VERSION = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "last_modified", "updated", "created")
 REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 
 _lock = threading.Lock()
 _folders: dict[str, dict[str, Entry] | OSError | DriveError] = {}  # URL -> what is in it, or why that is not known
+_files: dict[str, Entry | OSError] = {}  # URL -> what was asked of it alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def forget() -> None:
     """Folders are listed anew when they are asked for the next time."""
     with _lock:
         _folders.clear()
+        _files.clear()
     invalidate()
 
 
@@ -82,7 +85,7 @@ def folder(url: str) -> dict[str, Entry]:
 
 
 def entry(url: str) -> Entry:
-    """A file or folder. Where its folder cannot be listed, it alone is asked for.
+    """A file or folder. Where its folder cannot be listed, it alone is asked for, once.
 
     Raises:
         OSError: there is none.
@@ -92,15 +95,31 @@ def entry(url: str) -> Entry:
     if above.endswith(":/"):  # a bucket
         folder(url)
         return Entry(url.rstrip("/"), True)
+    if url.startswith(UNLISTED):
+        return _alone(url, above)
     try:
         found = folder(above).get(name)
     except UserError as error:
         if isinstance(error, DriveError) and not isinstance(error, Denied):
             raise
-        found = _entry(asked(url, lambda system, path: system.info(path)), above)
+        return _alone(url, above)
     if found is None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", url)
     return found
+
+
+def _alone(url: str, above: str) -> Entry:
+    if url not in _files:
+        try:
+            found: Entry | OSError = _entry(asked(url, lambda system, path: system.info(path)), above)
+        except OSError as error:
+            found = error
+        with _lock:
+            _files[url] = found
+    known = _files[url]
+    if isinstance(known, OSError):
+        raise known
+    return known
 
 
 def look_below(url: str) -> None:

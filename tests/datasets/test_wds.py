@@ -197,6 +197,10 @@ def test_shards_that_are_missing_are_named(top: str, tmp_path: Path, server: Any
     assert_refused(sslkit("run", "--data", f"wds:{tmp_path}/empty"), "holds no *.tar")
 
 
+def test_braces_that_the_shell_took_are_said() -> None:
+    assert_refused(sslkit("run", "--data", "wds:x/000.tar", "wds:x/001.tar"), "put wds:… in quotes")
+
+
 def test_the_report_knows_a_tar_file(tmp_path: Path) -> None:
     labelled(tmp_path / "000.tar", range(12))
     found = sslkit("data", str(tmp_path / "000.tar"), "--json").json

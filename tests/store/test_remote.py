@@ -138,6 +138,7 @@ def test_files_of_a_folder_that_may_not_be_listed_are_asked_for_one_by_one(files
     Flaky.failures["ls"] = [PermissionError("AccessDenied")]
     assert anywhere.exists("flaky://b/top/list.csv")
     assert not anywhere.exists("flaky://b/top/none.csv")
+    assert anywhere.size("flaky://b/top/list.csv") == (files / "top/list.csv").stat().st_size
     assert [kind for kind, _ in Flaky.requests] == ["ls", "info", "info"], "it is not asked again for the list"
 
 
