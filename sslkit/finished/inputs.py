@@ -23,7 +23,7 @@ from sslkit.errors import UserError, listed
 from sslkit.finished.archives import images_in, is_archive
 from sslkit.prepare.dataset import place_of
 from sslkit.store import remote
-from sslkit.store.anywhere import join, look_below, place
+from sslkit.store.anywhere import isfile, join, look_below, place
 from sslkit.store.drives import tried_again
 
 LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -116,7 +116,7 @@ def _of_list(word: str, classes: Sequence[str], given: Flat, said: list[str]) ->
     asked = Columns(**place_of(given, word, cls))
     files = Files(file.parent)
     lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
-    if asked == NOBODY and any(place(join(file.parent, line)).is_file() for line in lines):
+    if asked == NOBODY and any(isfile(join(file.parent, line)) for line in lines):
         header = lines[0].lower() in PATH and not files.has(lines[0])
         yield from (Input(line, join(file.parent, line)) for line in lines[header:])
         return

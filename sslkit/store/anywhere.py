@@ -23,13 +23,14 @@ BETWEEN = "\0"
 
 def is_remote(path: PathLike) -> bool:
     """Whether it is the URL of a file on a server."""
-    return REMOTE.match(os.fspath(path)) is not None
+    text = os.fspath(path)
+    return "://" in text and REMOTE.match(text) is not None
 
 
 def is_elsewhere(path: PathLike) -> bool:
     """Whether it is no path of a file here: on a server, or within a tar file."""
     text = os.fspath(path)
-    return BETWEEN in text or REMOTE.match(text) is not None
+    return BETWEEN in text or is_remote(text)
 
 
 def place(text: PathLike) -> Path:
@@ -73,6 +74,11 @@ def exists(path: PathLike) -> bool:
     except OSError:
         return False
     return True
+
+
+def isfile(path: PathLike) -> bool:
+    """As `os.path.isfile`."""
+    return Remote(path).is_file() if is_remote(path) else os.path.isfile(path)
 
 
 def look_below(path: PathLike) -> None:
@@ -151,9 +157,10 @@ def _of_member(file: str, span: tuple[int, int], start: int, end: int | None) ->
 
 def _span(path: PathLike) -> tuple[str, tuple[int, int] | None]:
     """The file, and of a member of a tar file its first byte and its size."""
-    file, _, rest = os.fspath(path).partition(BETWEEN)
-    if not rest:
+    file = os.fspath(path)
+    if BETWEEN not in file:
         return file, None
+    file, _, rest = file.partition(BETWEEN)
     start, _, size = rest.partition(BETWEEN)[0].partition("+")
     return file, (int(start), int(size))
 

@@ -13,6 +13,7 @@ import pytest
 from sslkit.data.checking import bad_images
 from sslkit.data.on_demand import OnDemand
 from sslkit.prepare import Prepared, prepare
+from sslkit.sklearn.images import paths_in
 from sslkit.store import drives
 from tests.cli.call import assert_refused, sslkit
 from tests.datasets.make import own, picture, read
@@ -89,6 +90,10 @@ def test_a_table_here_may_name_images_there(tmp_path: Path, server: Any) -> None
     b = prepare({**REQUEST, "data.name": f"csv:{tmp_path / 'urls.csv'}", "data.test": "none"})
     assert a.images.fingerprint == b.images.fingerprint
     assert b.images.names[0] == f"flaky://b/{a.images.names[0]}"
+
+
+def test_an_estimator_takes_urls(tmp_path: Path) -> None:
+    assert paths_in(["flaky://b/1.png", "2.png"]) == ["flaky://b/1.png", str(tmp_path / "2.png")]
 
 
 def test_images_that_are_decoded_for_every_batch(tmp_path: Path, server: Any) -> None:
