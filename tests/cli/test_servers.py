@@ -84,6 +84,11 @@ def test_an_export_that_cannot_be_sent_leaves_nothing(finished: Finished, server
     assert server.find("/b/x") == [], "what was sent before is gone"
 
 
+def test_runs_lie_on_a_disk() -> None:
+    assert_refused(run("--runs", "flaky://b/runs"), "--runs flaky://b/runs: runs lie on a disk")
+    assert not [*Path().iterdir()]
+
+
 def test_where_an_export_cannot_go(finished: Finished, server: Any) -> None:
     assert_refused(sslkit("export", finished.folder, "--out", "flaky://b"), "name a file or folder below it")
     assert_refused(sslkit("export", "gone", "--out", "flaky://b/m"), "gone is not a finished run")
