@@ -158,7 +158,7 @@ def test_what_is_not_installed_is_named(url: str, words: str, monkeypatch: pytes
     monkeypatch.setattr(servers, "_systems", {})
     for scheme, name in (("s3", "s3fs"), ("gs", "gcsfs")):
         monkeypatch.setitem(sys.modules, name, None)
-        monkeypatch.delitem(fsspec.registry._registry, scheme, raising=False)
+        monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
     with pytest.raises(UserError, match=words):
         anywhere.read(url)
 
