@@ -16,14 +16,26 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sslkit.labelling import exported
 from sslkit.labelling.proposals import Proposal, files_for
 from tests.labelling.images import CLASSES, TRUTH, make
 
 FIXTURES = Path("tests/labelling/fixtures")
+TARS = """
+## Tar files of image sets
+
+Written by the package's own writer, in shards of ten, and read back by it and by `--data wds:FILES`; labels, order and
+pixels are compared. [data.md](../data.md#tar-files-of-webdataset) says how they are read.
+
+| package | version | shards | labels in | samples in | read by the package | images out | labelled |
+|---|---|---:|---|---:|---:|---:|---:|
+"""
 HEAD = """\
 # Formats of labelling tools
 
@@ -143,6 +155,32 @@ def read_row(tool: tuple[str, str], place: str, count: Callable[[Path], int]) ->
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def tar_row(count: int, label: str) -> str:
+    """Images of noise in tar files, of which every fifth has no label."""
+    import webdataset as wds
+
+    from sslkit import registry
+    from sslkit.data.image import Square, to_pixels
+
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    numbers = [-1 if i % 5 == 4 else i % 7 for i in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        with wds.ShardWriter(f"{folder}/%03d.tar", maxcount=10, verbose=0) as sink:
+            for i, number in enumerate(numbers):
+                about = {"cls": number} if label == ".cls" else {"json": {"label": number}}
+                sink.write({"__key__": f"{i:05d}", "png": pixels[i], **(about if number >= 0 else {})})
+        shards = sorted(Path(folder).glob("*.tar"))
+        keys = [one["__key__"] for one in wds.WebDataset([*map(str, shards)], shardshuffle=False)]
+        classes, train, _ = registry.load("dataset", "wds")(files=f"{folder}/{{000..{len(shards) - 1:03d}}}.tar").read()
+        own = [Path(name).name.removesuffix(".png") for name in train.names]
+        assert own == keys, (own, keys)
+        assert [int(classes[c]) if c >= 0 else -1 for c in train.label] == numbers
+        for i, image in enumerate(pixels):
+            assert (to_pixels(train.source(i), Square(8), own[i]) == image.transpose(2, 0, 1)).all()
+        cells = [len(shards), label, count, len(keys), len(own), int((train.label >= 0).sum())]
+    return f"| webdataset | {version('webdataset')} | {' | '.join(map(str, cells))} |"
+
+
 def written_row(package: str, python: str, folder: Path, images: int) -> str:
     head = "import json, sys\nfrom importlib.metadata import version\n"
     code = f"{head}print(version({package!r}))\n{CHECKS[package]}"
@@ -157,6 +195,7 @@ def main() -> None:
     parser.add_argument("--python", action="append", default=[], metavar="PACKAGE=PYTHON")
     pythons: dict[str, Any] = dict(word.split("=", 1) for word in parser.parse_args().python)
     print(HEAD + "\n".join(read_row(*one) for one in READ))
+    print(TARS + "\n".join(tar_row(53, label) for label in (".cls", ".json")))
     rows = []
     for package, python in pythons.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -278,6 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
 def shortened(message: str) -> str:
     """In one line; the many files that a pattern of the shell gave are named by the first one."""
     line = " ".join(message.split())
+    if "unexpected extra argument" in line and "wds:" in line:
+        line += "; the shell has made words of the braces: put wds:… in quotes"
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"
 
 

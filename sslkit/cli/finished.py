@@ -62,10 +62,12 @@ def predict_command(
     """
     from sslkit.config.resolve import parse_set
     from sslkit.finished.predict import UNKNOWN, Form, predict
+    from sslkit.store.sent import written
     from sslkit.terminal import count
 
     form = Form(all_classes, top, unknown_below)
-    found = predict(Path(run), paths, out=Path(out), form=form, keys=dict(map(parse_set, sets)), **options)
+    with written(out) as place:
+        found = predict(Path(run), paths, out=place, form=form, keys=dict(map(parse_set, sets)), **options)
     for remark in found.get("remarks", ()):
         click.echo(remark, err=True)
     for word in ("skipped", "unread"):
@@ -123,10 +125,12 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
     """List the images that are worth a label most, labels that are likely wrong, and what looks like no known class."""
     from sslkit.errors import UserError
     from sslkit.finished.audit import audit
+    from sslkit.store.sent import written
 
     if prefix is not None and to == "csv":
         raise UserError("--prefix is of a labelling tool; add --to label-studio or --to cvat")
-    found = audit(Path(run), Path(out), n, to, prefix)
+    with written(out) as place:
+        found = audit(Path(run), place, n, to, prefix)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -181,12 +185,14 @@ def export_command(
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     from sslkit.errors import UserError
     from sslkit.finished import export, graph, packing
+    from sslkit.store.sent import written
 
     if form == "run":
         options = {"--check-on": check_on, "--calibrated": calibrated, "--network": network != "averaged"}
         for option in (name for name, given in options.items() if given):
             raise UserError(f"format run holds all networks of the run and executes none; drop {option}")
-        plugins = packing.pack(Path(run), Path(out))
+        with written(out) as place:
+            plugins = packing.pack(Path(run), place)
         needed = f" (its commands need {' '.join(f'--plugin FOLDER/{name}' for name in plugins)})" if plugins else ""
         click.echo(f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}")
         return
@@ -200,12 +206,15 @@ def export_command(
         if form == "mae" and network != "averaged":
             raise UserError("format mae is of the stage pretrain, which has one network; drop --network")
         if form == "hub":
-            _to_hub(Path(run), Path(out), network, push)
+            with written(out) as place:
+                _to_hub(Path(run), place, network, push, out)
             return
-        export.export(Path(run), Path(out), form, network)
+        with written(out) as place:
+            export.export(Path(run), place, form, network)
         click.echo(out)
         return
-    check = graph.export(Path(run), Path(out), form, network, calibrated, check_on)["check"]
+    with written(out) as place:
+        check = graph.export(Path(run), place, form, network, calibrated, check_on)["check"]
     click.echo(
         f"{out}: agrees with torch on {check['images']} {check['on']} (batch sizes "
         f"{', '.join(map(str, check['batches']))}): largest difference of a probability "
@@ -214,15 +223,15 @@ def export_command(
     )
 
 
-def _to_hub(run: Path, out: Path, network: str, push: str | None) -> None:
+def _to_hub(run: Path, folder: Path, network: str, push: str | None, out: str) -> None:
     from sslkit.finished import hub
 
     if push:
         hub.check_token(push)
-    found = hub.write(run, out, network)
+    found = hub.write(run, folder, network)
     click.echo(
         f"{out}: opened by timm, agrees with the run on {found['images']} {found['on']}: largest difference of a "
         f"probability {found['largest_difference']:.1e}. Read {out}/README.md before it is given away"
     )
     if push:
-        click.echo(f"uploaded to {hub.push(out, push)}, which is private")
+        click.echo(f"uploaded to {hub.push(folder, push)}, which is private")

@@ -18,6 +18,7 @@ import torch
 from sslkit.data.given import Given
 from sslkit.data.image import PLAIN, Array, Tone
 from sslkit.data.on_demand import OnDemand, Pixels
+from sslkit.store import anywhere
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TEST = ("test", "val", "valid", "validation")  # what a test part may be called; the first that is there is the one
@@ -28,7 +29,7 @@ UNKNOWN = -2  # the label of an image that is of no class of the labels
 class Raw:
     """Images as they are stored, with labels. Ten million files are ten million names: no object but a text each."""
 
-    images: Sequence[Any] | Array  # uint8 (H, W) or (H, W, 3), encoded files as bytes, or paths below `root`
+    images: Sequence[Any] | Array  # uint8 (H, W) or (H, W, 3), encoded files as bytes, or paths below `root`, or URLs
     label: Array  # (N,) int64, -1 where there is none
     names: Sequence[str] = ()  # where an image came from; default: its path, else its part and number
     root: str | Path = ""
@@ -44,7 +45,13 @@ class Raw:
     def source(self, i: int) -> Any:
         """What image i is opened from: an array, bytes, or the path of a file."""
         image = self.images[i]
-        return os.path.join(self.root, image) if isinstance(image, str | os.PathLike) else image
+        return anywhere.join(self.root, image) if isinstance(image, str | os.PathLike) else image
+
+    @property
+    def far(self) -> bool:
+        """Whether the images lie on a server."""
+        first = self.source(0) if len(self.images) else b""
+        return isinstance(first, str) and anywhere.is_remote(first)
 
     def name(self, i: int, part: str) -> str:
         """The name of image i of this part."""

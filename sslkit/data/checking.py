@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,15 @@ def remembered(cache: Path | None, kind: str, raws: Sequence[Raw], make: Callabl
         cache.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     return json.loads(text)
+
+
+def over(raw: Raw, some: Sequence[int], ask: Callable[[int], Any], cache: Path | None, kind: str) -> Iterable[Any]:
+    """What `ask` gives, as JSON has it, for some of the images.
+
+    Here they are asked one after another, as far as it is wanted; on a server all at once, and the answers are kept in
+    `cache` for the next time, as by `remembered`.
+    """
+    return remembered(cache, kind, [raw], lambda: in_threads(ask, some)) if raw.far else map(ask, some)
 
 
 def _identity(raws: Sequence[Raw]) -> str:

@@ -17,31 +17,38 @@ from typing import Any
 import numpy as np
 
 from sslkit.data import Images, Raw
-from sslkit.data.checking import looked_at, refuse
+from sslkit.data.checking import looked_at, over, refuse
 from sslkit.data.image import Array, BadImageError, Square, size_of
 from sslkit.data.on_demand import OnDemand
 from sslkit.data.stored import Stored
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
 
+WAITING = 8  # threads that wait while others decode
 RULES = 2  # raised when other pixels are made of some files: what was kept before is not taken
 
 
-def median_size(raw: Raw) -> int:
+def median_size(raw: Raw, cache: Path | None = None) -> int:
     """Median of the shorter sides of (at most 500 of) the images that can be opened.
+
+    Args:
+        cache: as of `over`.
 
     Raises:
         BadImageError: none can be.
     """
-    sides, bad = list[int](), list[str]()
-    for i in range(0, len(raw.images), max(1, len(raw.images) // 500)):
+
+    def look(i: int) -> tuple[int, str]:
         try:
-            sides.append(min(size_of(raw.source(i), raw.name(i, "train"))))
+            return min(size_of(raw.source(i), raw.name(i, "train"))), ""
         except BadImageError as error:
-            bad.append(str(error))
+            return 0, str(error)
+
+    seen = [*over(raw, range(0, len(raw.images), max(1, len(raw.images) // 500)), look, cache, "side")]
+    sides = [side for side, bad in seen if not bad]
     if not sides:
-        refuse(bad, len(raw.images))
-    return statistics.median_low(sides)
+        refuse([bad for _, bad in seen], len(raw.images))
+    return int(statistics.median_low(sides))
 
 
 def decode(
@@ -85,7 +92,7 @@ def decode(
     sights = None
     if whole or (encoded and stored.nbytes > limit):
         sights = _looked_at(train, test, cache) if encoded else None
-        pixels = OnDemand(stored, np.arange(len(stored)), whole, ThreadPoolExecutor(workers or os.cpu_count()))
+        pixels = OnDemand(stored, np.arange(len(stored)), whole, ThreadPoolExecutor(workers or _threads(train)))
         digest = stored.digest()
     else:
         pixels = _cached(stored, cache) if cache and encoded else _decode(stored)
@@ -93,6 +100,11 @@ def decode(
     label = np.concatenate([train.label, test.label]).astype(np.int64)
     digest.update(label.tobytes() + "\0".join(classes).encode())
     return Images(pixels, label, count, classes, digest.hexdigest(), stored.names, train.tone, sights)
+
+
+def _threads(train: Raw) -> int:
+    """That decode on demand: one a core, and more where they mostly wait for a server."""
+    return (os.cpu_count() or 1) + WAITING * train.far
 
 
 def _looked_at(train: Raw, test: Raw, cache: Path | None) -> Array:

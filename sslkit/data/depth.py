@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sslkit.data import Raw
-from sslkit.data.checking import remembered
+from sslkit.data.checking import over, remembered
 from sslkit.data.image import PLAIN, BadImageError, Tone, as_bands, chosen, seen, white_of_floats
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
@@ -71,7 +72,7 @@ def toned(
     if told.bands and not bands:
         _check_bands(train, told, whose)
         tone = Tone(bands=told.bands)
-    if not any(_is_deep(train, i) for i in _spread(len(train.images), SAMPLE)):
+    if not any(over(train, _spread(len(train.images), SAMPLE), partial(_is_deep, train), cache, "deep")):
         if white:
             raise UserError(
                 f"data.white={white} is for images of more than 8 bits, and there is none among the {these}; drop it"

@@ -6,7 +6,6 @@ No label is looked at.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from sslkit.data import Raw
 from sslkit.data.checking import remembered
 from sslkit.data.image import Array
 from sslkit.data.threads import in_threads
+from sslkit.store import anywhere
 from sslkit.store.drives import tried_again
 
 TAIL = 1024  # bytes at the end of a file, which tell files of one size apart: its beginning is often the same
@@ -108,7 +108,7 @@ def _size(source: Any) -> Any:
     if isinstance(source, bytes):
         return len(source) or None
     try:
-        return tried_again(os.stat)(source).st_size
+        return tried_again(anywhere.size)(source)
     except OSError:
         return None
 
@@ -126,9 +126,7 @@ def _tail(source: Any) -> bytes | None:
 
 @tried_again
 def _end(path: Any) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-        return file.read()
+    return anywhere.read(path, -TAIL)
 
 
 def content(source: Any) -> bytes | None:
@@ -145,5 +143,5 @@ def content(source: Any) -> bytes | None:
 
 @tried_again
 def _digest(path: Any) -> bytes:
-    with open(path, "rb") as file:
+    with anywhere.opened(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest()

@@ -13,6 +13,7 @@ from sslkit import registry
 from sslkit.errors import UserError
 from sslkit.plugins import plugin_hashes
 from sslkit.reader import Reader
+from sslkit.store import anywhere
 from sslkit.store.drives import PASSING
 
 HEAD = 512  # bytes by which a file is known
@@ -66,6 +67,8 @@ def beginning(path: str) -> bytes:
         OSError: the drive fails.
     """
     try:
+        if anywhere.is_elsewhere(path):
+            return anywhere.read(path, 0, HEAD)
         if stat.S_ISREG(os.stat(path).st_mode):
             with open(path, "rb") as file:
                 return file.read(HEAD)

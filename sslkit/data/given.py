@@ -20,6 +20,7 @@ from sslkit.data.csv_files import NOTHING, composed, plain
 from sslkit.data.image import Array
 from sslkit.data.stored import Stored
 from sslkit.errors import UserError, listed, one_line
+from sslkit.store import anywhere
 
 SHA = "sha256"
 Cells = dict[str, list[str]]  # column -> its cells
@@ -80,7 +81,7 @@ def _names(names: Sequence[str], source: Callable[[int], object]) -> dict[str, i
     for i in range(len(names)):
         opened = source(i)
         if isinstance(opened, str | os.PathLike):
-            found[os.path.abspath(opened)] = i
+            found[str(opened) if anywhere.is_elsewhere(opened) else os.path.abspath(opened)] = i
     return found
 
 
@@ -88,7 +89,7 @@ def _hashes(count: int, source: Callable[[int], object]) -> dict[str, int]:
     found: dict[str, int] = {}
     for i in range(count):
         opened = source(i)
-        data = Path(opened).read_bytes() if isinstance(opened, str | os.PathLike) else opened
+        data = anywhere.read(opened) if isinstance(opened, str | os.PathLike) else opened
         if isinstance(data, bytes):
             found[hashlib.sha256(data).hexdigest()] = i
     return found

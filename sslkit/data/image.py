@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sslkit.data.formats import HEAD, reader_of
 from sslkit.errors import UserError, one_line
 from sslkit.reader import LIMIT, Levels, Reader, TooLargeError
+from sslkit.store import anywhere
 from sslkit.store.drives import tried_again
 
 Array = np.ndarray[Any, Any]
@@ -219,6 +220,8 @@ def size_of(item: Any, name: str) -> tuple[int, int]:
 def _file(item: Any, name: str) -> BinaryIO:
     if isinstance(item, bytes):
         return io.BytesIO(item)
+    if anywhere.is_elsewhere(item):
+        return anywhere.opened(item)
     if not stat.S_ISREG(os.stat(item).st_mode):
         raise BadImageError(f"{name} is no file")  # a pipe would be waited for
     return open(item, "rb")
@@ -242,7 +245,7 @@ def _explained(item: Any, name: str) -> Iterator[None]:
     except UnidentifiedImageError:
         raise BadImageError(f"{name} is not an image that Pillow knows") from None
     except FileNotFoundError:
-        raise BadImageError(f"no image file {item}") from None
+        raise BadImageError(f"no image file {anywhere.shown(item)}") from None
     except (TooLargeError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = f"more than {LIMIT:,} pixels, the limit for one image; scale it down"
         raise BadImageError(f"{name} has {limit}") from None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from sslkit.data.image import Array
 from sslkit.data.names import NONE, SHOWN, Names
 from sslkit.data.tables import Table, read_columns, refuse_several
 from sslkit.errors import UserError, listed
+from sslkit.store import anywhere
 
 UNUSED = ("split", "group")  # columns that say something of data, but not in a file of labels
 NUMBERS = "class numbers"
@@ -103,7 +103,7 @@ def label_by(
         UserError: as for `take_labels`.
     """
     images = Names(names)
-    table = read_columns(Path(file), USUAL, UNUSED, asked, lambda cell: images.place(cell) != NONE, classes)
+    table = read_columns(anywhere.place(file), USUAL, UNUSED, asked, lambda cell: images.place(cell) != NONE, classes)
     place = images.match(file, table["path"], table.where)
     if not asked.multilabel:
         refuse_several(table, classes)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from sslkit.data.names import NONE, Names
 from sslkit.data.tables import read_columns
 from sslkit.errors import UserError
 from sslkit.randomness import key, permutation
+from sslkit.store.anywhere import place
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def left_out(data: Data, names: Callable[[], Sequence[str]]) -> Array:
     if kind != "without":
         return np.zeros(0, np.int64)
     images = Names(names())
-    table = read_columns(Path(file), {"path": USUAL["path"]}, is_image=lambda cell: images.place(cell) != NONE)
+    table = read_columns(place(file), {"path": USUAL["path"]}, is_image=lambda cell: images.place(cell) != NONE)
     return images.match(file, table["path"], table.where)
 
 
@@ -221,7 +221,7 @@ def _positions(text: str, count: int) -> Array | None:
     kind, _, file = text.partition(":")
     if kind != "index":
         return None
-    words = read_columns(Path(file), {"index": ("index",)})["index"]
+    words = read_columns(place(file), {"index": ("index",)})["index"]
     numbers = [int(word) if word.isdecimal() and len(word) < 19 else -1 for word in words]
     wrong = [word for word, n in zip(words, numbers, strict=True) if not 0 <= n < count]
     if wrong:

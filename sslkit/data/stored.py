@@ -13,6 +13,7 @@ from PIL import Image
 from sslkit.data import formats
 from sslkit.data.image import PLAIN, Array, Square, Tone, read_rgb, to_pixels
 from sslkit.errors import UserError
+from sslkit.store import anywhere
 from sslkit.store.drives import tried_again
 from sslkit.version import __version__
 
@@ -62,15 +63,14 @@ def reading(tone: Tone) -> str:
 
 @tried_again
 def identity(source: Any) -> bytes:
-    """32 bytes that tell an image from another: of its content, of a file by path, size and time of change.
+    """32 bytes that tell an image from another: of its content, of a file by path, size and time of change or version.
 
     Raises:
         UserError: the file is gone.
     """
     if isinstance(source, str | os.PathLike):
         try:
-            about = os.stat(source)
+            source = anywhere.mark(source).encode(errors="surrogateescape")
         except OSError as error:
-            raise UserError(f"no image file {source}: {error.strerror}") from None
-        source = f"{os.path.abspath(source)}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
+            raise UserError(f"no image file {anywhere.shown(source)}: {error.strerror}") from None
     return hashlib.sha256(source).digest()

@@ -14,6 +14,7 @@ from sslkit.data.csv_files import plain
 from sslkit.data.formats import suffixes
 from sslkit.data.json_tables import json_rows
 from sslkit.errors import UserError, one_line
+from sslkit.store import anywhere
 
 SAVE = "save it as CSV UTF-8"
 KINDS = {  # what a file begins with: what it is, and what to do
@@ -70,7 +71,7 @@ def read_text(file: Path) -> str:
         UserError: as `read_rows`.
     """
     try:
-        data = file.expanduser().read_bytes()
+        data = anywhere.place(file).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from None
     _refuse(file, data)

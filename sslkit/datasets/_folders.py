@@ -12,7 +12,7 @@ import numpy as np
 from sslkit.data import Raw
 from sslkit.data.formats import NO_SUFFIX, counted, is_image, kind, suffixes
 from sslkit.errors import UserError
-from sslkit.store import is_store
+from sslkit.store import anywhere, is_store
 from sslkit.store.drives import PASSING
 
 
@@ -149,7 +149,7 @@ def class_names(folder: Path, lost: bool = False) -> list[str]:
         UserError: it cannot be read, or a link in it that may be one leads nowhere: a class would be lost.
     """
     try:
-        seen = [entry for entry in os.scandir(folder) if not is_hidden(entry.name)]
+        seen = [entry for entry in anywhere.scandir(folder) if not is_hidden(entry.name)]
     except OSError as error:
         raise UserError(f"cannot read folder {folder}: {error.strerror}") from None
     for entry in [] if lost else seen:
@@ -160,7 +160,7 @@ def class_names(folder: Path, lost: bool = False) -> list[str]:
 
 def holds_runs(folder: str) -> bool:
     """Whether a folder is a store, which may lie among the images, and no class: no image lies in it itself."""
-    return is_store(folder) and not has_image(folder, os.listdir(folder))
+    return is_store(folder) and not has_image(folder, anywhere.listdir(folder))
 
 
 def is_hidden(name: str) -> bool:
@@ -233,7 +233,7 @@ def walk(top: str, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, li
     while waiting:
         at = waiting.pop()
         try:
-            entries = [(entry.name, _is_folder(entry)) for entry in os.scandir(at)]
+            entries = [(entry.name, _is_folder(entry)) for entry in anywhere.scandir(at)]
         except OSError as error:
             onerror(error)
             continue

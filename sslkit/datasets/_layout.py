@@ -14,6 +14,7 @@ from sslkit.data.names import Names
 from sslkit.datasets._folders import class_names, files_below, has_image, holds_runs, images_among, is_hidden, walk
 from sslkit.datasets._labels_beside import PERHAPS, TABLES, is_table
 from sslkit.errors import UserError
+from sslkit.store import anywhere
 from sslkit.store.drives import PASSING
 
 KINDS = {  # by name, in small letters without spaces, hyphens and underlines
@@ -106,7 +107,7 @@ class Tree:
 
     def images(self, at: str) -> list[str]:
         """Paths of the images that lie in a folder itself, links that lead nowhere among them."""
-        files = (entry.name for entry in os.scandir(self.root / at) if not entry.is_dir())
+        files = (entry.name for entry in anywhere.scandir(self.root / at) if not entry.is_dir())
         return images_among(str(self.root / at), files, f"{at}/" if at else "")
 
     def holds(self, at: str) -> bool:
@@ -186,7 +187,7 @@ class Tree:
         found = [
             below(folder, entry.name)
             for folder in folders
-            for entry in sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
+            for entry in sorted(anywhere.scandir(self.root / folder), key=lambda entry: entry.name)
             if entry.is_file() and not is_hidden(entry.name)
         ]
         beside = [f"{at}{end}{suffix}" for suffix in (*TABLES, *PERHAPS) for end in ("", "_labels")] if at else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from sslkit.data.names import NONE, SEVERAL, SHOWN, Names
 from sslkit.data.tables import Table
 from sslkit.datasets._folders import files_below, images_among
 from sslkit.errors import UserError, listed
+from sslkit.store import anywhere
 
 
 class Files:
@@ -24,13 +24,13 @@ class Files:
         """Whether a name means a file, as it is written or otherwise."""
         try:
             path = self.slashed(name)
-            return (self.root / path).is_file() or bool(self.find(path))
+            return anywhere.place(anywhere.join(self.root, path)).is_file() or bool(self.find(path))
         except (OSError, ValueError, UserError):  # too long, or with a zero: no name of a file
             return False
 
     def slashed(self, name: str) -> str:
         """With slashes for the backslashes of Windows, unless a file is called so."""
-        there = "\\" not in name or os.path.exists(self.root / name)
+        there = "\\" not in name or anywhere.exists(anywhere.join(self.root, name))
         return name if there else name.replace("\\", "/")
 
     def find(self, name: str) -> str:
@@ -52,9 +52,10 @@ class Files:
         at = self.root / ("/" if folder.startswith("/") else "")
         try:
             for part in folder.split("/"):
-                same = [part] if (at / part).exists() else [n for n in os.listdir(at) if composed(n) == composed(part)]
+                inside = [] if (at / part).exists() else anywhere.listdir(at)
+                same = [name for name in inside if composed(name) == composed(part)]
                 at /= same[0] if len(same) == 1 else part
-            images = images_among(str(at), os.listdir(at), "")
+            images = images_among(str(at), anywhere.listdir(at), "")
         except OSError:  # no such folder, or not to be read
             return "", Names([])
         below = at.relative_to(self.root).as_posix() if at.is_relative_to(self.root) else str(at)
@@ -71,7 +72,7 @@ def find_files(files: Files, table: Table) -> tuple[list[str], list[str]]:
         UserError: names mean several files.
     """
     rows = [files.slashed(row) for row in table["path"]]
-    lost = [i for i, row in enumerate(rows) if not os.path.exists(files.root / row)]
+    lost = [i for i, row in enumerate(rows) if not anywhere.exists(anywhere.join(files.root, row))]
     found, several = dict[int, str](), list[int]()
     for i in lost:
         try:

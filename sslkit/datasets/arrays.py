@@ -1,6 +1,5 @@
 """Arrays in one NPZ file, `arrays:FILE`: images, or the paths of images, and labels, as `numpy.savez` writes them."""
 
-from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -9,6 +8,7 @@ from sslkit.data import Dataset, Raw
 from sslkit.data.image import Array
 from sslkit.errors import UserError, one_line
 from sslkit.registry import register
+from sslkit.store import anywhere
 
 
 @register("dataset")
@@ -23,7 +23,7 @@ class Arrays(Dataset):
     argument = "file"
 
     def __init__(self, *, file: str, multilabel: bool = False) -> None:
-        self.file = Path(file).expanduser()
+        self.file = anywhere.place(file)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
         images, label, classes = self._opened()
@@ -42,7 +42,7 @@ class Arrays(Dataset):
         if not self.file.is_file():
             raise UserError(f"no file {str(self.file)!r}")
         try:
-            with np.load(self.file, allow_pickle=False) as found:
+            with anywhere.opened(self.file) as file, np.load(file, allow_pickle=False) as found:
                 return found["images"], found["label"], found["classes"]
         except KeyError as error:
             raise self._wrong(f"it lacks an array: {error.args[0]}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from sslkit.datasets._layout import CAUTIOUS, kind_of
 from sslkit.datasets._listed import Files, find_files
 from sslkit.errors import UserError, listed
 from sslkit.registry import register
+from sslkit.store import anywhere
 
 
 @register("dataset")
@@ -43,7 +43,7 @@ class Csv(Dataset):
         open_set: str = "",
         multilabel: bool = False,
     ) -> None:
-        self.file = Path(file).expanduser()
+        self.file = anywhere.place(file)
         self.unknown = {name.strip() for name in open_set.split(",")} - {""}
         self.asked = Columns(image, label, split, group, multilabel)
 

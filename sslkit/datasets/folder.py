@@ -21,6 +21,7 @@ from sslkit.datasets._places import NAMES, places
 from sslkit.datasets._reading import EXPECTED, Reading, reading
 from sslkit.errors import UserError
 from sslkit.registry import register
+from sslkit.store import anywhere
 
 
 @register("dataset")
@@ -51,7 +52,7 @@ class Folder(Dataset):
         label: str = "",
         open_set: str = "",
     ) -> None:
-        self.dir = Path(dir).expanduser()
+        self.dir = anywhere.place(dir)
         self.unknown = {name.strip() for name in open_set.split(",")} - {""}
         given = zip(NAMES, (train, test, val, unlabeled), strict=True)
         self.given = {name: text for name, text in given if text}
@@ -64,6 +65,7 @@ class Folder(Dataset):
     def read(self) -> tuple[list[str], Raw, Raw]:
         if not self.dir.is_dir():
             raise UserError(f"no folder {self.dir}")
+        anywhere.look_below(self.dir)
         self._left.clear()
         self._used.clear()
         self._again.clear()
@@ -216,7 +218,7 @@ class Folder(Dataset):
 
     def _loose(self, folder: str) -> list[str]:
         """The images that lie in a folder itself, links that lead nowhere among them, as below class folders."""
-        files = [entry.name for entry in os.scandir(self.dir / folder) if not entry.is_dir()]
+        files = [entry.name for entry in anywhere.scandir(self.dir / folder) if not entry.is_dir()]
         return images_among(str(self.dir / folder), files, f"{folder}/" if folder else "", self._left)
 
     def _raw(self, labelled: list[list[str]], more: list[str]) -> Raw:

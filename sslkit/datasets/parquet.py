@@ -12,6 +12,7 @@ from sslkit.data.columns import Columns
 from sslkit.datasets._tables import Table, parts_of
 from sslkit.errors import UserError, listed, one_line
 from sslkit.registry import register
+from sslkit.store import anywhere
 
 NULL = "__HIVE_DEFAULT_PARTITION__"  # of a folder whose rows have no value
 SPLITS = {"train": r"train", "test": r"test|val", "unlabelled": r"unlabell?ed"}
@@ -39,7 +40,7 @@ class Parquet(Dataset):
         group: str = "",
         multilabel: bool = False,
     ) -> None:
-        self.dir = Path(dir).expanduser()
+        self.dir = anywhere.place(dir)
         self.columns = Columns(image, label, split, group, multilabel)
 
     def read(self) -> tuple[list[str], Raw, Raw]:
@@ -79,7 +80,7 @@ class Parquet(Dataset):
 
     def _tables(self, part: str, files: list[Path]) -> list[Table]:
         try:
-            return [(str(file), self._divided(pq.read_table(file, partitioning=None), file)) for file in files]
+            return [(str(file), self._divided(_read(file), file)) for file in files]
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"cannot read the {part} part of {self.dir}: {one_line(error)}") from None
 
@@ -90,3 +91,7 @@ class Parquet(Dataset):
                 word = None if value == NULL else unquote(value)
                 table = table.append_column(name, pa.array([word] * len(table), pa.string()))
         return table
+
+
+def _read(file: Path) -> pa.Table:
+    return pq.read_table(anywhere.opened(file) if anywhere.is_remote(file) else file, partitioning=None)

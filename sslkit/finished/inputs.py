@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from sslkit.datasets._listed import Files, find_files
 from sslkit.errors import UserError, listed
 from sslkit.finished.archives import images_in, is_archive
 from sslkit.prepare.dataset import place_of
+from sslkit.store import remote
+from sslkit.store.anywhere import isfile, join, look_below, place
 from sslkit.store.drives import tried_again
 
 LISTS = (".txt", ".lst", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -63,6 +64,7 @@ def inputs(
     Raises:
         UserError: there is no such file, folder or data set, or no image in it.
     """
+    remote.forget()
     told = list[str]()
     found = [one for word in words for one in _named(word, classes, given, told)]
     if not found:
@@ -73,7 +75,7 @@ def inputs(
 
 
 def _named(word: str, classes: Sequence[str], given: Given, said: list[str]) -> Iterator[Input]:
-    path, known = Path(word), {entry.name for entry in registry.entries("dataset")}
+    path, known = place(word), {entry.name for entry in registry.entries("dataset")}
     name, _, rest = word.partition(":")
     if not word.strip():
         raise UserError("the path of what is to be predicted is empty")
@@ -110,21 +112,21 @@ def _of_list(word: str, classes: Sequence[str], given: Flat, said: list[str]) ->
     Labels are class names, or numbers of classes where none is a name; others are not known.
     """
     cls = registry.load("dataset", word)
-    file = Path(argument("dataset", word, cls)["file"]).expanduser()
+    file = place(argument("dataset", word, cls)["file"])
     asked = Columns(**place_of(given, word, cls))
     files = Files(file.parent)
     lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
-    if asked == NOBODY and any(os.path.isfile(file.parent / line) for line in lines):
+    if asked == NOBODY and any(isfile(join(file.parent, line)) for line in lines):
         header = lines[0].lower() in PATH and not files.has(lines[0])
-        yield from (Input(line, str(file.parent / line)) for line in lines[header:])
+        yield from (Input(line, join(file.parent, line)) for line in lines[header:])
         return
     table = read_columns(file, USUAL, ("label", "split", "group"), asked, files.has, classes)
     paths, remarks = find_files(files, table)
     labels = table.columns.get("label", [""] * len(paths))
-    place = {name: c for c, name in enumerate(classes)}
+    number = {name: c for c, name in enumerate(classes)}
     known, used = [name for name in classes if name in labels], {*table.names.values()}
     if not known:
-        place = {str(c): c for c in range(len(classes))}
+        number = {str(c): c for c in range(len(classes))}
         meant = [f"{c} is {name}" for c, name in enumerate(classes) if str(c) in labels]
         remarks += [f"labels are numbers of the run's classes: {listed(meant)}"] if meant else []
     elif table.header:
@@ -132,9 +134,9 @@ def _of_list(word: str, classes: Sequence[str], given: Flat, said: list[str]) ->
     if "label" not in table.columns:
         said += no_labels(str(file), [name for name in table.header if name not in used])
     said += [f"{file}: {remark}" for remark in (*table.remarks, *remarks)]
-    said += _strange(str(file), [label for label in labels if label not in place and label not in UNLABELLED])
+    said += _strange(str(file), [label for label in labels if label not in number and label not in UNLABELLED])
     for name, path, label in zip(table["path"], paths, labels, strict=True):
-        yield Input(name, str(file.parent / path), place.get(label, -1))
+        yield Input(name, join(file.parent, path), number.get(label, -1))
 
 
 def _of_dataset(word: str, classes: Sequence[str], given: Flat, said: list[str]) -> Iterator[Input]:
@@ -145,12 +147,12 @@ def _of_dataset(word: str, classes: Sequence[str], given: Flat, said: list[str])
         options["classes"] = options["classes"] or "folders"
     dataset = cls(**argument("dataset", word, cls), **options)
     own, *parts = dataset.read()
-    place = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
+    number = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
     said += [remark for remark in dataset.remarks if remark]
-    said += _strange(word.partition(":")[2], [own[c] for raw in parts for c in raw.label if c >= 0 and c not in place])
+    said += _strange(word.partition(":")[2], [own[c] for raw in parts for c in raw.label if c >= 0 and c not in number])
     for part, raw in zip(("train", "test"), parts, strict=True):
         for i in range(len(raw.images)):
-            yield Input(raw.name(i, part), raw.source(i), place.get(int(raw.label[i]), -1))
+            yield Input(raw.name(i, part), raw.source(i), number.get(int(raw.label[i]), -1))
 
 
 def _strange(word: str, labels: Sequence[str]) -> list[str]:
@@ -164,7 +166,10 @@ def _files(path: Path, left: Counter[str]) -> list[Path]:
     """The file, or the images in the folder and its folders, in order; links are followed, hidden ones left out."""
     if not path.exists():
         raise UserError(f"no file or folder {str(path)!r}")
-    return [Path(path, name) for name in files_below(path, "", left)] if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    look_below(path)
+    return [path / name for name in files_below(path, "", left)]
 
 
 def _label(file: Path, top: Path, classes: Sequence[str]) -> int:

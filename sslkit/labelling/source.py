@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sslkit.errors import UserError, one_line
+from sslkit.store import anywhere
 
 Place = Path | zipfile.Path
 
@@ -28,7 +29,7 @@ class Source:
         Raises:
             UserError: nothing is there, or it is a broken zip file.
         """
-        path = path.expanduser()
+        path = anywhere.place(path)
         if not path.exists():
             raise UserError(f"cannot read {path}: No such file or directory")
         if path.is_file() and path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):

@@ -24,6 +24,7 @@ from sslkit.data.splits import split
 from sslkit.errors import UserError
 from sslkit.look.inspection import Look, inspect
 from sslkit.prepare import Gathered, gather
+from sslkit.store.anywhere import is_remote, place
 from sslkit.terminal import count
 
 MOST, MANY = 10, 40  # groups of duplicates and bad files, and classes, that a table lists
@@ -36,12 +37,12 @@ def named_data(text: str) -> str:
     Raises:
         UserError: it is the path of nothing.
     """
-    path = Path(text).expanduser()
+    path = place(text)
     if path.is_dir():
         return f"{'parquet' if next(path.rglob('*.parquet'), None) else 'folder'}:{text}"
     if path.is_file():
-        return f"csv:{text}"
-    if "/" in text.partition(":")[0]:
+        return f"{'wds' if path.suffix.lower() == '.tar' else 'csv'}:{text}"
+    if is_remote(text) or "/" in text.partition(":")[0]:
         raise UserError(f"no folder or file {text!r}")
     return text
 

@@ -19,7 +19,7 @@ from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import argument, named, pretraining, resolve
 from sslkit.config.starting import unmixed
 from sslkit.config.values import coerce
-from sslkit.data import Dataset, Images, decoding, is_own, normalizing
+from sslkit.data import Images, decoding, is_own, normalizing
 from sslkit.data.checking import bad_images
 from sslkit.data.held_out import numbered
 from sslkit.data.image import Array, BadImageError
@@ -31,7 +31,7 @@ from sslkit.errors import UserError
 from sslkit.machine import memory
 from sslkit.plugins import check_plugins
 from sslkit.prepare.classes import settled
-from sslkit.prepare.dataset import dataset_of, place_of
+from sslkit.prepare.dataset import dataset_of, place_of, read_parts
 from sslkit.prepare.durations import in_steps
 from sslkit.prepare.guides import guided
 from sslkit.prepare.levels import Told, levels_of, told_by, toned
@@ -229,9 +229,9 @@ def gather(
     rule = coerce("data.on_bad_image", flat.get("data.on_bad_image", "stop"), BAD_IMAGE)
     levels = levels_of(flat, told)
     read = (cls, place, rule, look, cache, levels)
-    parts = _once("parts", read, lambda: look(toned(_read(cls, place), levels, cache), rule, cache))
+    parts = _once("parts", read, lambda: look(toned(read_parts(cls, place, cache), levels, cache), rule, cache))
     flat |= levels.taken(parts.train.tone)
-    side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train))
+    side = functools.partial(_once, "side", read, lambda: decoding.median_size(parts.train, cache))
     # Of one's own images those without a label are the pool.
     beneath = {"data.labels": "all"} if is_own(name) and (parts.train.label < 0).any() else {}
     config, start, chosen = resolved(flat, cls, side, beneath)
@@ -279,14 +279,6 @@ def resolved(
     if (why := unmixed(flat)) and config.mixer and "mixer.name" not in flat:
         chosen.append(f"mixer {config.mixer.name}, chosen for {why}; --mixer names another")
     return config, start, chosen
-
-
-@drives.tried_again
-def _read(cls: type, place: Mapping[str, Any]) -> Parts:
-    """A data set as it reads itself."""
-    dataset: Dataset = cls(**place)
-    classes, train, test = dataset.read()
-    return Parts(classes, train, test, list(dataset.remarks))
 
 
 def _arranged(parts: Parts, data: Data, cache: Path | None, bare: bool) -> Parts:

@@ -11,7 +11,13 @@ from sslkit.config import Data, Flat
 from sslkit.config.data import NO_TEST
 from sslkit.config.resolve import options
 from sslkit.config.values import coerce
+from sslkit.data import Dataset
+from sslkit.data.kept import kept_in
+from sslkit.data.parts import Parts
 from sslkit.errors import UserError
+from sslkit.store import remote
+from sslkit.store.anywhere import place
+from sslkit.store.drives import tried_again
 
 
 def dataset_of(flat: Flat) -> type[Any]:
@@ -20,10 +26,24 @@ def dataset_of(flat: Flat) -> type[Any]:
     try:
         return registry.load("dataset", name)
     except UserError as error:
-        if Path(name).exists():
-            kind = "folder" if Path(name).is_dir() else "csv"
+        if place(name).exists():
+            kind = "folder" if place(name).is_dir() else "csv"
             raise UserError(f"{error}; a {kind} of one's own is written {kind}:{name}") from None
         raise
+
+
+@tried_again
+def read_parts(cls: type, place: Mapping[str, Any], cache: Path | None) -> Parts:
+    """A data set as it reads itself.
+
+    Args:
+        cache: folder where it may keep what it found out.
+    """
+    remote.forget()  # what is new on a server is seen
+    dataset: Dataset = cls(**place)
+    with kept_in(cache):
+        classes, train, test = dataset.read()
+    return Parts(classes, train, test, list(dataset.remarks))
 
 
 def place_of(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:

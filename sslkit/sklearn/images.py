@@ -11,20 +11,21 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from sslkit.data.image import Array
+from sslkit.store.anywhere import is_remote
 
 FAR = 0.01  # share of values outside the range that is said
 Range = tuple[float, float] | None  # what is black and what is white; None: uint8, as it is
 
 
 def paths_in(X: Any) -> list[str] | None:
-    """The paths (N,) or (N, 1), made absolute; None where X is not of texts."""
+    """The paths (N,) or (N, 1), made absolute, or URLs; None where X is not of texts."""
     found = X if hasattr(X, "dtype") else np.asarray(X, dtype=object) if _texts(X) else None
     found = np.asarray(found) if hasattr(found, "__array__") else None
     if found is None or found.dtype.kind not in "UO" or not found.size:
         return None
     if found.shape[1:] not in ((), (1,)) or not all(isinstance(x, str | os.PathLike) for x in found.ravel()):
         return None
-    return [os.path.abspath(os.path.expanduser(path)) for path in found.ravel()]
+    return [str(path) if is_remote(path) else os.path.abspath(os.path.expanduser(path)) for path in found.ravel()]
 
 
 def _texts(X: Any) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sslkit.errors import UserError, one_line
 from sslkit.store import claims
+from sslkit.store.anywhere import is_remote
 from sslkit.store.claims import Claim
 from sslkit.store.files import cut_off, write_text
 
@@ -39,6 +40,8 @@ class Store:
         self.root = Path(root)
         if not str(root):
             raise UserError("--runs needs the name of a folder")
+        if is_remote(root):
+            raise UserError(f"--runs {root}: runs lie on a disk; `sslkit export RUN --out {root}` takes one there")
         there = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
         if not (there.is_dir() and os.access(there, os.W_OK)):
             raise UserError(f"--runs {root}: {there} is not a folder that can be written to")

@@ -20,6 +20,7 @@ PASSING = {code for name in NAMES if (code := getattr(errno, name, None)) is not
 WAITS = (0.1, 0.5, 2.0)  # seconds before each further try
 
 _failures: list[str] = []  # of reads that went well later, since `said` was asked
+_refused: list[str] = []  # the same of requests to servers
 
 
 class DriveError(UserError):
@@ -68,9 +69,18 @@ def _cause(error: BaseException | None) -> BaseException | None:
     return None
 
 
+def passed(failure: str) -> None:
+    """Keep how a request to a server failed that went well later, for `said`."""
+    _refused.append(failure)
+
+
 def said() -> list[str]:
-    """A sentence on the reads that failed at first since it was asked the last time."""
-    count, first = len(_failures), _failures[:1]
-    del _failures[:count]
-    reads = "1 read" if count == 1 else f"{count} reads"
-    return [f"the drive failed at {reads}, which went well when tried again; the first: {one}" for one in first]
+    """A sentence on the reads, and one on the requests, that failed at first since it was asked the last time."""
+    return [*_told(_failures, "the drive", "read"), *_told(_refused, "a server", "request")]
+
+
+def _told(failures: list[str], who: str, what: str) -> list[str]:
+    count, first = len(failures), failures[:1]
+    del failures[:count]
+    some = f"1 {what}" if count == 1 else f"{count} {what}s"
+    return [f"{who} failed at {some}, which went well when tried again; the first: {one}" for one in first]

@@ -28,7 +28,7 @@ def decoded(size: int) -> Images:
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digits are decoded once for a hundred requests."""
     monkeypatch.setattr(decoding, "decode", lambda *parts, **how: decoded(parts[3]))
-    monkeypatch.setattr(decoding, "median_size", lambda raw: 8)
+    monkeypatch.setattr(decoding, "median_size", lambda *_: 8)
 
 
 def put(key: str) -> list[str]:

@@ -52,7 +52,7 @@ def flipped(prepared: Prepared, machine: Machine = CPU) -> frozenset[str]:
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of one size are decoded once, and built-in sources read once: a hundred requests are resolved here."""
     monkeypatch.setattr(decoding, "decode", lambda *parts, **how: decoded(parts[3]))
-    monkeypatch.setattr(decoding, "median_size", lambda raw: 8)
+    monkeypatch.setattr(decoding, "median_size", lambda *_: 8)
     monkeypatch.setattr(spec, "source_hash", source)
     monkeypatch.setattr(registry.load("dataset", "digits"), "defaults", DEFAULTS)
 
