@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins, with_bars
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import parts
+from sslkit.cli.documents import DataAnswer
+from sslkit.cli.options import DATA_KEYS, data_options, plugins, with_bars
 from sslkit.terminal import show
 
 
 @click.command("data", short_help="Look at images before training: counts, damage, duplicates.")
-@click.argument("data", metavar="DIR|NAME[:ARG]")
+@click.argument("data", metavar="DIR|NAME[:ARG]", shell_complete=parts("dataset"))
 @data_options
 @click.option("--seed", type=int, help="Random seed of the labelled images.  [default: 0]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set data.test=0.3.")
 @plugins
-@as_json
+@as_json(DataAnswer)
 @with_bars
 def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Look at data before training: classes, counts, sizes, bad files, duplicates. Every image is decoded once.
@@ -33,6 +35,6 @@ def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bo
     request |= {"data.name": named_data(data)} | ({} if seed is None else {"seed": seed})
     found = data_report(request)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        answer(found)
         return
     show(Console(emoji=False), tables(found))

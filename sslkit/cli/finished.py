@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sslkit.cli.options import as_json, plugins, with_bars
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import runs
+from sslkit.cli.documents import AuditAnswer, ExportAnswer, PredictAnswer
+from sslkit.cli.options import plugins, with_bars
+from sslkit.terminal.told import remark
 
 network = click.option(
     "--network",
@@ -21,7 +24,7 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
 
 
 @click.command("predict", short_help="Classify images with a finished run.")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.argument("paths", nargs=-1)
 @click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
 @click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
@@ -41,7 +44,7 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
 @network
 @calibrated
 @plugins
-@as_json
+@as_json(PredictAnswer)
 @with_bars
 def predict_command(
     run: str,
@@ -66,13 +69,13 @@ def predict_command(
 
     form = Form(all_classes, top, unknown_below)
     found = predict(Path(run), paths, out=Path(out), form=form, keys=dict(map(parse_set, sets)), **options)
-    for remark in found.get("remarks", ()):
-        click.echo(remark, err=True)
+    for sentence in found.get("remarks", ()):
+        remark(sentence)
     for word in ("skipped", "unread"):
         for reason in found.get(word, ()):
-            click.echo(f"{word}: {reason}", err=True)
+            remark(f"{word}: {reason}")
     if as_json:
-        click.echo(json.dumps(found))
+        answer(found)
         return
     said = [f"{count(found['images'], 'image')} predicted, written to {out}"]
     said += [f"{found['unknown']} are {UNKNOWN}, below {unknown_below:g}"] if "unknown" in found else []
@@ -99,7 +102,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 
 
 @click.command("audit", short_help="Which images to label next, which labels are likely wrong.")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option("--out", required=True, metavar="DIR", help="Folder to make; never overwritten.")
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
 @click.option(
@@ -115,7 +118,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
     help="Before the images' names in the tool.  [default: /data/local-files/?d= for label-studio]",
 )
 @plugins
-@as_json
+@as_json(AuditAnswer)
 @with_bars
 def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_json: bool) -> None:
     """List the images that are worth a label most, labels that are likely wrong, and what looks like no known class."""
@@ -126,7 +129,7 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
         raise UserError("--prefix is of a labelling tool; add --to label-studio or --to cvat")
     found = audit(Path(run), Path(out), n, to, prefix)
     if as_json:
-        click.echo(json.dumps(found))
+        answer(found)
         return
     click.echo(
         f"predictions agree with {100 * found['shared']:.0f}% of the labels, and confident learning counts "
@@ -149,7 +152,7 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
 
 
 @click.command("export", short_help="The network for timm, ONNX or torch.")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option(
     "--format",
     "form",
@@ -172,11 +175,21 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
 @network
 @calibrated
 @plugins
+@as_json(ExportAnswer)
 @with_bars
-def export_command(
-    run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...], push: str | None
-) -> None:
+def export_command(run: str, out: str, as_json: bool, **asked: Any) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
+    found, sentence = _exported(Path(run), Path(out), **asked)
+    if as_json:
+        answer({"out": out, "format": asked["form"]} | found)
+    else:
+        click.echo(sentence)
+
+
+def _exported(
+    run: Path, out: Path, form: str, network: str, calibrated: bool, check_on: tuple[str, ...], push: str | None
+) -> tuple[dict[str, Any], str]:
+    """What was written, and a sentence on it."""
     from sslkit.errors import UserError
     from sslkit.finished import export, graph, packing
 
@@ -184,10 +197,10 @@ def export_command(
         options = {"--check-on": check_on, "--calibrated": calibrated, "--network": network != "averaged"}
         for option in (name for name, given in options.items() if given):
             raise UserError(f"format run holds all networks of the run and executes none; drop {option}")
-        plugins = packing.pack(Path(run), Path(out))
+        plugins = packing.pack(run, out)
         needed = f" (its commands need {' '.join(f'--plugin FOLDER/{name}' for name in plugins)})" if plugins else ""
-        click.echo(f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}")
-        return
+        sentence = f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}"
+        return {"check": None, "plugins": plugins}, sentence
     if push is not None and form != "hub":
         raise UserError(f"--push is of format hub; add --format hub, or drop it for {form}")
     if form in ("timm", "mae", "hub"):
@@ -198,13 +211,11 @@ def export_command(
         if form == "mae" and network != "averaged":
             raise UserError("format mae is of the stage pretrain, which has one network; drop --network")
         if form == "hub":
-            _to_hub(Path(run), Path(out), network, push)
-            return
-        export.export(Path(run), Path(out), form, network)
-        click.echo(out)
-        return
-    check = graph.export(Path(run), Path(out), form, network, calibrated, check_on)["check"]
-    click.echo(
+            return _to_hub(run, out, network, push)
+        export.export(run, out, form, network)
+        return {"check": None}, str(out)
+    check = graph.export(run, out, form, network, calibrated, check_on)["check"]
+    return {"check": check}, (
         f"{out}: agrees with torch on {check['images']} {check['on']} (batch sizes "
         f"{', '.join(map(str, check['batches']))}): largest difference of a probability "
         f"{check['largest_difference']:.1e}, same class for {100 * check['same_class']:.1f}%. Class names and "
@@ -212,15 +223,17 @@ def export_command(
     )
 
 
-def _to_hub(run: Path, out: Path, network: str, push: str | None) -> None:
+def _to_hub(run: Path, out: Path, network: str, push: str | None) -> tuple[dict[str, Any], str]:
     from sslkit.finished import hub
 
     if push:
         hub.check_token(push)
     found = hub.write(run, out, network)
-    click.echo(
+    sentence = (
         f"{out}: opened by timm, agrees with the run on {found['images']} {found['on']}: largest difference of a "
         f"probability {found['largest_difference']:.1e}. Read {out}/README.md before it is given away"
     )
-    if push:
-        click.echo(f"uploaded to {hub.push(out, push)}, which is private")
+    if not push:
+        return {"check": found}, sentence
+    address = hub.push(out, push)
+    return {"check": found, "uploaded": address}, f"{sentence}\nuploaded to {address}, which is private"

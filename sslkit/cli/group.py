@@ -18,12 +18,15 @@ class Commands(click.Group):
         "table": "sslkit.harness.commands",
         "runs": "sslkit.harness.commands.runs",
         "data": "sslkit.cli.data",
+        "list": "sslkit.cli.listing",
         "check": "sslkit.cli.check",
         "new": "sslkit.cli.new",
         "predict": "sslkit.cli.finished",
         "export": "sslkit.cli.finished",
         "audit": "sslkit.cli.finished",
         "convert": "sslkit.cli.labels",
+        "schema": "sslkit.cli.machines",
+        "skill": "sslkit.cli.machines",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sslkit.cli.options import as_json
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.documents import ConvertAnswer
 
 
 @click.command("convert", short_help="Labels of Label Studio, CVAT, FiftyOne, COCO, Datumaro as a table.")
@@ -20,7 +20,7 @@ from sslkit.cli.options import as_json
 @click.option("--majority", is_flag=True, help="Where annotators disagree, what more than half say.  [default: none]")
 @click.option("--accepted", is_flag=True, help="Take predictions in CVAT's XML that nobody changed for labels.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="data.label, data.image: a control or column.")
-@as_json
+@as_json(ConvertAnswer)
 def convert_command(source: str, out: str, as_json: bool, sets: tuple[str, ...], **options: Any) -> None:
     """Write the labels of IN, a file or folder of a labelling tool, as a table that `--labels file:OUT.csv` reads.
 
@@ -41,7 +41,7 @@ def convert_command(source: str, out: str, as_json: bool, sets: tuple[str, ...],
     wish = Wish(options["form"], images, onto, options["majority"], options["accepted"], columns)
     found = convert(Path(source), Path(out), wish)
     if as_json:
-        click.echo(json.dumps(found))
+        answer(found)
         return
     classes = ", ".join(f"{name} {number}" for name, number in found["classes"].items())
     click.echo(

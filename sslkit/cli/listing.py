@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import importlib
-import json
 
 import click
 
 from sslkit import registry
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import kinds
+from sslkit.cli.documents import PartsAnswer, RecipesAnswer, StudiesAnswer
+from sslkit.cli.options import plugins
 from sslkit.errors import UserError, unknown
+
+
+@click.command("list", short_help="Algorithms, backbones, data sets, recipes, studies.")
+@click.argument("kind", required=False, shell_complete=kinds)
+@click.option("--check", is_flag=True, help="Load every part and show what fails.")
+@plugins
+@as_json(PartsAnswer | RecipesAnswer | StudiesAnswer)
+def list_command(kind: str | None, check: bool, as_json: bool) -> None:
+    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets, readers; or recipes,
+    studies."""
+    if kind in ("recipe", "recipes"):
+        list_recipes(as_json)
+    elif kind in ("study", "studies"):
+        list_studies(as_json)
+    else:
+        list_parts(kind, check, as_json)
 
 
 def list_parts(kind: str | None, check: bool, as_json: bool) -> None:
@@ -36,7 +55,7 @@ def list_parts(kind: str | None, check: bool, as_json: bool) -> None:
         listed = [{f: getattr(e, f) for f in fields} for e in rows]
         if check:
             listed = [row | {"problem": reason} for row, reason in zip(listed, problems, strict=True)]
-        click.echo(json.dumps(listed, indent=1))
+        answer({"parts": listed})
     else:
         table = Table()
         for column in ("kind", "name", "description", "paper", "origin", *(["problem"] if check else [])):
@@ -59,7 +78,7 @@ def list_recipes(as_json: bool) -> None:
 
     rows = [{"name": name, **about(name)} for name in recipes()]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        answer({"recipes": rows})
         return
     table = Table(Column("name", no_wrap=True), "what it is", "published", "here")
     for row in rows:
@@ -75,7 +94,7 @@ def list_studies(as_json: bool) -> None:
 
     rows = list(importlib.import_module("sslkit.harness.studies").abouts())  # beside the kernel, as its commands are
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        answer({"studies": rows})
         return
     table = Table(Column("name", no_wrap=True), "question", "scales", "origin")
     for row in rows:

@@ -56,6 +56,20 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     return table
 
 
+def plan_rows(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> list[dict[str, Any]]:
+    """The same for programs: stage, steps, images a step, and seconds where they are known."""
+    told = [(label, None if spec.fitted else int(spec.training["steps"]), spec, time) for label, spec, time in rows]
+    return [
+        {
+            "stage": label,
+            "steps": steps,
+            "images_a_step": None if spec.fitted else spec.images_a_step,
+            "seconds": time.step * steps if time and steps else None,
+        }
+        for label, steps, spec, time in told
+    ]
+
+
 def results_table(results: dict[str, Any]) -> list[Table | Text]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
