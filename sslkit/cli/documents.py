@@ -169,8 +169,9 @@ class Parity(TypedDict):
     on: str
     images: int
     batches: list[int]
-    largest_difference: float
-    same_class: float
+    largest_difference: Annotated[float, "of a probability"]
+    tolerance: float
+    same_class: Annotated[float, "share of images"]
 
 
 class ExportAnswer(TypedDict):
