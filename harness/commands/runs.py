@@ -26,6 +26,8 @@ class Listing(click.Group):
     """Without a command it is `ls`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a shell completes the command's name
+            return super().parse_args(ctx, args)
         lists = not args or (args[0].startswith("-") and args[0] not in ("-h", "--help"))
         return super().parse_args(ctx, ["ls", *args] if lists else args)
 

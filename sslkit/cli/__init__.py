@@ -56,11 +56,19 @@ KEYS = {
 CODES_SAID = "Exit codes: " + "; ".join(f"{code} {what}" for code, what in CODES.items()) + "."
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=CODES_SAID)
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=CODES_SAID,
+    invoke_without_command=True,
+)
 @click.version_option(__version__, prog_name="sslkit")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Semi-supervised image classification: few labels, many images."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        return
     if "SLURM_STEP_ID" in os.environ:  # before torch: no stack of its own where task 0, which all ask, was killed
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if ctx.invoked_subcommand != "run" and not os.environ.keys().isdisjoint(("WORLD_SIZE", "SLURM_STEP_ID")):

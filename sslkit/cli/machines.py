@@ -6,12 +6,19 @@ import json
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from sslkit.errors import unknown
 
 
+def _names(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from sslkit.cli.schema import published
+
+    return [CompletionItem(name) for name in published(_root(context)) if name.startswith(incomplete)]
+
+
 @click.command("schema", short_help="JSON Schemas of what --json and --progress json print.")
-@click.argument("command", nargs=-1)
+@click.argument("command", nargs=-1, shell_complete=_names)
 @click.pass_context
 def schema_command(context: click.Context, command: tuple[str, ...]) -> None:
     """Print the JSON Schema (draft 2020-12) of a COMMAND's answer by --json, as of `run` or `runs ls`.

@@ -30,6 +30,7 @@ class Told:
     progress: Progress = "bar"
     keeps: bool = False
     notes: list[str] = field(default_factory=list)
+    plain: Any = None  # how Python shows warnings by itself
 
 
 told = Told()
@@ -38,13 +39,15 @@ told = Told()
 def begin() -> None:
     """A command begins: what the one before said is forgotten."""
     told.progress, told.keeps, told.notes = "bar", True, []
+    if warnings.showwarning is _warned:
+        warnings.showwarning = told.plain
 
 
 def show_progress(how: Progress) -> None:
     """Show progress in this way from now on; as JSON lines, warnings of Python's are such lines, too."""
     told.progress = how
-    if how == "json":
-        warnings.showwarning = _warned
+    if how == "json" and warnings.showwarning is not _warned:
+        told.plain, warnings.showwarning = warnings.showwarning, _warned
 
 
 def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
