@@ -131,7 +131,9 @@ def _objects(schema: Any) -> Iterator[dict[str, Any]]:
         yield from _objects(one)
 
 
-def test_a_key_that_is_not_declared_is_seen(schemas: dict[str, Any], kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_not_declared_is_seen(
+    schemas: dict[str, Any], kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = called(kept, monkeypatch, "show", "RUN").json
     assert problems(schemas["show"], document) == []
     for place, key in (("", "new"), ("headline", "new"), ("stages", "new key")):
@@ -167,8 +169,8 @@ def test_an_error_is_an_object_too(arguments: list[str], words: list[str], schem
 
 def test_what_fails_in_an_answer_is_said_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("wrong.py").write_text(
-        "from sslkit import contracts, registry\n\n\n@registry.register('mixer', 'wrong')\nclass Wrong(contracts.Mixer):\n    def mix(self, *_):\n"
-        "        return None\n",
+        "from sslkit.contracts import Mixer\nfrom sslkit.registry import register\n\n\n"
+        "@register('mixer', 'wrong')\nclass Wrong(Mixer):\n    def mix(self, *_):\n        return None\n",
         "utf-8",
     )
     call = sslkit("check", "--plugin", "wrong.py", "wrong", "--json")

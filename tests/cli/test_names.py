@@ -73,7 +73,9 @@ def test_no_name_changes_by_accident() -> None:
 
 def test_names_of_all_kinds_are_found() -> None:
     some = {"option sslkit run --algo", "key semi.lr", "key labeler.tau of threshold", "json run: headline.top1"}
-    assert some | {"option sslkit runs rm --yes", "json table: rows[].top1", "json progress: images_per_s"} <= {*FILE.read_text("utf-8").splitlines()}
+    assert some | {"option sslkit runs rm --yes", "json table: rows[].top1", "json progress: images_per_s"} <= {
+        *FILE.read_text("utf-8").splitlines()
+    }
 
 
 if __name__ == "__main__":
