@@ -147,14 +147,14 @@ def compare_command(
         work = work_of(asked, made, found, runs, name, said)
     if dry_run:
         if as_json:
-            answer(planned | {"folder": str(folder)})
+            answer(planned | {"name": folder.name})
         return
     how = Options(name, study or "", jobs, keep, plugins, work)
     try:
         compare(made, found, runs, said, how)
     except Detached as left:
         if as_json:
-            answer({"detached": str(left), "folder": str(folder)})
+            answer({"detached": str(left), "name": folder.name})
         else:
             say(said, str(left))
         return

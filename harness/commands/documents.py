@@ -95,7 +95,7 @@ class ComparisonAnswer(Printed):
     rows: list[SeedRow]
     paper: NotRequired[list[dict[str, Any]]]
     sources: NotRequired[list[str]]
-    folder: Annotated[str, "of the comparison"]
+    name: Annotated[str, "of the comparison: its folder in the store"]
 
 
 class PlanAnswer(TypedDict):
@@ -110,14 +110,14 @@ class PlanAnswer(TypedDict):
     missing: Annotated[int, "stages that are not stored yet"]
     seconds: Annotated[float | None, "for these, one after another; null where this machine cannot tell"]
     differences: dict[str, dict[str, dict[str, list[Any]]]]
-    folder: str
+    name: Annotated[str, "of the comparison: its folder in the store"]
 
 
 class DetachedAnswer(TypedDict):
     """Of `--detach` and `--cluster print`: jobs were made, and are not waited for."""
 
     detached: Annotated[str, "a sentence on them"]
-    folder: str
+    name: Annotated[str, "of the comparison: its folder in the store"]
 
 
 class Standing(TypedDict):

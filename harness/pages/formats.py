@@ -118,7 +118,7 @@ def _document(known: Results, folder: Path, delta: float, style: str | None) -> 
     shown["stability and cost"] = _records(told.costs)
     shown |= {} if told.paper is None else {"paper": _records(told.paper), "sources": told.sources}
     shown |= {"paired": [numbers(one, delta) for one in told.found], "rows": _records(known.frame)}
-    return dict(finite(shown | {"folder": str(folder)}))  # a part's option may be infinite
+    return dict(finite(shown | {"name": folder.name}))  # a part's option may be infinite
 
 
 def _csv(frame: pd.DataFrame) -> str:
