@@ -53,6 +53,7 @@ def advise_command(
     its accuracy with an interval, what twice the labels would bring, and whether images without a label help.
     """
     from rich.console import Console
+    from rich.text import Text
 
     began = time.perf_counter()
     from sslkit.config.duration import in_seconds
@@ -74,6 +75,7 @@ def advise_command(
     if out is not None:
         Path(out).write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     if as_json:
-        answer(report)
+        said = (part.plain.strip() for part in tables(report) if isinstance(part, Text))
+        answer(report | {"notes": [*said]})
     else:
         show(Console(emoji=False), tables(report))

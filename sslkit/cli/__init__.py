@@ -191,12 +191,12 @@ def show_configuration(
 
 def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     """The table of stages on standard output."""
+    from sslkit.terminal.tables import results_table, sentences
+
     if as_json:
-        answer(results)
+        answer(results | {"notes": sentences(results)})
         return
     from rich.console import Console
-
-    from sslkit.terminal.tables import results_table
 
     console = Console(emoji=False)
     show(console, results_table(results))

@@ -68,7 +68,7 @@ def begin(words: Sequence[str]) -> None:
 def answer(document: Mapping[str, Any]) -> None:
     """Print the answer, with the version of its schema and the notes."""
     say_of_drives()
-    notes = dict.fromkeys([*document.get("notes", ()), *told.told.notes])
+    notes = dict.fromkeys([*told.told.notes, *document.get("notes", ())])
     whole = {"schema": SCHEMA} | {**document, "schema": SCHEMA, "notes": [*notes]}
     _Asked.answered = True
     click.echo(json.dumps(told.finite(whole), indent=1))

@@ -29,12 +29,12 @@ def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bo
     from rich.console import Console
 
     from sslkit.config.resolve import parse_set
-    from sslkit.look.data import data_report, named_data, tables
+    from sslkit.look.data import data_report, named_data, notes, tables
 
     request = dict(map(parse_set, sets)) | {DATA_KEYS[k]: v for k, v in flags.items() if v is not None}
     request |= {"data.name": named_data(data)} | ({} if seed is None else {"seed": seed})
     found = data_report(request)
     if as_json:
-        answer(found)
+        answer(found | {"notes": [*found["remarks"], *notes(found)]})
         return
     show(Console(emoji=False), tables(found))

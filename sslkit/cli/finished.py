@@ -74,13 +74,13 @@ def predict_command(
     for word in ("skipped", "unread"):
         for reason in found.get(word, ()):
             remark(f"{word}: {reason}")
-    if as_json:
-        answer(found)
-        return
     said = [f"{count(found['images'], 'image')} predicted, written to {out}"]
     said += [f"{found['unknown']} are {UNKNOWN}, below {unknown_below:g}"] if "unknown" in found else []
     what = "accuracy of the most probable class, known or not," if found.get("unknown") else "accuracy"
     said += [f"{found['labeled']} have a label, {what} {100 * found['top1']:.1f}%"] if "top1" in found else []
+    if as_json:
+        answer(found | {"notes": ["; ".join(said)]})
+        return
     click.echo("; ".join(said))
     if found.get("errors"):
         show_errors(found["errors"])
@@ -128,27 +128,29 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
     if prefix is not None and to == "csv":
         raise UserError("--prefix is of a labelling tool; add --to label-studio or --to cvat")
     found = audit(Path(run), Path(out), n, to, prefix)
-    if as_json:
-        answer(found)
-        return
-    click.echo(
+    said = [
         f"predictions agree with {100 * found['shared']:.0f}% of the labels, and confident learning counts "
         f"{found['likely']} to another class, which is right of the labels or of the predictions; listed are the "
         f"{found['suspect_labels']} most doubtful, and {found['label_next']} images to label next. "
         f"Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
-    )
+    ]
     if found["pool"]:
-        click.echo(
+        said.append(
             f"of the pool at least {100 * found['outside_at_least']:.0f}% look like no class of the labels (with 95% "
             f"confidence, measured against validation and test images); {found['outside']} of {found['pool']} images "
             f"look less like one than 95% of those: {out}/outside.csv, left out by --pool without:{out}/outside.csv"
         )
     for_tool = [f"{out}/{name}" for name in found["files"] if name.startswith(to) and to != "csv"]
     if for_tool:
-        click.echo(
+        said.append(
             f"to import: {', '.join(for_tool)}; what comes back becomes labels by "
             f"sslkit convert EXPORT labels.csv --onto {out}/labels.csv"
         )
+    if as_json:
+        answer(found | {"notes": said})
+        return
+    for sentence in said:
+        click.echo(sentence)
 
 
 @click.command("export", short_help="The network for timm, ONNX or torch.")
@@ -181,7 +183,7 @@ def export_command(run: str, out: str, as_json: bool, **asked: Any) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
     found, sentence = _exported(Path(run), Path(out), **asked)
     if as_json:
-        answer({"out": out, "format": asked["form"]} | found)
+        answer({"out": out, "format": asked["form"]} | found | {"notes": [sentence] if sentence != out else []})
     else:
         click.echo(sentence)
 

@@ -40,17 +40,19 @@ def convert_command(source: str, out: str, as_json: bool, sets: tuple[str, ...],
     images, onto = (Path(options[name]) if options[name] else None for name in ("images", "onto"))
     wish = Wish(options["form"], images, onto, options["majority"], options["accepted"], columns)
     found = convert(Path(source), Path(out), wish)
-    if as_json:
-        answer(found)
-        return
     classes = ", ".join(f"{name} {number}" for name, number in found["classes"].items())
-    click.echo(
+    said = [
         f"{source} ({found['title']}): {count(found['images'], 'image')} in, {count(found['rows'], 'row')} out, "
         f"{found['labelled']} with a class: {classes}"
-    )
+    ]
     if "changed" in found:
         told = ", ".join(f"{found[name]} {name}" for name in ("changed", "new", "same"))
-        click.echo(f"labels in the table: {told}; {count(found['added'], 'row')} added")
+        said.append(f"labels in the table: {told}; {count(found['added'], 'row')} added")
     for reason, names in found["reasons"].items():
-        click.echo(f"{reason}: {count(len(names), 'image')} ({listed(names, 10)})")
-    click.echo(f"train with --labels file:{out}, or --data csv:{out} where its paths hold")
+        said.append(f"{reason}: {count(len(names), 'image')} ({listed(names, 10)})")
+    said.append(f"train with --labels file:{out}, or --data csv:{out} where its paths hold")
+    if as_json:
+        answer(found | {"notes": said})
+        return
+    for sentence in said:
+        click.echo(sentence)

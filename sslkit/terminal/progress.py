@@ -49,7 +49,14 @@ def counting(what: str, total: int, console: Console) -> Iterator[Callable[[int]
         if how == "bar":
             bar.update(task, advance=more, rate=pace(done))
         elif how == "json" and pace.due(done >= total):
-            event("images", what=what, done=done, total=total, images_per_s=pace(done), eta_s=_left(pace, done, total))
+            event(
+                "images",
+                what=what,
+                done=done,
+                total=total,
+                images_per_s=round(pace(done), 1),
+                eta_s=_left(pace, done, total),
+            )
 
     with bar if how == "bar" else nullcontext():
         yield advance
@@ -88,7 +95,7 @@ def tally(what: str, total: int, console: Console) -> Iterator[Callable[[int], N
 def _left(pace: Pace, done: int, total: int | None) -> float | None:
     """Seconds, where they can be told."""
     rate = pace(done)
-    return (total - done) / rate if rate and total is not None else None
+    return round((total - done) / rate, 1) if rate and total is not None else None
 
 
 class Watched:
@@ -166,10 +173,10 @@ class Lines(Watched):
             return
         left = _left(self.pace, self.done, self.total)
         if self.fitted:
-            event("images", what=self.label, done=self.done, total=self.total, images_per_s=rate, eta_s=left)
+            event("images", what=self.label, done=self.done, total=self.total, images_per_s=round(rate, 1), eta_s=left)
             return
         kept = {name: line[name] for name in QUALITY if name in line}
-        about |= {"steps": self.total, "images_per_s": rate, "eta_s": left}
+        about |= {"steps": self.total, "images_per_s": round(rate, 1), "eta_s": left}
         event("step", **about, losses=_losses(line), pseudo_labels=kept or None)
 
     def __enter__(self) -> Self:

@@ -85,7 +85,7 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     for row in rows:
         for i, cells in enumerate(_cells(row, top5, opened)):
             table.add_row(*cells, style="bold" if i == 0 else None)
-    return [table, *map(Text, _sentences(results))]
+    return [table, *map(Text, sentences(results))]
 
 
 def _opened(rows: Sequence[dict[str, Any]]) -> bool:
@@ -112,7 +112,8 @@ def _cells(row: dict[str, Any], top5: bool, opened: bool) -> Iterator[list[str]]
         yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else [""] * (len(shares) + 1))]
 
 
-def _sentences(results: dict[str, Any]) -> list[str]:
+def sentences(results: dict[str, Any]) -> list[str]:
+    """What stands beneath the table: what its columns are, the result with its interval, what is amiss."""
     rows = results["stages"]
     labels = [row["stage"] for row in rows]
     found = [_legend(rows)]

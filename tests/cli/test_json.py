@@ -197,7 +197,9 @@ def test_what_a_person_is_told_is_in_the_notes() -> None:
     assert any("stays near its start" in note for note in made.json["notes"])
     again = sslkit("run", *TINY, "--val", "0.2", "--set", "semi.decay=0.9999", "--json")
     assert any(note.endswith("is finished; --again repeats it") for note in again.json["notes"])
+    assert any("which predict and export use" in note for note in again.json["notes"]), "what stands beneath the table"
     assert sslkit("list", "recipes", "--json").json["notes"] == [], "of this command alone"
+    assert any("calls different images alike" in note for note in sslkit("data", "digits", "--json").json["notes"])
 
 
 def test_too_few_seeds_claim_nothing(tmp_path: Path) -> None:
