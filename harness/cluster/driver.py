@@ -171,7 +171,8 @@ class Driver:
         jobs = {place.job: place.seen for key, place in found.items() if key in missing and place.seen and place.lives}
         states: Counter[str] = Counter()
         for seen in jobs.values():
-            states["running" if seen.state == "RUNNING" else f"waiting ({seen.reason})"] += 1
+            why = f" ({seen.reason})" if seen.reason else ""
+            states["running" if seen.state == "RUNNING" else f"waiting{why}"] += 1
         words = ", ".join(f"{n} {what}" for what, n in sorted(states.items()))
         if words and words != self.said:
             say(self.console, f"jobs: {words}")

@@ -125,7 +125,8 @@ def jobs(names: Collection[str]) -> dict[tuple[str, int], Seen]:
     for line in made.stdout.splitlines():
         name, job, task, state, time, waits, reason = line.split("|", 6)
         if task.isdigit():
-            found[name, int(task)] = Seen(f"{job}_{task}", state, reason, time, "" if waits == "(null)" else waits)
+            why, after = ("" if word in ("None", "(null)") else word for word in (reason, waits))
+            found[name, int(task)] = Seen(f"{job}_{task}", state, why, time, after)
     return found
 
 

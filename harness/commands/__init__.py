@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sslkit import registry
-from sslkit.cli.options import plugin_files, store, track, with_bars
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import stored, studies
+from sslkit.cli.options import part, plugin_files, store, track, with_bars
 from sslkit.errors import UserError
+from sslkit.harness.commands.documents import ComparisonAnswer, DetachedAnswer, PlanAnswer, StatusAnswer
 from sslkit.plugins import load_plugin
 from sslkit.terminal import console, say
 
 if TYPE_CHECKING:
-    from sslkit.harness.plan.arms import Comparison
     from sslkit.harness.plan.survey import Survey
     from sslkit.store import Store
 
@@ -30,7 +31,6 @@ form = click.option(
     "--format", "form", type=click.Choice(list(FORMATS)), help="[default: by the extension of --out, rich without one]"
 )
 out = click.option("--out", metavar="FILE", help="Write to this file, which is overwritten, not to the screen.")
-as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 
 
 def points(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -46,15 +46,15 @@ delta = click.option(
 
 
 @click.command("compare", short_help="Matched comparison of methods over seeds.")
-@click.option("--algo", metavar="A,B", help="Algorithms; each is an arm.")
-@click.option("--teacher", metavar="A,B", help="Teachers, where the algorithm has one.")
-@click.option("--labeler", metavar="A,B", help="Labelers, where the algorithm has one.")
-@click.option("--mixer", metavar="A,B", help="Mixers, where the algorithm has one.")
+@part("--algo", "algorithm", "Algorithms; each is an arm.", "A,B")
+@part("--teacher", "teacher", "Teachers, where the algorithm has one.", "A,B")
+@part("--labeler", "labeler", "Labelers, where the algorithm has one.", "A,B")
+@part("--mixer", "mixer", "Mixers, where the algorithm has one.", "A,B")
 @click.option("--vary", multiple=True, metavar="KEY=V1,V2", help="Any key; each value is an arm: labeler.tau=0.5,0.7.")
 @click.option("--labels", metavar="A,B", help="Numbers of labels; each has a table.  [default: 10/class]")
-@click.option("--backbone", metavar="A,B", help="Networks; each has a table.")
-@click.option("--data", metavar="NAME[:ARG]", help="Data sets; each has a table.  [default: digits]")
-@click.option("--study", metavar="NAME|FILE.toml", help="Arms, labels and networks of a study; `sslkit list studies`.")
+@part("--backbone", "backbone", "Networks; each has a table.", "A,B")
+@part("--data", "dataset", "Data sets; each has a table.  [default: digits]", "NAME[:ARG]")
+@click.option("--study", metavar="NAME|FILE.toml", shell_complete=studies, help="A study: `sslkit list studies`.")
 @click.option("--scale", default="quick", show_default=True, help="Size of the --study: quick, small or paper.")
 @click.option("--seeds", type=int, help="How many seeds every arm has.  [default: 8, or the study's]")
 @click.option("--first-seed", type=int, help="The first of them.  [default: 0, or the study's]")
@@ -81,7 +81,7 @@ delta = click.option(
 @click.option("--dry-run", is_flag=True, help="Print the plan, its time and its statistical power, and stop.")
 @delta
 @form
-@as_json
+@as_json(ComparisonAnswer | PlanAnswer | StatusAnswer | DetachedAnswer)
 @out
 @store
 @with_bars
@@ -127,7 +127,6 @@ def compare_command(
     from sslkit.record.tracking import Tracking
     from sslkit.store import Store
 
-    form = "json" if as_json else form
     place = writable(out, form)
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be 1 or more, got {jobs}")
@@ -146,42 +145,48 @@ def compare_command(
     said = Console(stderr=True, emoji=False)
     with read_once():
         made, found = comparison(words, runs, name)
+        folder = Store(runs).run_folder(name, made.digest)
         if status:
-            show_status(Store(runs), name, made, found, form)
+            show_status(Store(runs), folder, found, as_json or form == "json")
             return
-        introduce(made, found, runs, said, timed=dry_run)
+        planned = introduce(made, found, runs, said, timed=dry_run)
         work = work_of(asked, made, found, runs, name, said)
     if dry_run:
+        if as_json:
+            answer(planned | {"name": folder.name})
         return
     how = Options(name, study or "", jobs, keep, plugins, track or "", work)
     try:
-        folder = compare(made, found, runs, said, how)
+        compare(made, found, runs, said, how)
     except Detached as left:
-        say(said, str(left))
+        if as_json:
+            answer({"detached": str(left), "name": folder.name})
+        else:
+            say(said, str(left))
         return
-    show(folder, form, delta, place)
+    show(folder, form, delta, place, as_json=as_json)
 
 
-def show_status(store: Store, name: str, made: Comparison, found: Survey, form: str | None) -> None:
-    """Print how the stages of a comparison stand."""
+def show_status(store: Store, folder: Path, found: Survey, as_json: bool) -> None:
+    """Print how the stages of the comparison in a folder stand."""
     from sslkit.harness.cluster.status import standing, words
 
-    rows = standing(store.run_folder(name, made.digest).absolute(), found, store)
-    if form == "json":
-        click.echo(json.dumps(rows, indent=1))
+    rows = standing(folder.absolute(), found, store)
+    if as_json:
+        answer({"stages": rows})
         return
     for line in words(rows):
         say(console(), line)
 
 
 @click.command("table", short_help="Results of a comparison, in several formats.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=stored("comparison.json"))
 @click.option(
     "--style", type=click.Choice(["paper"]), help="The paper's table alone: model, method, labels, published."
 )
 @delta
 @form
-@as_json
+@as_json(ComparisonAnswer)
 @out
 @store
 @with_bars
@@ -191,25 +196,32 @@ def table_command(
     """Print the table of a comparison again, from stored runs; without NAME of the newest. html is a whole page."""
     from sslkit.harness.numbers.frame import find
 
-    form = "json" if as_json else form
-    show(find(runs, name), form, delta, writable(out, form), style)
+    show(find(runs, name), form, delta, writable(out, form), style, as_json=as_json)
 
 
-def show(folder: Path, form: str | None, delta: float, out: Path | None, style: str | None = None) -> None:
-    """Print a comparison in one of the formats, or write it to a file and print the file's name."""
-    from sslkit.harness.pages.formats import print_rich, text
+def show(
+    folder: Path, form: str | None, delta: float, out: Path | None, style: str | None = None, *, as_json: bool = False
+) -> None:
+    """Print a comparison in one of the formats, or write it to a file and print the file's name.
+
+    Args:
+        as_json: answer in JSON, whatever is written to the file.
+    """
+    from sslkit.harness.pages.formats import document, print_rich, text
     from sslkit.store.files import write_text
 
-    form = form or next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), "rich")
-    if out is None and form == "rich":
+    by_name = next((f for f, end in FORMATS.items() if out and out.suffix.lower() == end), None)
+    form = form or by_name or ("json" if as_json else "rich")
+    if out is not None:
+        write_text(out, text(folder, form, delta, style).rstrip("\n") + "\n")
+    if as_json or (form == "json" and out is None):
+        answer(document(folder, delta, style))
+    elif out is not None:
+        click.echo(out)
+    elif form == "rich":
         print_rich(folder, delta, style, console())
-        return
-    made = text(folder, form, delta, style).rstrip("\n")
-    if out is None:
-        click.echo(made)
-        return
-    write_text(out, made + "\n")
-    click.echo(out)
+    else:
+        click.echo(text(folder, form, delta, style).rstrip("\n"))
 
 
 def writable(out: str | None, form: str | None) -> Path | None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
-from sslkit.cli.options import DATA_KEYS, data_options, plugin_files, store
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import parts
+from sslkit.cli.options import DATA_KEYS, data_options, part, plugin_files, progress, store
 from sslkit.errors import UserError
+from sslkit.harness.commands.documents import AdviceAnswer
 from sslkit.terminal import show
 
 # what advise decides itself: a key that begins so is refused
@@ -18,10 +21,10 @@ OWN = ("algo.name", "stages", "time", "control", "pretrain", "pretrainer")
 
 
 @click.command("advise", short_help="Which method for your labels, how good it is, and whether more would help.")
-@click.argument("data", metavar="DIR|NAME[:ARG]")
+@click.argument("data", metavar="DIR|NAME[:ARG]", shell_complete=parts("dataset"))
 @click.option("--time", "limit", default="10m", show_default=True, metavar="10m|2h", help="Time for all, about.")
 @data_options
-@click.option("--backbone", metavar="NAME", help="Network.  [default: as of `sslkit run`]")
+@part("--backbone", "backbone", "Network.  [default: as of `sslkit run`]")
 @click.option(
     "--weights", metavar="FILE|RUN|imagenet|timm|none", help="What it starts from.  [default: as of `sslkit run`]"
 )
@@ -31,8 +34,17 @@ OWN = ("algo.name", "stages", "time", "control", "pretrain", "pretrainer")
 @plugin_files
 @store
 @click.option("--out", metavar="FILE.json", help="Also write all numbers; never overwritten.")
+@progress
+@as_json(AdviceAnswer)
 def advise_command(
-    data: str, limit: str, sets: tuple[str, ...], plugins: tuple[str, ...], runs: str, out: str | None, **flags: Any
+    data: str,
+    limit: str,
+    sets: tuple[str, ...],
+    plugins: tuple[str, ...],
+    runs: str,
+    out: str | None,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Judge methods from the fastest to the slowest, each on labelled images that it was not fitted to.
 
@@ -41,6 +53,7 @@ def advise_command(
     its accuracy with an interval, what twice the labels would bring, and whether images without a label help.
     """
     from rich.console import Console
+    from rich.text import Text
 
     began = time.perf_counter()
     from sslkit.config.duration import in_seconds
@@ -61,4 +74,8 @@ def advise_command(
     report = advise(request, plugins, runs, until, Console(stderr=True, emoji=False))
     if out is not None:
         Path(out).write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    show(Console(emoji=False), tables(report))
+    if as_json:
+        said = (part.plain.strip() for part in tables(report) if isinstance(part, Text))
+        answer(report | {"notes": [*said]})
+    else:
+        show(Console(emoji=False), tables(report))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sslkit.cli.options import as_json
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import stored
 from sslkit.errors import UserError
+from sslkit.harness.commands.documents import ListAnswer, MergeAnswer, RemovedAnswer, RunsDiffAnswer, StoresDiffAnswer
 from sslkit.terminal import console
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ class Listing(click.Group):
     """Without a command it is `ls`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a shell completes the command's name
+            return super().parse_args(ctx, args)
         lists = not args or (args[0].startswith("-") and args[0] not in ("-h", "--help"))
         return super().parse_args(ctx, ["ls", *args] if lists else args)
 
@@ -35,7 +39,7 @@ def runs_command() -> None:
 
 @runs_command.command("ls")
 @store
-@as_json
+@as_json(ListAnswer)
 def ls_command(root: str, as_json: bool) -> None:
     """List runs and comparisons: what they are, finished, unfinished or damaged, top-1, size on disk."""
     from sslkit.harness.stored import comparisons, runs
@@ -43,7 +47,7 @@ def ls_command(root: str, as_json: bool) -> None:
     found, groups = runs(Path(root)), comparisons(Path(root))
     if as_json:
         told = [asdict(group) | {"stages": sorted(group.stages)} for group in groups]
-        click.echo(json.dumps({"runs": [asdict(run) for run in found], "comparisons": told}, indent=1))
+        answer({"runs": [asdict(run) for run in found], "comparisons": told})
         return
     if not found and not groups:
         click.echo(f"no runs in {root}")
@@ -79,14 +83,23 @@ def print_comparisons(groups: list[StoredComparison]) -> None:
 
 
 @runs_command.command("rm")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=stored("run.json", "comparison.json")
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @store
-def rm_command(names: tuple[str, ...], yes: bool, root: str) -> None:
+@as_json(RemovedAnswer)
+def rm_command(names: tuple[str, ...], yes: bool, root: str, as_json: bool) -> None:
     """Remove runs, and comparisons with the runs made for them; and stages that nothing else there refers to."""
     from sslkit.harness.stored.removal import plan, remove
 
+    if as_json and not yes:
+        raise UserError("nothing was removed: --json asks nothing, so it needs --yes")
     found = plan(Path(root), names)
+    if as_json:
+        remove(Path(root), names, found)
+        answer(asdict(found))
+        return
     for name in (*found.comparisons, *found.runs):
         click.echo(printable(name))
     for remark in found.remarks:
@@ -109,10 +122,10 @@ def agreed(question: str) -> bool:
 
 
 @runs_command.command("diff")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=stored("run.json"))
+@click.argument("b", shell_complete=stored("run.json"))
 @store
-@as_json
+@as_json(RunsDiffAnswer | StoresDiffAnswer)
 def diff_command(a: str, b: str, root: str, as_json: bool) -> None:
     """Compare two runs: configuration and results; or two stores: runs that are in one only, or differ."""
     from sslkit.harness.stored.differences import is_store, of_runs, of_stores
@@ -129,7 +142,7 @@ def diff_command(a: str, b: str, root: str, as_json: bool) -> None:
                 raise UserError(f"no run {name!r} in {root}; `sslkit runs ls --runs {root}` lists them")
         told, show = of_runs(*places), print_difference
     if as_json:
-        click.echo(json.dumps(told, indent=1))
+        answer(told)
     else:
         show(a, b, told)
 
@@ -138,12 +151,17 @@ def diff_command(a: str, b: str, root: str, as_json: bool) -> None:
 @click.argument("stores", nargs=-1, required=True, metavar="STORE...")
 @store
 @click.option("--dry-run", is_flag=True, help="Print what would be brought, and stop.")
-def merge_command(stores: tuple[str, ...], root: str, dry_run: bool) -> None:
+@as_json(MergeAnswer)
+def merge_command(stores: tuple[str, ...], root: str, dry_run: bool, as_json: bool) -> None:
     """Bring what other stores have into the one of --runs, by content; they stay as they are."""
     from sslkit.harness.stored.merging import merge, plan
 
     shares = plan([Path(name) for name in dict.fromkeys(stores)], Path(root))
     said = [] if dry_run else merge(shares, Path(root))
+    if as_json:
+        told = [asdict(share) | {"root": str(share.root)} for share in shares]
+        answer({"dry_run": dry_run, "stores": told, "notes": said})
+        return
     for share in shares:
         click.echo(printable(share.said(dry_run)))
         said += share.remarks

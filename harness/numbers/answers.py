@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -149,6 +150,25 @@ def sentences(found: list[Answer], delta: float = 1.0) -> list[str]:
             f"{verdict(d, delta) if a.comparisons else 'not tested'}."
         )
     return said
+
+
+def numbers(answer: Answer, delta: float = 1.0) -> dict[str, Any]:
+    """The same of one row for programs, in points; what there are too few seeds for is null."""
+    d = answer.found
+    names = ("mean", "low", "high", "wins", "ties", "p_adjusted")
+    told = "too few" if d is None else verdict(d, delta) if answer.comparisons else "not tested"
+    return {
+        "condition": answer.condition,
+        "row": answer.row,
+        "reference": answer.reference,
+        "values": answer.values,
+        "n": answer.n,
+        "tested": bool(answer.comparisons),
+        "identical": answer.identical,
+        **{name: getattr(d, name, None) for name in names},
+        "seeds_needed": seeds_needed(answer.comparisons) if answer.comparisons else None,
+        "verdict": told,
+    }
 
 
 def interval(low: float, high: float) -> str:

@@ -16,12 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from sslkit.data.csv_files import cell
+from sslkit.harness.numbers.answers import numbers
 from sslkit.harness.numbers.frame import Results, results
 from sslkit.harness.pages.paper import NOTE as PAPER
 from sslkit.harness.pages.paper import paper, sources
 from sslkit.harness.pages.said import HEADINGS, said
 from sslkit.harness.pages.said import WIDE as WIDE_COSTS
 from sslkit.terminal import WIDE, say, show
+from sslkit.terminal.told import SCHEMA, finite
 
 LATEX: dict[str, int | str | None] = {
     "±": r"$\pm$",
@@ -63,7 +65,7 @@ def text(folder: Path, form: str, delta: float = 1.0, style: str | None = None) 
     if form == "csv":
         return _csv(paper(known) if style else known.frame)
     if form == "json":
-        return _json(known, delta, style)
+        return json.dumps({"schema": SCHEMA} | _document(known, folder, delta, style), indent=1)
     tables, sentences = _shown(known, delta, style)
     return _latex(tables, sentences) if form == "latex" else _markdown(tables, sentences)
 
@@ -102,16 +104,21 @@ def _shown(
     return tables, [*answered, *told.notes, told.cost_note, *beneath]
 
 
-def _json(known: Results, delta: float, style: str | None) -> str:
+def document(folder: Path, delta: float = 1.0, style: str | None = None) -> dict[str, Any]:
+    """What the format json holds, of JSON values; arguments and errors are those of `text`."""
+    return _document(results(folder), folder, delta, style)
+
+
+def _document(known: Results, folder: Path, delta: float, style: str | None) -> dict[str, Any]:
     told = said(known, delta, style=style)
     shown = {name: known.about[name] for name in ("comparison", "study", "differences", "labeled", "costs")}
     shown |= {"question": told.question, "claim": told.claim, "summary": _records(told.summary)}
-    shown |= {"verdicts": told.verdicts, "worth": told.worths, "notes": [*told.notes, told.cost_note]}
+    shown |= {"verdicts": told.verdicts, "worth": told.worths, "warnings": told.warnings}
+    shown |= {"notes": [*told.warnings, *told.notes, told.cost_note]}
     shown["stability and cost"] = _records(told.costs)
     shown |= {} if told.paper is None else {"paper": _records(told.paper), "sources": told.sources}
-    shown |= {"rows": _records(known.frame)}
-    finite = json.loads(json.dumps(shown), parse_constant=str)  # a part's option may be infinite; JSON has no word
-    return json.dumps(finite, indent=1)
+    shown |= {"paired": [numbers(one, delta) for one in told.found], "rows": _records(known.frame)}
+    return dict(finite(shown | {"name": folder.name}))  # a part's option may be infinite
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sslkit.config.duration import duration
 from sslkit.errors import UserError
@@ -23,6 +22,8 @@ from sslkit.machine import resolve_machine
 from sslkit.prepare import prepare
 from sslkit.store import PathLike, Store
 from sslkit.terminal import count, say
+from sslkit.terminal.progress import tally
+from sslkit.terminal.told import event
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,13 @@ def settled(comparison: Comparison, runs: PathLike, name: str) -> Comparison:
     return replace(comparison, machine={"device": machine.device, "precision": machine.precision})
 
 
-def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Console, *, timed: bool) -> None:
-    """Say what will be trained, what differs and what it can show; `timed` also says how long it takes."""
+def introduce(
+    comparison: Comparison, found: Survey, runs: PathLike, console: Console, *, timed: bool
+) -> dict[str, Any]:
+    """Say what will be trained, what differs and what it can show; `timed` also says how long it takes.
+
+    Returns the same for programs.
+    """
     store = Store(runs)
     asked = [
         (condition, arm)
@@ -60,7 +66,8 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
     ]
     single = sum(len(run.stages) for run in found.runs)
     shared = f", not {single}: equal ones are trained once" if single > len(found.specs) else ""
-    apart = sentences(distinct(found, comparison))
+    differences = distinct(found, comparison)
+    apart = sentences(differences)
     arms, conditions = len(comparison.arms), len(comparison.conditions)
     heading = f"what methods change in the reference, {comparison.reference!r} (reference -> method):"
     lines = [
@@ -72,12 +79,24 @@ def introduce(comparison: Comparison, found: Survey, runs: PathLike, console: Co
         f"{count(comparison.seeds, 'seed')}; {count(len(found.specs), 'stage')} to train{shared}",
         power(comparison.seeds, max(1, len(asked))),
     ]
+    new = [key for key in found.specs if not store.finished(key)]
+    seconds = _seconds(comparison, found, new, store.data) if timed else None
     if timed:
-        new = [key for key in found.specs if not store.finished(key)]
-        time = _seconds(comparison, found, new, store.data)
+        time = "a time that only a machine with a GPU tells" if seconds is None else duration(seconds)
         lines.append(f"dry run, nothing is trained; not stored yet: {count(len(new), 'stage')}, {time} with --jobs 1")
     for line in lines:
         say(console, line)
+    return {
+        "methods": [*comparison.arms],
+        "conditions": [*comparison.conditions],
+        "seeds": comparison.seeds,
+        "reference": comparison.reference,
+        "runs": len(found.runs),
+        "stages": len(found.specs),
+        "missing": len(new),
+        "seconds": seconds,
+        "differences": differences,
+    }
 
 
 def nothing_to_compare(found: Survey, reference: str) -> list[str]:
@@ -112,12 +131,10 @@ def power(seeds: int, comparisons: int) -> str:
     return f"smallest p that {count(seeds, 'seed')} can reach (sign-flip test): {p:.2g}{adjusted}; {least}"
 
 
-def _seconds(comparison: Comparison, found: Survey, keys: Collection[str], cache: Path) -> str:
-    """Time of these stages, for a sentence."""
+def _seconds(comparison: Comparison, found: Survey, keys: Collection[str], cache: Path) -> float | None:
+    """Time of these stages; None where only a machine with a GPU tells it."""
     seconds = stage_seconds(comparison, found, cache)
-    if seconds is None:
-        return "a time that only a machine with a GPU tells"
-    return duration(sum(seconds[key] for key in keys))
+    return None if seconds is None else sum(seconds[key] for key in keys)
 
 
 def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Console, how: Options) -> Path:
@@ -132,22 +149,19 @@ def compare(comparison: Comparison, found: Survey, runs: PathLike, console: Cons
     about = _about(comparison, found, store, folder) | {"study": how.study}
     entries = ledger.begin(store, folder, comparison, found, how.keep, about)
     failed: list[Planned] = []
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=console,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("runs", total=len(entries))
+    with tally("runs", len(entries), console) as advance:
 
         def report(done: Planned) -> None:
             ledger.note(store, folder, done)
-            bar.advance(task)
+            about = {"method": done.arm, "condition": done.condition, "seed": done.seed}
+            event("run_ended", **about, run=done.run, error=done.error)
+            advance(1)
             if done.error:
                 failed.append(done)
-                say(bar.console, f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}")
+                say(console, f"{done.arm}, {done.condition}, seed {done.seed} failed: {done.error}")
 
         todo = [run for run in entries if run.error or how.keep or how.track]
-        bar.advance(task, len(entries) - len(todo))
+        advance(len(entries) - len(todo))
         told = {"track": how.track} if how.track else {}
         requests = [comparison.request(run.arm, run.condition, run.seed) | told for run in todo]
         tasks = [Task(run, keys, runs, how.plugins, how.keep) for run, keys in zip(todo, requests, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -11,10 +10,15 @@ from typing import Any
 
 import click
 
+from sslkit.cli.answers import CODES, answer, as_json, begin, fail, say_of_drives
+from sslkit.cli.completion import recipes, runs
+from sslkit.cli.documents import ConfigAnswer, OutAnswer
 from sslkit.cli.group import Commands
-from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugin_files, plugins, store, track, with_bars
+from sslkit.cli.options import DATA_KEYS, data_options, part, plugin_files, plugins, progress, store, track, with_bars
+from sslkit.cli.run_answer import RunAnswer
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.terminal import say, show
+from sslkit.terminal.told import remark
 from sslkit.version import __version__
 
 LONGEST = 200  # letters of what is said of a command line
@@ -50,11 +54,22 @@ KEYS = {
 }
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+CODES_SAID = "Exit codes: " + "; ".join(f"{code} {what}" for code, what in CODES.items()) + "."
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=CODES_SAID,
+    invoke_without_command=True,
+)
 @click.version_option(__version__, prog_name="sslkit")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Semi-supervised image classification: few labels, many images."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        return
     if "SLURM_STEP_ID" in os.environ:  # before torch: no stack of its own where task 0, which all ask, was killed
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if ctx.invoked_subcommand != "run" and not os.environ.keys().isdisjoint(("WORLD_SIZE", "SLURM_STEP_ID")):
@@ -64,13 +79,13 @@ def cli(ctx: click.Context) -> None:
 
 
 @cli.command("run", short_help="Train: fine-tune on the labels, then semi-supervised on all.")
-@click.option("--algo", metavar="NAME", help="Algorithm.  [default: ema_teacher]")
-@click.option("--teacher", metavar="NAME", help="Network that makes the pseudo-labels.  [default: the algorithm's]")
-@click.option("--labeler", metavar="NAME", help="Selects and weighs pseudo-labels.  [default: the algorithm's]")
-@click.option("--mixer", metavar="NAME", help="Mixup or CutMix of unlabelled images.  [default: the algorithm's]")
-@click.option("--backbone", metavar="NAME", help="Network; auto chooses by the image size.  [default: auto]")
-@click.option("--adapt", metavar="NAME", help="What of the network trains: lora, head, norm, bias, …  [default: full]")
-@click.option("--data", metavar="NAME[:ARG]", help="Data set; folder:DIR for images of your own.  [default: digits]")
+@part("--algo", "algorithm", "Algorithm.  [default: ema_teacher]")
+@part("--teacher", "teacher", "Network that makes the pseudo-labels.  [default: the algorithm's]")
+@part("--labeler", "labeler", "Selects and weighs pseudo-labels.  [default: the algorithm's]")
+@part("--mixer", "mixer", "Mixup or CutMix of unlabelled images.  [default: the algorithm's]")
+@part("--backbone", "backbone", "Network; auto chooses by the image size.  [default: auto]")
+@part("--adapt", "adapter", "What of the network trains: lora, head, norm, bias, …  [default: full]")
+@part("--data", "dataset", "Data set; folder:DIR for images of your own.  [default: digits]", "NAME[:ARG]")
 @data_options
 @click.option(
     "--cache-gb",
@@ -88,7 +103,7 @@ def cli(ctx: click.Context) -> None:
 @click.option("--weights-container", metavar="NAME", help="The set to take of a file with several, as ema.")
 @click.option("--weights-partial", is_flag=True, default=None, help="What the file lacks stays as it starts.")
 @click.option("--pretrain", metavar="mae|supervised:DATA", help="Pre-train first, by masked patches or on DATA.")
-@click.option("--pretrainer", metavar="NAME", help="Self-supervised method of the stage pretrain.  [default: mae]")
+@part("--pretrainer", "pretrainer", "Self-supervised method of the stage pretrain.  [default: mae]")
 @click.option(
     "--control/--no-control",
     default=None,
@@ -106,7 +121,12 @@ def cli(ctx: click.Context) -> None:
 @click.option("--threads", type=int, help="CPU threads.  [default: cores, at most 8]")
 @track
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set semi.lr=1e-3.")
-@click.option("--recipe", metavar="NAME", help="Published settings, which options override; `sslkit list recipes`.")
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    shell_complete=recipes,
+    help="Published settings, which options override; `sslkit list recipes`.",
+)
 @click.option("--config", metavar="FILE.toml", help="Configuration file, which options override.")
 @plugin_files
 @click.option("--name", help="Beginning of the run folder's name.")
@@ -116,7 +136,8 @@ def cli(ctx: click.Context) -> None:
 @click.option(
     "--save-every", type=float, default=120.0, show_default=True, metavar="S", help="Seconds between checkpoints."
 )
-@as_json
+@progress
+@as_json(RunAnswer | ConfigAnswer)
 def run_command(
     sets: tuple[str, ...],
     recipe: str | None,
@@ -161,23 +182,23 @@ def show_configuration(
     from sslkit.prepare.shown import shown
     from sslkit.recipes import layers
 
-    def say(sentence: str) -> None:
-        click.echo(sentence, err=True)
-
-    found, left_out = shown(layers(recipe, config, request, files, say))
+    found, left_out = shown(layers(recipe, config, request, files, remark))
     if left_out:
-        say(left_out)
-    click.echo(json.dumps(found, indent=1) if as_json else to_toml(found), nl=as_json)
+        remark(left_out)
+    if as_json:
+        answer({"config": found})
+    else:
+        click.echo(to_toml(found), nl=False)
 
 
 def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
     """The table of stages on standard output."""
+    from sslkit.terminal.tables import results_table, sentences
+
     if as_json:
-        click.echo(json.dumps(results, indent=1))
+        answer(results | {"notes": sentences(results)})
         return
     from rich.console import Console
-
-    from sslkit.terminal.tables import results_table
 
     console = Console(emoji=False)
     show(console, results_table(results))
@@ -185,9 +206,9 @@ def print_results(results: dict[str, Any], folder: Path, as_json: bool) -> None:
 
 
 @cli.command("show", short_help="Results of a finished run.")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option("--classes", is_flag=True, help="Also recall and precision of every class, and the confusion matrix.")
-@as_json
+@as_json(RunAnswer)
 def show_command(run: str, classes: bool, as_json: bool) -> None:
     """Print the table of a finished run again."""
     from rich.console import Console
@@ -208,13 +229,14 @@ def show_command(run: str, classes: bool, as_json: bool) -> None:
 
 
 @cli.command("show-views", short_help="A picture of the augmented views, and of pseudo-labels.")
-@click.argument("run", required=False)
-@click.option("--data", metavar="NAME[:ARG]", help="Data set, without a RUN.  [default: digits]")
+@click.argument("run", required=False, shell_complete=runs)
+@part("--data", "dataset", "Data set, without a RUN.  [default: digits]", "NAME[:ARG]")
 @click.option("--seed", type=int, help="Random seed, without a RUN.  [default: 0]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set views.strong=usb.")
 @click.option("--n", type=int, default=8, show_default=True, help="How many images.")
 @click.option("--out", required=True, metavar="FILE.png", help="Picture to make; never overwritten.")
 @plugins
+@as_json(OutAnswer)
 @with_bars
 def show_views_command(
     run: str | None,
@@ -223,6 +245,7 @@ def show_views_command(
     sets: tuple[str, ...],
     n: int,
     out: str,
+    as_json: bool,
 ) -> None:
     """Draw images with their weak and strong views; of a finished RUN also pseudo-labels and mixed images."""
     from sslkit.config.resolve import parse_set
@@ -232,47 +255,32 @@ def show_views_command(
     if run and request:
         raise UserError("a RUN has its own configuration; drop --data, --seed and --set")
     show_views(request, Path(run) if run else None, Path(out), n)
-    click.echo(out)
-
-
-@cli.command("list", short_help="Algorithms, backbones, data sets, recipes, studies.")
-@click.argument("kind", required=False)
-@click.option("--check", is_flag=True, help="Load every part and show what fails.")
-@plugins
-@as_json
-def list_command(kind: str | None, check: bool, as_json: bool) -> None:
-    """List parts: algorithms, teachers, labelers, mixers, pretrainers, backbones, datasets, readers, trackers; or
-    recipes, studies."""
-    from sslkit.cli.listing import list_parts, list_recipes, list_studies
-
-    if kind in ("recipe", "recipes"):
-        list_recipes(as_json)
-    elif kind in ("study", "studies"):
-        list_studies(as_json)
+    if as_json:
+        answer({"out": out})
     else:
-        list_parts(kind, check, as_json)
+        click.echo(out)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command: 0 done, 2 one line about what was wrong, 130 interrupted."""
+    """Run a command; its exit code, one of `CODES`."""
+    begin(sys.argv[1:] if arguments is None else arguments)
     try:
         return cli.main(arguments, prog_name="sslkit", standalone_mode=False) or 0
     except click.ClickException as error:
-        return fail(shortened(error.format_message()))
+        return fail(2, shortened(error.format_message()))
     except UserError as error:
-        return fail(str(error))
+        return fail(2, str(error))
     except Stopped as error:
-        click.echo(f"{error}; the same command goes on", err=True)
-        return 130
+        return fail(130, f"{error}; the same command goes on")
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on from the last checkpoint, or begins anew", err=True)
-        return 130
+        return fail(130, "interrupted; the same command goes on from the last checkpoint, or begins anew")
     except OSError as error:
-        return fail(f"{error.filename or 'a file'} cannot be used: {one_line(error)}")
+        return fail(2, f"{error.filename or 'a file'} cannot be used: {one_line(error)}")
+    except Exception as error:
+        fail(1, one_line(error))
+        raise
     finally:
-        drives = sys.modules.get("sslkit.store.drives")  # nothing was read where it is not imported
-        for sentence in drives.said() if drives else ():
-            click.echo(sentence, err=True)
+        say_of_drives()
 
 
 def shortened(message: str) -> str:
@@ -281,11 +289,6 @@ def shortened(message: str) -> str:
     if "unexpected extra argument" in line and "wds:" in line:
         line += "; the shell has made words of the braces: put wds:… in quotes"
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"
-
-
-def fail(message: str) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    return 2
 
 
 def entry_point() -> None:

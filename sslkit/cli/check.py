@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from sslkit.cli.options import as_json, plugins
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import parts
+from sslkit.cli.documents import CheckAnswer
+from sslkit.cli.options import plugins, progress
 from sslkit.errors import UserError
+from sslkit.terminal import status
 
 if TYPE_CHECKING:
     from sslkit.conformance import Finding
 
 
 @click.command("check", short_help="Try parts on tiny networks: shapes, gradients, resume, two processes.")
-@click.argument("names", nargs=-1, metavar="[[KIND:]NAME[:ARG]]...")
+@click.argument("names", nargs=-1, metavar="[[KIND:]NAME[:ARG]]...", shell_complete=parts())
 @click.option("--all", "every", is_flag=True, help="All parts that there are.")
 @click.option("--kind", help="Parts of this kind alone.")
 @plugins
-@as_json
+@progress
+@as_json(CheckAnswer)
 def check_command(names: tuple[str, ...], every: bool, kind: str | None, as_json: bool) -> None:
     """Try parts, built in or your own, on tiny networks and random images.
 
@@ -39,22 +43,22 @@ def check_command(names: tuple[str, ...], every: bool, kind: str | None, as_json
     found: list[Finding] = []
     table = Table("kind", "name", "checks", "what does not hold", box=box.SIMPLE_HEAD)
     console = Console(emoji=False)
-    with Console(stderr=True, emoji=False).status("") as status:
+    with status(Console(stderr=True, emoji=False), "") as update:
         for findings in check_parts(names, kind):
             found += findings
             first = findings[0]
-            status.update(f"{first.kind} {escape(first.name)} is checked")
+            update(f"{first.kind} {escape(first.name)} is checked")
             good = sum(one.state == "passed" for one in findings)
             made = sum(one.state != "skipped" for one in findings)
             table.add_row(first.kind, escape(first.name), f"{good} of {made}", escape(_said(findings)))
     if as_json:
-        click.echo(json.dumps({"version": VERSION, "checks": [asdict(one) for one in found]}, indent=1))
+        answer({"version": VERSION, "checks": [asdict(one) for one in found]})
     else:
         console.print(table)
     failed = {(one.kind, one.name) for one in found if one.state == "failed"}
     if failed:
-        parts = len({(one.kind, one.name) for one in found})
-        raise UserError(f"{len(failed)} of {parts} part{'s' * (parts > 1)} fail{'s' * (len(failed) == 1)}")
+        tried = len({(one.kind, one.name) for one in found})
+        raise UserError(f"{len(failed)} of {tried} part{'s' * (tried > 1)} fail{'s' * (len(failed) == 1)}")
 
 
 def _said(findings: list[Finding]) -> str:

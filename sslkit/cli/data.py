@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from sslkit.cli.options import DATA_KEYS, as_json, data_options, plugins, with_bars
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import parts
+from sslkit.cli.documents import DataAnswer
+from sslkit.cli.options import DATA_KEYS, data_options, plugins, with_bars
 from sslkit.terminal import show
 
 
 @click.command("data", short_help="Look at images before training: counts, damage, duplicates.")
-@click.argument("data", metavar="DIR|NAME[:ARG]")
+@click.argument("data", metavar="DIR|NAME[:ARG]", shell_complete=parts("dataset"))
 @data_options
 @click.option("--seed", type=int, help="Random seed of the labelled images.  [default: 0]")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any key, as --set data.test=0.3.")
 @plugins
-@as_json
+@as_json(DataAnswer)
 @with_bars
 def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Look at data before training: classes, counts, sizes, bad files, duplicates. Every image is decoded once.
@@ -27,12 +29,12 @@ def data_command(data: str, seed: int | None, sets: tuple[str, ...], as_json: bo
     from rich.console import Console
 
     from sslkit.config.resolve import parse_set
-    from sslkit.look.data import data_report, named_data, tables
+    from sslkit.look.data import data_report, named_data, notes, tables
 
     request = dict(map(parse_set, sets)) | {DATA_KEYS[k]: v for k, v in flags.items() if v is not None}
     request |= {"data.name": named_data(data)} | ({} if seed is None else {"seed": seed})
     found = data_report(request)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        answer(found | {"notes": [*found["remarks"], *notes(found)]})
         return
     show(Console(emoji=False), tables(found))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sslkit.cli.options import as_json, plugins, with_bars
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.completion import runs
+from sslkit.cli.documents import AuditAnswer, ExportAnswer, PredictAnswer
+from sslkit.cli.options import plugins, with_bars
+from sslkit.terminal.told import remark
 
 network = click.option(
     "--network",
@@ -21,7 +24,7 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
 
 
 @click.command("predict", short_help="Classify images with a finished run.")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.argument("paths", nargs=-1)
 @click.option("--test", is_flag=True, help="Predict the stored test set, and say the accuracy.")
 @click.option("--out", default="predictions.csv", show_default=True, help="CSV file to make; never overwritten.")
@@ -41,7 +44,7 @@ calibrated = click.option("--calibrated", is_flag=True, help="With the temperatu
 @network
 @calibrated
 @plugins
-@as_json
+@as_json(PredictAnswer)
 @with_bars
 def predict_command(
     run: str,
@@ -68,20 +71,20 @@ def predict_command(
     form = Form(all_classes, top, unknown_below)
     with written(out) as place:
         found = predict(Path(run), paths, out=place, form=form, keys=dict(map(parse_set, sets)), **options)
-    for remark in found.get("remarks", ()):
-        click.echo(remark, err=True)
+    for sentence in found.get("remarks", ()):
+        remark(sentence)
     for word in ("skipped", "unread"):
         for reason in found.get(word, ()):
-            click.echo(f"{word}: {reason}", err=True)
-    if as_json:
-        click.echo(json.dumps(found))
-        return
+            remark(f"{word}: {reason}")
     said = [f"{count(found['images'], 'image')} predicted, written to {out}"]
     said += [f"{found['unknown']} are {UNKNOWN}, below {unknown_below:g}"] if "unknown" in found else []
     what = "accuracy of the most probable class, known or not," if found.get("unknown") else "accuracy"
     said += [f"{found['labeled']} have a label, {what} {100 * found['top1']:.1f}%"] if "top1" in found else []
     if "map" in found:
         said += [f"{found['labeled']} have labels, mAP {100 * found['map']:.1f}%, F1 {found['micro_f1']:.3f}"]
+    if as_json:
+        answer(found | {"notes": ["; ".join(said)]})
+        return
     click.echo("; ".join(said))
     if found.get("errors"):
         show_errors(found["errors"])
@@ -103,7 +106,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
 
 
 @click.command("audit", short_help="Which images to label next, which labels are likely wrong.")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option("--out", required=True, metavar="DIR", help="Folder to make; never overwritten.")
 @click.option("--n", type=int, default=100, show_default=True, help="Images in each of the two lists.")
 @click.option(
@@ -119,7 +122,7 @@ def show_errors(errors: list[dict[str, Any]]) -> None:
     help="Before the images' names in the tool.  [default: /data/local-files/?d= for label-studio]",
 )
 @plugins
-@as_json
+@as_json(AuditAnswer)
 @with_bars
 def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_json: bool) -> None:
     """List the images that are worth a label most, labels that are likely wrong, and what looks like no known class."""
@@ -131,31 +134,33 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
         raise UserError("--prefix is of a labelling tool; add --to label-studio or --to cvat")
     with written(out) as place:
         found = audit(Path(run), place, n, to, prefix)
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    click.echo(
+    said = [
         f"predictions agree with {100 * found['shared']:.0f}% of the labels, and confident learning counts "
         f"{found['likely']} to another class, which is right of the labels or of the predictions; listed are the "
         f"{found['suspect_labels']} most doubtful, and {found['label_next']} images to label next. "
         f"Look at {out}/index.html, correct {out}/labels.csv, and train with --labels file:{out}/labels.csv"
-    )
+    ]
     if found["pool"]:
-        click.echo(
+        said.append(
             f"of the pool at least {100 * found['outside_at_least']:.0f}% look like no class of the labels (with 95% "
             f"confidence, measured against validation and test images); {found['outside']} of {found['pool']} images "
             f"look less like one than 95% of those: {out}/outside.csv, left out by --pool without:{out}/outside.csv"
         )
     for_tool = [f"{out}/{name}" for name in found["files"] if name.startswith(to) and to != "csv"]
     if for_tool:
-        click.echo(
+        said.append(
             f"to import: {', '.join(for_tool)}; what comes back becomes labels by "
             f"sslkit convert EXPORT labels.csv --onto {out}/labels.csv"
         )
+    if as_json:
+        answer(found | {"notes": said})
+        return
+    for sentence in said:
+        click.echo(sentence)
 
 
 @click.command("export", short_help="The network for timm, ONNX or torch.")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option(
     "--format",
     "form",
@@ -178,11 +183,21 @@ def audit_command(run: str, out: str, n: int, to: str, prefix: str | None, as_js
 @network
 @calibrated
 @plugins
+@as_json(ExportAnswer)
 @with_bars
-def export_command(
-    run: str, form: str, out: str, network: str, calibrated: bool, check_on: tuple[str, ...], push: str | None
-) -> None:
+def export_command(run: str, out: str, as_json: bool, **asked: Any) -> None:
     """Write the network of a finished run for other programs, or its pre-training as MAE has it."""
+    found, sentence = _exported(Path(run), out, **asked)
+    if as_json:
+        answer({"out": out, "format": asked["form"]} | found | {"notes": [sentence] if sentence != out else []})
+    else:
+        click.echo(sentence)
+
+
+def _exported(
+    run: Path, out: str, form: str, network: str, calibrated: bool, check_on: tuple[str, ...], push: str | None
+) -> tuple[dict[str, Any], str]:
+    """What was written, and a sentence on it."""
     from sslkit.errors import UserError
     from sslkit.finished import export, graph, packing
     from sslkit.store.sent import written
@@ -192,10 +207,10 @@ def export_command(
         for option in (name for name, given in options.items() if given):
             raise UserError(f"format run holds all networks of the run and executes none; drop {option}")
         with written(out) as place:
-            plugins = packing.pack(Path(run), place)
+            plugins = packing.pack(run, place)
         needed = f" (its commands need {' '.join(f'--plugin FOLDER/{name}' for name in plugins)})" if plugins else ""
-        click.echo(f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}")
-        return
+        sentence = f"{out}: all that the run needs but its images; `sslkit predict` and `export` take it{needed}"
+        return {"check": None, "plugins": plugins}, sentence
     if push is not None and form != "hub":
         raise UserError(f"--push is of format hub; add --format hub, or drop it for {form}")
     if form in ("timm", "mae", "hub"):
@@ -207,15 +222,13 @@ def export_command(
             raise UserError("format mae is of the stage pretrain, which has one network; drop --network")
         if form == "hub":
             with written(out) as place:
-                _to_hub(Path(run), place, network, push, out)
-            return
+                return _to_hub(run, place, network, push, out)
         with written(out) as place:
-            export.export(Path(run), place, form, network)
-        click.echo(out)
-        return
+            export.export(run, place, form, network)
+        return {"check": None}, out
     with written(out) as place:
-        check = graph.export(Path(run), place, form, network, calibrated, check_on)["check"]
-    click.echo(
+        check = graph.export(run, place, form, network, calibrated, check_on)["check"]
+    return {"check": check}, (
         f"{out}: agrees with torch on {check['images']} {check['on']} (batch sizes "
         f"{', '.join(map(str, check['batches']))}): largest difference of a probability "
         f"{check['largest_difference']:.1e}, same class for {100 * check['same_class']:.1f}%. Class names and "
@@ -223,15 +236,17 @@ def export_command(
     )
 
 
-def _to_hub(run: Path, folder: Path, network: str, push: str | None, out: str) -> None:
+def _to_hub(run: Path, folder: Path, network: str, push: str | None, out: str) -> tuple[dict[str, Any], str]:
     from sslkit.finished import hub
 
     if push:
         hub.check_token(push)
     found = hub.write(run, folder, network)
-    click.echo(
+    sentence = (
         f"{out}: opened by timm, agrees with the run on {found['images']} {found['on']}: largest difference of a "
         f"probability {found['largest_difference']:.1e}. Read {out}/README.md before it is given away"
     )
-    if push:
-        click.echo(f"uploaded to {hub.push(folder, push)}, which is private")
+    if not push:
+        return {"check": found}, sentence
+    address = hub.push(folder, push)
+    return {"check": found, "uploaded": address}, f"{sentence}\nuploaded to {address}, which is private"

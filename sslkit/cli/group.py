@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
+
+from sslkit.terminal.told import told
 
 
 class Commands(click.Group):
@@ -18,13 +20,25 @@ class Commands(click.Group):
         "table": "sslkit.harness.commands",
         "runs": "sslkit.harness.commands.runs",
         "data": "sslkit.cli.data",
+        "list": "sslkit.cli.listing",
         "check": "sslkit.cli.check",
         "new": "sslkit.cli.new",
         "predict": "sslkit.cli.finished",
         "export": "sslkit.cli.finished",
         "audit": "sslkit.cli.finished",
         "convert": "sslkit.cli.labels",
+        "schema": "sslkit.cli.machines",
+        "skill": "sslkit.cli.machines",
     }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, which prints an empty line at Ctrl-C: that is no line of `--progress json`."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if told.progress == "json":
+                raise click.Abort from None
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), *self.beside]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sslkit.cli.options import as_json
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.documents import ConvertAnswer
 
 
 @click.command("convert", short_help="Labels of Label Studio, CVAT, FiftyOne, COCO, Datumaro as a table.")
@@ -20,7 +20,7 @@ from sslkit.cli.options import as_json
 @click.option("--majority", is_flag=True, help="Where annotators disagree, what more than half say.  [default: none]")
 @click.option("--accepted", is_flag=True, help="Take predictions in CVAT's XML that nobody changed for labels.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="data.label, data.image: a control or column.")
-@as_json
+@as_json(ConvertAnswer)
 def convert_command(source: str, out: str, as_json: bool, sets: tuple[str, ...], **options: Any) -> None:
     """Write the labels of IN, a file or folder of a labelling tool, as a table that `--labels file:OUT.csv` reads.
 
@@ -40,17 +40,19 @@ def convert_command(source: str, out: str, as_json: bool, sets: tuple[str, ...],
     images, onto = (Path(options[name]) if options[name] else None for name in ("images", "onto"))
     wish = Wish(options["form"], images, onto, options["majority"], options["accepted"], columns)
     found = convert(Path(source), Path(out), wish)
-    if as_json:
-        click.echo(json.dumps(found))
-        return
     classes = ", ".join(f"{name} {number}" for name, number in found["classes"].items())
-    click.echo(
+    said = [
         f"{source} ({found['title']}): {count(found['images'], 'image')} in, {count(found['rows'], 'row')} out, "
         f"{found['labelled']} with a class: {classes}"
-    )
+    ]
     if "changed" in found:
         told = ", ".join(f"{found[name]} {name}" for name in ("changed", "new", "same"))
-        click.echo(f"labels in the table: {told}; {count(found['added'], 'row')} added")
+        said.append(f"labels in the table: {told}; {count(found['added'], 'row')} added")
     for reason, names in found["reasons"].items():
-        click.echo(f"{reason}: {count(len(names), 'image')} ({listed(names, 10)})")
-    click.echo(f"train with --labels file:{out}, or --data csv:{out} where its paths hold")
+        said.append(f"{reason}: {count(len(names), 'image')} ({listed(names, 10)})")
+    said.append(f"train with --labels file:{out}, or --data csv:{out} where its paths hold")
+    if as_json:
+        answer(found | {"notes": said})
+        return
+    for sentence in said:
+        click.echo(sentence)

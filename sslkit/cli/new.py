@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from sslkit.cli.answers import answer, as_json
+from sslkit.cli.documents import NewAnswer
+
 
 @click.command("new", short_help="Write a small package with a part of your own.")
 @click.argument("kind")
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), help="Its folder, which must not exist.  [default: ./NAME]")
-def new_command(kind: str, name: str, out: Path | None) -> None:
+@as_json(NewAnswer)
+def new_command(kind: str, name: str, out: Path | None, as_json: bool) -> None:
     """Write a package with one part that runs: its module, its test, and the entry point by which it is listed.
 
     KIND is algorithm, teacher, labeler, mixer, backbone, adapter, dataset or reader; NAME is the part's, as my_mixer.
@@ -19,7 +23,11 @@ def new_command(kind: str, name: str, out: Path | None) -> None:
     from sslkit.templates import new
 
     folder = out or Path(name)
-    for file in new(kind, name, folder):
+    files, check = new(kind, name, folder), f"sslkit check --plugin {folder / name}.py {name}"
+    if as_json:
+        answer({"files": [*map(str, files)], "check": check})
+        return
+    for file in files:
         click.echo(file)
-    click.echo(f"try it:      sslkit check --plugin {folder / name}.py {name}")
+    click.echo(f"try it:      {check}")
     click.echo(f"install it:  pip install -e {folder}, then sslkit list {kind.removesuffix('s')}s")

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from sslkit.cli.completion import parts
 from sslkit.plugins import load_plugin
+from sslkit.terminal.told import PROGRESS, Progress, show_progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,11 +37,31 @@ track = click.option(
     callback=lambda _, __, names: ",".join(names) or None,
     help="Trackers to tell of it: tensorboard, mlflow, wandb, trackio; `sslkit list trackers`.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, nothing else.")
+
+
+def part(flag: str, kind: str, text: str, metavar: str = "NAME") -> Callable[[F], F]:
+    """An option that names a part of a kind; a shell completes it."""
+    return click.option(flag, metavar=metavar, shell_complete=parts(kind), help=text)
+
+
+def _shown(_: click.Context, __: click.Parameter, how: Progress) -> None:
+    show_progress(how)
+
+
+progress = click.option(
+    "--progress",
+    type=click.Choice(PROGRESS),
+    default="bar",
+    show_default=True,
+    expose_value=False,
+    callback=_shown,
+    is_eager=True,
+    help="On standard error: bars, JSON lines alone, or sentences alone.",
+)
 
 
 def with_bars(command: F) -> F:
-    """A command that shows a bar while every image is looked at."""
+    """A command that shows a bar while every image is looked at, and the option `--progress`."""
 
     @functools.wraps(command)
     def watched(*arguments: Any, **named: Any) -> Any:
@@ -50,15 +72,15 @@ def with_bars(command: F) -> F:
         with bars(Console(stderr=True, emoji=False)):
             return command(*arguments, **named)
 
-    return watched  # type: ignore[return-value]
+    return progress(watched)  # type: ignore[return-value]
 
 
 def _plugin_option(**how: Any) -> Callable[[F], F]:
     return click.option("--plugin", "plugins", multiple=True, metavar="FILE.py", help="Load parts from a file.", **how)
 
 
-def _load(_: click.Context, __: click.Parameter, files: tuple[str, ...]) -> None:
-    for file in files:
+def _load(context: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
+    for file in () if context.resilient_parsing else files:  # as while a shell completes a word
         load_plugin(file)
 
 

@@ -161,6 +161,12 @@ def _group(images: Images, roles: Array, group: Sequence[int]) -> dict[str, Any]
     }
 
 
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What a program is told beside the report, as a person is by the titles of its tables."""
+    blind = f"under {SURE} px the perceptual hash calls different images alike: near duplicates may be none"
+    return [blind] if report["near"] and report["long_side"][1] < SURE else []
+
+
 def tables(report: Mapping[str, Any]) -> Iterator[Table | Text]:
     """The report for a terminal; names in it are no markup."""
     yield from (Text(remark) for remark in report["remarks"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from sslkit.terminal.told import event, heard, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,10 +33,28 @@ def show(console: Console, parts: Iterable[Table | Text]) -> None:
 
 
 def say(console: Console, sentence: str) -> None:
-    """Print a sentence as it is: names in it are no markup."""
+    """Print a sentence as it is: names in it are no markup. On standard error it is also a note."""
     from rich.text import Text
 
-    show(console, [Text(sentence)])
+    if not heard(console, sentence):
+        show(console, [Text(sentence)])
+
+
+@contextmanager
+def status(console: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """While entered, a line that says what takes its time; what it gives changes the line."""
+    how = shown(console)
+    if how == "bar":
+        with console.status(what) as line:
+            yield line.update
+        return
+
+    def update(what: str) -> None:
+        if how == "json" and what:
+            event("status", text=what)
+
+    update(what)
+    yield update
 
 
 def count(n: int, thing: str) -> str:

@@ -15,10 +15,11 @@ from rich.console import Console
 from sslkit.machine import Machine
 from sslkit.prepare import Prepared
 from sslkit.record.stages import Stage
-from sslkit.terminal import say
+from sslkit.terminal import say, status
 from sslkit.terminal.introduction import introduction
-from sslkit.terminal.progress import Bar, bars
-from sslkit.terminal.tables import plan_table
+from sslkit.terminal.progress import Watched, bars, watcher
+from sslkit.terminal.tables import plan_rows, plan_table
+from sslkit.terminal.told import event, heard, shown
 from sslkit.training.networks import build_network, load
 from sslkit.training.timing import Seconds, step_seconds
 
@@ -34,14 +35,14 @@ class Screen:
 
     def status(self, what: str) -> AbstractContextManager[object]:
         """While entered, a line that says what takes its time."""
-        return self.console.status(what)
+        return status(self.console, what)
 
     def watching(self) -> AbstractContextManager[None]:
         """While entered, a bar for work that looks at every image."""
         return bars(self.console)
 
-    def bar(self, stage: Stage) -> Bar:
-        return Bar(stage.label, stage.spec, self.console)
+    def bar(self, stage: Stage) -> Watched:
+        return watcher(stage.label, stage.spec, self.console)
 
     def introduce(
         self,
@@ -69,11 +70,15 @@ class Screen:
             for data in filter(None, (prepared, prepared.source)):
                 mine = [spec for spec in specs if spec.data["fingerprint"] == data.images.fingerprint]
                 seconds |= step_seconds(mine, data.images, data.split, kept)
-        if loaded:
+        if loaded and not heard(self.console, loaded.sentence()):
             self.console.print(loaded.table(prepared.stored.get("weights", {}).get("license", "")))
         for line in introduction(prepared, machine, [stage.spec for stage in stages]):
             self.say(line)
-        table = plan_table([(stage.label, stage.spec, seconds.get(stage.spec.key)) for stage in stages])
+        rows = [(stage.label, stage.spec, seconds.get(stage.spec.key)) for stage in stages]
+        if shown(self.console) == "json":
+            event("plan", stages=plan_rows(rows))
+            return
+        table = plan_table(rows)
         if machine.processes > 1:
             del table.columns[-2:]  # shares and times, which are not known
         self.console.print(table)

@@ -58,6 +58,20 @@ def plan_table(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> Table:
     return table
 
 
+def plan_rows(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> list[dict[str, Any]]:
+    """The same for programs: stage, steps, images a step, and seconds where they are known."""
+    told = [(label, None if spec.fitted else int(spec.training["steps"]), spec, time) for label, spec, time in rows]
+    return [
+        {
+            "stage": label,
+            "steps": steps,
+            "images_a_step": None if spec.fitted else spec.images_a_step,
+            "seconds": time.step * steps if time and steps else None,
+        }
+        for label, steps, spec, time in told
+    ]
+
+
 def results_table(results: dict[str, Any]) -> list[Table | Text]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
@@ -78,7 +92,7 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     for row in rows:
         for i, cells in enumerate(_cells(row, top5, opened, sets)):
             table.add_row(*cells, style="bold" if i == 0 else None)
-    return [table, *map(Text, _sentences(results))]
+    return [table, *map(Text, sentences(results))]
 
 
 def _opened(rows: Sequence[dict[str, Any]]) -> bool:
@@ -113,7 +127,8 @@ def _cells(row: dict[str, Any], top5: bool, opened: bool, sets: bool) -> Iterato
         yield [row["stage"] if ends else "", name, *cells, *(ends.pop() if ends else [""] * (len(shares) + 1))]
 
 
-def _sentences(results: dict[str, Any]) -> list[str]:
+def sentences(results: dict[str, Any]) -> list[str]:
+    """What stands beneath the table: what its columns are, the result with its interval, what is amiss."""
     rows = results["stages"]
     labels = [row["stage"] for row in rows]
     found = [_legend(rows)]

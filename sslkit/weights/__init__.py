@@ -49,6 +49,12 @@ class Loaded:
     ignored: list[str]  # a decoder, a norm that is not used, what is beside the container
     remarks: list[str]
 
+    def sentence(self) -> str:
+        """How many tensors there are of each kind of names, and the remarks."""
+        kinds = {title: getattr(self, kind) for kind, title in ROWS.items()}
+        told = [f"{len(names)} {title} ({listed([*map(shown, names)])})" for title, names in kinds.items() if names]
+        return "; ".join([f"weights of {self.path}: {', '.join(told)}", *self.remarks])
+
     def table(self, license: str = "") -> Table:
         """A row for each kind of names that there is, and one for the licence; the remarks stand beneath."""
         table = Table(title=Text(f"weights of {self.path}"), title_justify="left", box=box.SIMPLE_HEAD)

@@ -31,6 +31,11 @@ class Call:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def results(self) -> Any:
+        """The same without what was said beside it, which depends on what is stored."""
+        return {key: value for key, value in self.json.items() if key != "notes"}
+
 
 def sslkit(*arguments: object) -> Call:
     out, err = io.StringIO(), io.StringIO()
@@ -49,12 +54,12 @@ def folder_of(call: Call, runs: Path) -> Path:
 
 
 def assert_refused(call: Call, *words: str) -> None:
-    """Exit code 2, one line on stderr that has these words, nothing on stdout."""
+    """Exit code 2, one line on stderr that has these words; on stdout nothing, or as JSON the same."""
     assert call.code == 2, call
-    assert call.out == ""
     lines = call.err.strip().splitlines()
     assert len(lines) == 1, call.err
     assert lines[0].startswith("error: ")
     assert "Traceback" not in lines[0]
+    assert not call.out or call.json == {"schema": 1, "error": lines[0][7:], "code": 2, "notes": call.json["notes"]}
     for word in words:
         assert word in lines[0]

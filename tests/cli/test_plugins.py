@@ -102,7 +102,7 @@ def test_a_plugin_may_be_moved() -> None:
 
 
 def test_list_shows_a_plugin(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = sslkit("list", "mixers", "--plugin", MIXER, "--json").json
+    rows = sslkit("list", "mixers", "--plugin", MIXER, "--json").json["parts"]
     (row,) = [row for row in rows if row["name"] == "reverse"]
     assert row["description"].startswith("Blend each image")
     assert str(MIXER) in row["origin"]
@@ -134,7 +134,7 @@ def test_installed_parts_are_found_by_entry_points(tmp_path: Path, monkeypatch: 
     registry.installed.cache_clear()
     monkeypatch.syspath_prepend(site)
 
-    rows = {row["name"]: row for row in sslkit("list", "mixers", "--json").json}
+    rows = {row["name"]: row for row in sslkit("list", "mixers", "--json").json["parts"]}
     assert rows["reverse"]["origin"] == "sslkit-extras 1.5"
     assert rows["reverse"]["description"] == "Parts of a stranger"
     assert "extras_reverse_mixer" not in sys.modules

@@ -83,12 +83,12 @@ def test_a_finished_run_is_shown_and_not_trained(finished: Finished, monkeypatch
     forbid_training(monkeypatch)
     again = run(*finished.arguments)
     assert again.code == 0
-    assert again.json == finished.call.json
+    assert again.results == finished.call.results
     assert "is finished" in again.err
 
 
 def test_show_prints_the_same(finished: Finished) -> None:
-    assert sslkit("show", finished.folder, "--json").json == finished.call.json
+    assert sslkit("show", finished.folder, "--json").results == finished.call.results
     shown = sslkit("show", finished.folder)
     assert shown.code == 0
     for word in ("finetune+", "semi", "averaged", "student", "top-1", "skipped", "one seed is no evidence"):
@@ -98,7 +98,7 @@ def test_show_prints_the_same(finished: Finished) -> None:
 def test_another_number_of_threads_or_name_is_no_other_result(finished: Finished) -> None:
     """Threads are not in the run's hash: the finished run is found."""
     again = run(*finished.arguments, "--threads", 2)
-    assert again.json == finished.call.json
+    assert again.results == finished.call.results
     torch.set_num_threads(1)
 
 
@@ -152,7 +152,7 @@ def test_config_of_a_run_is_the_same_run(finished: Finished, monkeypatch: pytest
     forbid_training(monkeypatch)
     config = finished.folder / "config.toml"
     again = sslkit("run", "--config", config, "--runs", finished.runs, "--json")
-    assert again.json == finished.call.json
+    assert again.results == finished.call.results
 
 
 def test_python_gives_the_numbers_of_the_command_line(finished: Finished, tmp_path: Path) -> None:

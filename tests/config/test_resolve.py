@@ -71,7 +71,7 @@ def test_command_line_beats_file_beats_defaults(tmp_path: Path, capsys: pytest.C
     file.write_text('mixer = "none"\nseed = 3\n[semi]\nlr = 0.5\nbatch = 7\n[labeler]\ntau = 0.1\n')
     flags = ["--config", str(file), "--seed", "4", "--set", "semi.lr=0.25", "--mixer", "pseudo"]
     assert main(["run", "--show-config", "--json", *flags]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["config"]
     assert (found["seed"], found["semi.lr"], found["mixer.name"]) == (4, 0.25, "pseudo")
     assert (found["semi.batch"], found["labeler.tau"]) == (7, 0.1)
     assert found["semi.warmup"] == 0.05
@@ -80,7 +80,7 @@ def test_command_line_beats_file_beats_defaults(tmp_path: Path, capsys: pytest.C
 def test_the_last_set_counts_and_a_flag_beats_set(capsys: pytest.CaptureFixture[str]) -> None:
     sets = ["--set", "seed=1", "--set", "seed=2", "--set", "mixer=none", "--mixer", "pseudo"]
     assert main(["run", "--show-config", "--json", *sets]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["config"]
     assert (found["seed"], found["mixer.name"]) == (2, "pseudo")
 
 

@@ -162,7 +162,7 @@ def test_a_plugin_reads_a_format_in_a_run_and_in_prediction(here: Path) -> None:
     assert call.code == 0, call.err
     predicted = sslkit("predict", folder_of(call, Path("runs")), "d", "--plugin", own, "--out", "p.csv", "--json")
     assert predicted.json["images"] == 16
-    listed = sslkit("list", "readers", "--plugin", own, "--json").json
+    listed = sslkit("list", "readers", "--plugin", own, "--json").json["parts"]
     names = [row["name"] for row in listed]
     assert names == ["dicom", "heic", "pillow", "tiff", "own"]
 

@@ -87,7 +87,7 @@ def test_a_package_with_the_pages_entry_point(
     monkeypatch.syspath_prepend(str(here))
     monkeypatch.setattr(importlib.metadata, "entry_points", real)
     assert main(["list", "mixers", "--json"]) == 0, "listing imports nothing"
-    listed = {part["name"]: part for part in json.loads(capsys.readouterr().out)}
+    listed = {part["name"]: part for part in json.loads(capsys.readouterr().out)["parts"]}
     assert listed["pairs"]["description"] == project["description"]
     assert listed["pairs"]["origin"] == "sslkit-pairs 1.0"
     (here / "pairs.py").write_text(SOURCES["pairs.py"], "utf-8")

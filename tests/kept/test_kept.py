@@ -54,12 +54,12 @@ def test_there_are_kept_stores() -> None:
 def test_a_finished_run_is_shown_and_known(runs: Path) -> None:
     run = run_of(runs, "folder-ema_teacher-prob_pseudo-tiny", 3)
     shown = sslkit("show", run, "--json")
-    assert shown.json == read(run)
+    assert shown.results == read(run)
     assert "semi is ema_teacher" in sslkit("show", run).out
     again = sslkit(*FINISHED, "--json")
     assert again.code == 0, again.err
     assert "is finished" in again.err
-    assert again.json == read(run)
+    assert again.results == read(run)
 
 
 @pytest.mark.parametrize("network", ["averaged", "student", "best"])

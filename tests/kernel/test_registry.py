@@ -185,7 +185,7 @@ def test_failed_plugin_does_not_keep_the_next_from_registering() -> None:
 
 def test_list_shows_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["parts"]
     assert {row["kind"] for row in rows} == set(registry.KINDS)
     assert all(set(row) == {"kind", "name", "description", "paper", "origin"} for row in rows)
     papers = {row["name"]: row["paper"] for row in rows if row["kind"] == "algorithm"}
@@ -206,7 +206,7 @@ def test_list_check_loads_all_and_gives_reasons(install: Install, capsys: pytest
     assert capsys.readouterr().err == ""
     assert main(["list", "--check", "--json"]) == 2
     caught = capsys.readouterr()
-    problems = {row["name"]: row["problem"] for row in json.loads(caught.out) if row["problem"]}
+    problems = {row["name"]: row["problem"] for row in json.loads(caught.out)["parts"] if row["problem"]}
     assert list(problems) == ["broken"]
     assert "No module named 'no_such_module'" in problems["broken"]
     assert caught.err.strip().splitlines() == [caught.err.strip()]

@@ -86,7 +86,7 @@ def test_the_wheel_runs_where_there_is_no_checkout(installed: Path, tmp_path: Pa
 
 
 def test_the_wheel_lists_the_built_in_parts(installed: Path, tmp_path: Path) -> None:
-    listed = json.loads(run(installed / "bin" / "sslkit", "list", "--json", cwd=tmp_path))
+    listed = json.loads(run(installed / "bin" / "sslkit", "list", "--json", cwd=tmp_path))["parts"]
     folders = {"algorithm": "algorithms", "mixer": "algorithms/mixers", "backbone": "backbones"}
     for kind, folder in folders.items():
         modules = {file.stem for file in (ROOT / folder).glob("[!_]*.py")}
@@ -117,7 +117,7 @@ def test_a_plug_in_installed_by_pip_is_found(installed: Path, tmp_path: Path) ->
         "--no-index",
     )
     run(*pip, package, cwd=tmp_path, PYTHONPATH=sysconfig.get_path("purelib"))
-    rows = {row["name"]: row for row in json.loads(run(sslkit, "list", "mixers", "--json", cwd=tmp_path))}
+    rows = {row["name"]: row for row in json.loads(run(sslkit, "list", "mixers", "--json", cwd=tmp_path))["parts"]}
     assert rows["reverse"]["origin"] == "sslkit-reverse 2.0"
     few = [word for key in ("finetune.steps=2", "semi.steps=2", "threads=1") for word in ("--set", key)]
     printed = run(sslkit, "run", "--mixer", "reverse", "--backbone", "vit_micro", *few, "--json", cwd=tmp_path)

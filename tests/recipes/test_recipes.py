@@ -163,7 +163,7 @@ def test_a_recipe_without_what_it_gave_here_is_found(
 
 
 def test_the_list_says_what_recipes_gave_here() -> None:
-    listed = sslkit("list", "recipes", "--json").json
+    listed = sslkit("list", "recipes", "--json").json["recipes"]
     assert {row["name"]: row["here"] for row in listed} == {name: about(name)["here"] for name in recipes()}
     assert sslkit("list", "recipes").out.count("not run") == sum(about(name)["here"] == "not run" for name in recipes())
 
@@ -205,5 +205,5 @@ def test_an_unknown_recipe_is_answered() -> None:
     made = sslkit("run", "--recipe", "semivit_base_1")
     assert made.code == 2
     assert "did you mean 'semivit_base_1p'" in made.err
-    listed = sslkit("list", "recipes", "--json").json
+    listed = sslkit("list", "recipes", "--json").json["recipes"]
     assert [row["name"] for row in listed] == list(recipes())

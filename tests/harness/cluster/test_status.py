@@ -47,7 +47,7 @@ def test_how_stages_stand(slurm: Slurm, capsys: pytest.CaptureFixture[str]) -> N
         assert work is not None
         lines = [{"step": 10, "seconds": 2.0}, {"step": 20, "seconds": 3.0}]
         (work / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        rows = json.loads(compare(*ASKED, "--status", "--json").out)
+        rows = json.loads(compare(*ASKED, "--status", "--json").out)["stages"]
         said = " ".join(" ".join(told(compare(*ASKED, "--status"))).split())
         (work / "result.json").write_text("{}")
     assert [row["state"] for row in rows] == ["running", "waiting", "waiting", "waiting", "failed", "done"]

@@ -129,7 +129,12 @@ def test_other_folders_are_no_runs(root: Path) -> None:
 def test_an_empty_store(tmp_path: Path) -> None:
     assert_refused(sslkit("runs", "--runs", tmp_path / "none"), "there is no store")
     assert sslkit("runs", "--runs", tmp_path).out == f"no runs in {tmp_path}\n"
-    assert sslkit("runs", "--runs", tmp_path, "--json").json == {"runs": [], "comparisons": []}
+    assert sslkit("runs", "--runs", tmp_path, "--json").json == {
+        "schema": 1,
+        "runs": [],
+        "comparisons": [],
+        "notes": [],
+    }
 
 
 def test_the_difference_of_two_runs(root: Path) -> None:

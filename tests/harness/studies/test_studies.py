@@ -182,7 +182,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_package_brings_a_study(package: Path) -> None:
-    listed = {row["name"]: row for row in sslkit("list", "studies", "--json").json}
+    listed = {row["name"]: row for row in sslkit("list", "studies", "--json").json["studies"]}
     assert listed["soft"]["question"] == "Does it?"
     assert listed["soft"]["scales"] == "quick"
     assert listed["mixers"]["origin"] == "built in"
