@@ -14,7 +14,7 @@ import pytest
 
 from sslkit.errors import UserError
 from sslkit.store import anywhere, drives, remote, servers
-from sslkit.store.servers import Denied
+from sslkit.store.servers import WAITS, Denied
 from tests.store.servers import Flaky, send, server
 
 __all__ = ["server"]
@@ -116,6 +116,18 @@ def test_what_does_not_pass_ends_in_one_line(error: Exception, files: Path) -> N
         anywhere.read("flaky://b/top/list.csv")
     assert len(Flaky.requests) == 4, "as often as WAITS has it, and once"
     assert drives.said() == []
+
+
+def test_waits_double_and_differ_by_chance(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = list[float]()
+    monkeypatch.setattr(servers, "WAITS", WAITS)
+    monkeypatch.setattr("sslkit.store.servers.time.sleep", waited.append)
+    for _ in range(2):
+        Flaky.failures["cat"] = [TimeoutError("read")] * 5
+        anywhere.read("flaky://b/top/list.csv")
+    assert len(waited) == 2 * len(WAITS) == 10
+    assert all(wait / 2 <= found <= 1.5 * wait for wait, found in zip(WAITS * 2, waited, strict=True))
+    assert waited[:5] != waited[5:]
 
 
 def test_an_outer_read_does_not_multiply_the_tries(files: Path) -> None:

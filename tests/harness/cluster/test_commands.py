@@ -43,7 +43,7 @@ def test_jobs_of_an_array(says: Say) -> None:
     )
     says("squeue", "\n".join(lines) + "\n")
     assert slurm.jobs(["a", "b"]) == {
-        ("a", 0): Seen("12_0", "RUNNING", "None", "1:02"),
+        ("a", 0): Seen("12_0", "RUNNING", "", "1:02"),
         ("a", 3): Seen("12_3", "PENDING", "Dependency", "0:00", "aftercorr:11_*(unfulfilled)"),
         ("b", 1): Seen("13_1", "PENDING", "Nodes required for job are DOWN, DRAINED or reserved|x", "0:00"),
     }
