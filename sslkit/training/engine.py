@@ -21,7 +21,7 @@ from sslkit.network import Classifier, Output
 from sslkit.randomness import Step
 from sslkit.store import bases, checkpoint
 from sslkit.training.calibration import calibrate
-from sslkit.training.evaluation import autocast, encode, logits, outputs, primary, scores, told_apart
+from sslkit.training.evaluation import autocast, encode, logits, outputs, scores, told_apart, validated
 from sslkit.training.given import given
 from sslkit.training.log import EVERY, Log, NonFinite, SharedLog
 from sslkit.training.optim import learning_rate, optimizer, optimizer_tensors, restore_optimizers
@@ -165,8 +165,7 @@ class Engine:
         return self.job.truth[batch["unlabeled"].index]
 
     def _flush(self, log: Log) -> None:
-        lr = learning_rate(self.done - 1, self.total, self.training)
-        also = {"lr": lr, "seconds": round(self.seconds, 3)}
+        also = {"lr": learning_rate(self.done - 1, self.total, self.training), "seconds": round(self.seconds, 3)}
         if "val" in self.job.evaluation and self.algorithm.classifies and self._validates():
             also |= self._validate()
         try:
@@ -196,8 +195,7 @@ class Engine:
 
     def _validate(self) -> dict[str, float]:
         found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
-        val = scores(*found["val"])
-        name, value = f"val_{primary(val)}", val[primary(val)]
+        name, value = validated(*found["val"])
         if value > self.best.get(name, -1):
             about = {"step": self.done, name: value, "calibration": calibrate(found)}
             self.best = (scores(*found["test"]) if "test" in found else {}) | about
@@ -216,8 +214,9 @@ class Engine:
                 result["networks"][name] = scores(predictions[name], predictions["label"]) | apart
         result["best"] = self.best or None
         if self.best:
-            found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
-            result["calibration"] = calibrate(found)
+            result["calibration"] = calibrate(
+                outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
+            )
         self._write("predictions", predictions, {"classes": self.spec.data["classes"]})
         self._write("weights", self.job.weights(), {"steps": self.done} | self.frozen)
         return result

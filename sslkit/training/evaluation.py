@@ -133,6 +133,12 @@ def primary(scores: Mapping[str, float]) -> str:
     return "map" if "map" in scores else "top1"
 
 
+def validated(logits: Tensor, label: Tensor) -> tuple[str, float]:
+    """The name and value of that score on the validation part."""
+    found = scores(logits, label)
+    return f"val_{primary(found)}", found[primary(found)]
+
+
 def told_apart(
     algorithm: Algorithm, network: Classifier, known: tuple[Pixels, Tensor], unknown: Pixels | None, spec: Spec
 ) -> dict[str, float]:

@@ -17,7 +17,7 @@ PATH = {
     ("algorithms/fixmatch.py",): 40,
     ("algorithms/ema_teacher.py", "algorithms/mixers/prob_pseudo.py"): 120,
     ("sslkit/training/engine.py",): 250,
-    ("sslkit/registry.py",): 153,
+    ("sslkit/registry.py",): 154,
     ("sslkit/config/__init__.py",): 205,
 }
 FOLDERS = ("algorithms", "backbones", "harness")

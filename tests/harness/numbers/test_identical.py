@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sslkit.harness.commands import split, values
+from sslkit.harness.commands.lists import split, values
 from sslkit.harness.pages.tables import IDENTICAL
 from tests.cli.call import assert_refused, sslkit
 from tests.harness.work.test_compare import compare, elsewhere, folder  # noqa: F401
