@@ -22,7 +22,6 @@ from torch import Tensor
 sys.path.insert(0, str(Path.cwd()))
 
 from benchmarks import test_semi_step as bench
-from sslkit import registry
 from sslkit.augment.render import view
 from sslkit.contracts import Batch, Losses, PseudoLabeler, PseudoLabels
 from sslkit.losses import cross_entropy, joint_forward, only_kept, weighted_ce

@@ -2,10 +2,10 @@
 
     python -m benchmarks.views --old CHECKOUT [--size 224] [--source 448]
 
-Sides are processes; each makes the two views of 16 images when it is its turn, and turns go round. Processor seconds,
-so that a busy machine matters less; a ratio is the median over rounds of two neighbouring turns, with its quartiles. The
-peers are those of `benchmarks.augmentation`. With `--source`, images of that side are in memory and random resized crops
-of them have `--size`: sslkit cuts them as `--crop whole` does when it reads files.
+Sides are processes; each makes the two views of 16 images when it is its turn, and turns go round. Processor time, as
+a busy machine's clock says little; a ratio is the median over rounds of two neighbouring turns, with its quartiles.
+The peers are those of `benchmarks.augmentation`. With `--source`, images of that side are in memory and random resized
+crops of them have `--size`: sslkit cuts them as `--crop whole` does when it reads files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ def serve(code: str, size: int, source: int) -> None:
 
     torch.set_num_threads(1)
     images = bench.pictures(BATCH, source or size)
-    work = peer(code, images, size) if code in ("timm on Pillow", "torchvision v2") else cropped(images, size) if source else ours(images)
+    work = (
+        peer(code, images, size)
+        if code in ("timm on Pillow", "torchvision v2")
+        else cropped(images, size)
+        if source
+        else ours(images)
+    )
     next(work)
     for _ in sys.stdin:
         start = time.process_time()
@@ -118,7 +124,8 @@ class Side:
 @click.option("--serve", "code", default="", hidden=True)
 def main(size: int, source: int, old: Path | None, rounds: int, code: str) -> None:
     if code:
-        return serve(code, size, source)
+        serve(code, size, source)
+        return
     here = Path(__file__).parents[1]
     names = [name for name in CODES if name != "old" or old]
     sides = {name: Side(name, size, source, (old or here) if name == "old" else here) for name in names}

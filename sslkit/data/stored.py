@@ -60,17 +60,20 @@ def reading(tone: Tone) -> str:
     return "".join(f" {one}" for one in [*([] if tone == PLAIN else [str(tone)]), *formats.added()])
 
 
-@tried_again
 def identity(source: Any) -> bytes:
     """32 bytes that tell an image from another: of its content, of a file by path, size and time of change.
 
     Raises:
         UserError: the file is gone.
     """
-    if isinstance(source, str | os.PathLike):
-        try:
-            about = os.stat(source)
-        except OSError as error:
-            raise UserError(f"no image file {source}: {error.strerror}") from None
-        source = f"{os.path.abspath(source)}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
-    return hashlib.sha256(source).digest()
+    in_memory = isinstance(source, bytes) or not isinstance(source, str | os.PathLike)
+    return hashlib.sha256(source if in_memory else _of_file(source)).digest()
+
+
+@tried_again
+def _of_file(path: str | os.PathLike[str]) -> bytes:
+    try:
+        about = os.stat(path)
+    except OSError as error:
+        raise UserError(f"no image file {path}: {error.strerror}") from None
+    return f"{os.path.abspath(path)}\0{about.st_size}\0{about.st_mtime_ns}".encode(errors="surrogateescape")
