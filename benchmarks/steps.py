@@ -3,9 +3,9 @@
     python -m benchmarks.steps [--case vit_tiny/32] [--passing half] [--precision bf16] [--old CHECKOUT] [SIDE ...]
 
 FixMatch's loss with an averaged teacher and no mixer, on random pixels with views of Semi-ViT. `plain` runs every
-strong view through the student and gives rejected ones the weight 0. Each side is a process that makes one step when it is its
-turn; turns go round, and a ratio is the median over rounds of two neighbouring turns, in processor time. Half of the
-views pass: every other one, whatever the network says. Spread is from the first to the last quartile of the ratios.
+strong view through the student and gives rejected ones the weight 0. Each side is a process that makes one step when
+it is its turn; turns go round, and a ratio is the median over rounds of two neighbouring turns, in processor time.
+Half of the views pass: every other one, whatever the network says. Spread is from the first to the last quartile.
 """
 
 from __future__ import annotations

@@ -36,24 +36,15 @@ def serve(code: str, size: int, source: int) -> None:
 
     torch.set_num_threads(1)
     images = bench.pictures(BATCH, source or size)
-    work = (
-        peer(code, images, size)
-        if code in ("timm on Pillow", "torchvision v2")
-        else cropped(images, size)
-        if source
-        else ours(images)
-    )
+    if code in ("timm on Pillow", "torchvision v2"):
+        work = peer(code, images, size)
+    else:
+        work = cropped(images, size) if source else bench.ours(images, BATCH)
     next(work)
     for _ in sys.stdin:
         start = time.process_time()
         next(work)
         print(time.process_time() - start, flush=True)
-
-
-def ours(images: Any) -> Iterator[int]:
-    from benchmarks import augmentation as bench
-
-    return bench.ours(images, BATCH)
 
 
 def peer(code: str, images: Any, size: int) -> Iterator[int]:

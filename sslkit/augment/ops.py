@@ -126,9 +126,7 @@ def invert(images: Tensor, value: Tensor) -> Tensor:
 
 def solarize(images: Tensor, value: Tensor) -> Tensor:
     """Invert the levels from a threshold of `value` upward."""
-    inverted = images.clone().ge_(
-        _wide(value)
-    )  # 1 or 0: as fast as adding, where a choice by bools takes five times as long
+    inverted = images.clone().ge_(_wide(value))  # 1 or 0; bools take five times as long
     return inverted.mul_(255).sub_(images).abs_()
 
 

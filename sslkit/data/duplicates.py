@@ -6,6 +6,7 @@ No label is looked at.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,7 +84,7 @@ def pixel_keys(pixels: Array) -> list[bytes]:
 
     Sixteen levels of it; of images that have those in common a digest, which is longer than any of them.
     """
-    flat = pixels.reshape(len(pixels), -1)
+    flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
     some = np.ascontiguousarray(flat[:, np.linspace(0, flat.shape[1] - 1, 16).astype(int)])
     few = some.view("V16")[:, 0]
     _, group, count = np.unique(few, return_inverse=True, return_counts=True)

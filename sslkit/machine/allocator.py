@@ -1,8 +1,8 @@
 """Memory that a step has freed is kept for the next one.
 
 A training step takes and frees hundreds of megabytes. By itself glibc gives them back to the system, blocks above 32 MB
-one by one and the rest from the end of its heap, and the system fills them with zeros when they are taken again, page by
-page: that took up to a tenth of a step, and a fifth of making views of large images.
+one by one and the rest from the end of its heap, and the system fills them with zeros when they are taken again, page
+by page: that took up to a tenth of a step, and a fifth of making views of large images.
 """
 
 from __future__ import annotations
