@@ -72,10 +72,10 @@ def loaded(pairs: Pairs, batch: int, workers: int) -> Iterator[int]:
         yield len(weak)
 
 
-def timm_on_pillow(images: Tensor) -> Pairs:
+def timm_on_pillow(images: Tensor, size: int = 0) -> Pairs:
     from timm.data import create_transform
 
-    size = images.shape[2]
+    size = size or images.shape[2]
     normalise = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
     crop = transforms.RandomResizedCrop(size, interpolation=BICUBIC)
     jitter = transforms.ColorJitter(0.4, 0.4, 0.4)
@@ -86,9 +86,11 @@ def timm_on_pillow(images: Tensor) -> Pairs:
     return Pairs([Image.fromarray(x.permute(1, 2, 0).numpy()) for x in images], weak, strong)
 
 
-def torchvision_v2(images: Tensor) -> Pairs:
+def torchvision_v2(images: Tensor, size: int = 0) -> Pairs:
+    size = size or images.shape[2]
+
     def pipeline(middle: v2.Transform) -> v2.Transform:
-        first = [v2.RandomResizedCrop(images.shape[2], interpolation=BICUBIC), v2.RandomHorizontalFlip(), middle]
+        first = [v2.RandomResizedCrop(size, interpolation=BICUBIC), v2.RandomHorizontalFlip(), middle]
         return v2.Compose([*first, v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
 
     return Pairs(list(images), pipeline(v2.ColorJitter(0.4, 0.4, 0.4)), pipeline(v2.RandAugment(2, 9)))

@@ -36,9 +36,6 @@ def reframe(images: Tensor, rows: Taps, columns: Taps) -> Tensor:
 def cut(image: Tensor, shift: Sequence[int], box: Sequence[int], flip: bool, *, cubic: bool) -> Tensor:
     """One uint8 image (1, C, H, W) on a CPU: shifted as by `moved`, a box of it at the image's size, mirrored; levels.
 
-    Rows and columns are weighed by torch's own kernel, several times as fast as `reframe`; its weights have 16 bits, so
-    that a few levels are another by one.
-
     Args:
         shift: pixels down and right.
         box: top, left, height, width.
@@ -50,9 +47,18 @@ def cut(image: Tensor, shift: Sequence[int], box: Sequence[int], flip: bool, *, 
     top, left, high, wide = box
     part = image[:, :, top : top + high, left : left + wide]
     if part.shape != image.shape:
-        kind = "bicubic" if cubic else "bilinear"
-        part = F.interpolate(part.contiguous(), image.shape[2:], mode=kind, antialias=True, align_corners=False)
+        part = scaled(part.contiguous(), image.shape[2:], cubic=cubic)
     return (part.flip(3) if flip else part).float()
+
+
+def scaled(image: Tensor, size: Sequence[int], *, cubic: bool) -> Tensor:
+    """One uint8 image (1, C, H, W) on a CPU, in any layout, at height and width `size`.
+
+    Pillow's `resize` by torch's own kernel, several times as fast as `reframe` or Pillow; its weights have 16 bits, so
+    that a few levels are another by one, seldom by more.
+    """
+    kind = "bicubic" if cubic else "bilinear"
+    return F.interpolate(image, list(size), mode=kind, antialias=True, align_corners=False)
 
 
 def _levels(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslkit.augment.warp import Filter, warp
+from sslkit.augment.warp import Filter, alone, warp
 
 ColourOp = Callable[[Tensor, Tensor], Tensor]  # levels (n, 3, H, W), values (n,) -> levels, a new tensor
 AffineOp = Callable[[Tensor, int, int], Tensor]  # host values (n,), height, width -> host (n, 6)
@@ -43,10 +43,10 @@ def apply(images: Tensor, names: list[str], value: Tensor, edge: Edge) -> Tensor
     made = images if set(groups) == {"identity"} else None
     for kinds, run in GROUPS:
         chosen = {name: places for name, places in groups.items() if name in kinds}
-        sizes = {name: len(places) for name, places in chosen.items()}
-        if len(sizes) == len(groups) == 1:  # all alike: nothing to pick out
-            return run(images, sizes, value, edge)
+        if len(chosen) == len(groups) == 1:  # all alike: nothing to pick out
+            return run(images, {names[0]: len(names)}, value, edge)
         if chosen:
+            sizes = {name: len(places) for name, places in chosen.items()}
             made = images.clone() if made is None else made
             rows = torch.tensor([place for places in chosen.values() for place in places])
             there = rows.to(images.device, non_blocking=True)
@@ -58,10 +58,11 @@ def apply(images: Tensor, names: list[str], value: Tensor, edge: Edge) -> Tensor
 
 def _colours(images: Tensor, sizes: dict[str, int], value: Tensor, edge: Edge) -> Tensor:
     values = value.to(images.device, torch.float32, non_blocking=True)
+    if len(sizes) == 1:
+        return COLOURS[next(iter(sizes))](images, values)
     count = list(sizes.values())
     parts = zip(sizes, torch.split(images, count), torch.split(values, count), strict=True)
-    made = [COLOURS[name](x, v) for name, x, v in parts]
-    return made[0] if len(made) == 1 else torch.cat(made)
+    return torch.cat([COLOURS[name](x, v) for name, x, v in parts])
 
 
 def _affines(images: Tensor, sizes: dict[str, int], value: Tensor, edge: Edge) -> Tensor:
@@ -75,6 +76,8 @@ def _outside(images: Tensor, fill: tuple[int, int, int]) -> Tensor:
     """(N, 3) float32, the colour of places outside; on grey images its grey level, so that they get no tint."""
     colour = torch.tensor(fill, dtype=torch.float32).to(images.device, non_blocking=True)
     level = float(round(0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2]))
+    if alone(images) and not images[0, 0].equal(images[0, 1]):  # which stops at the first pixel with colour
+        return colour[None]
     tint = (images.amax(1) - images.amin(1)).flatten(1).amax(1, keepdim=True)  # sooner there than a test of all
     return torch.where(tint == 0, level, colour)
 
@@ -82,7 +85,7 @@ def _outside(images: Tensor, fill: tuple[int, int, int]) -> Tensor:
 def luminance(images: Tensor) -> Tensor:
     """(N, H, W) float32 whole grey levels of levels (N, 3, H, W), exactly Pillow's mode "L" (ITU-R 601-2)."""
     red, green, blue = images.unbind(1)
-    return (red * 19595).add_(green, alpha=38470).add_(blue, alpha=7471).add_(0x8000).mul_(2**-16).floor_()
+    return (red * (19595 / 65536)).add_(green, alpha=38470 / 65536).add_(blue, alpha=7471 / 65536).add_(0.5).floor_()
 
 
 def histogram(images: Tensor) -> Tensor:
@@ -112,7 +115,8 @@ def brightness(images: Tensor, value: Tensor) -> Tensor:
 
 def contrast(images: Tensor, value: Tensor) -> Tensor:
     """Blend with the rounded mean luminance."""
-    mean = (luminance(images).mean((1, 2), dtype=torch.float64) + 0.5).floor().float()
+    rows = luminance(images).sum(2)  # whole numbers below 2^24: exact
+    mean = (rows.mean(1, dtype=torch.float64).div_(images.shape[3]) + 0.5).floor().float()
     return _blend(_wide(mean), images, value)
 
 
@@ -122,12 +126,13 @@ def invert(images: Tensor, value: Tensor) -> Tensor:
 
 def solarize(images: Tensor, value: Tensor) -> Tensor:
     """Invert the levels from a threshold of `value` upward."""
-    return torch.where(images < _wide(value), images, 255 - images)
+    inverted = images.clone().ge_(_wide(value))  # 1 or 0; bools take five times as long
+    return inverted.mul_(255).sub_(images).abs_()
 
 
 def solarize_add(images: Tensor, value: Tensor) -> Tensor:
     """Add `value` to the levels below 128."""
-    return _cut(torch.where(images < 128, images + _wide(value), images))
+    return _cut(images.clone().lt_(128).mul_(_wide(value)).add_(images))
 
 
 def posterize(images: Tensor, value: Tensor) -> Tensor:
@@ -173,8 +178,8 @@ def sharpness(images: Tensor, value: Tensor) -> Tensor:
     """Blend with the smoothed image (3 x 3, centre 5, others 1); the outermost pixels stay."""
     smooth = images.clone()
     if min(images.shape[2:]) >= 3:
-        tall = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
-        around = tall[..., :-2] + tall[..., 1:-1] + tall[..., 2:]
+        tall = (images[:, :, :-2] + images[:, :, 1:-1]).add_(images[:, :, 2:])
+        around = (tall[..., :-2] + tall[..., 1:-1]).add_(tall[..., 2:])
         smooth[:, :, 1:-1, 1:-1] = around.add_(images[:, :, 1:-1, 1:-1], alpha=4).div_(13).add_(0.5).floor_()
     return _blend(smooth, images, value)
 

@@ -30,7 +30,7 @@ def view(images: Tensor, policy: Policy, draw: Draw, mean: Tensor, std: Tensor) 
         return render(images, drawn, policy, draw, mean, std)
     made = torch.empty(images.shape, device=images.device)
     for rows in parts:
-        made[rows] = render(images[rows], drawn.of(rows), policy, draw.of(rows), mean, std)
+        render(images[rows], drawn.of(rows), policy, draw.of(rows), mean, std, made[rows])
     return made
 
 
@@ -43,8 +43,14 @@ def _chunks(images: Tensor) -> list[slice]:
     return [slice(first, first + size) for first in range(0, len(images), size)]
 
 
-def render(images: Tensor, drawn: Plan, policy: Policy, draw: Draw, mean: Tensor, std: Tensor) -> Tensor:
-    """Carry a plan out on uint8 images (N, 3, H, W); float32, normalised. `draw` gives the noise of erased boxes."""
+def render(
+    images: Tensor, drawn: Plan, policy: Policy, draw: Draw, mean: Tensor, std: Tensor, out: Tensor | None = None
+) -> Tensor:
+    """Carry a plan out on uint8 images (N, 3, H, W); float32, normalised. `draw` gives the noise of erased boxes.
+
+    Args:
+        out: float32 (N, 3, H, W) that is written into.
+    """
     x = _framed(images, drawn, policy)
     if drawn.sway is not None:
         x = warp(x, drawn.sway, "bilinear")
@@ -52,16 +58,20 @@ def render(images: Tensor, drawn: Plan, policy: Policy, draw: Draw, mean: Tensor
         x = apply(x, names, value, edge)
     if drawn.blur is not None:
         x = _blurred(x, drawn.blur)
-    made = normalise(x, mean, std)
+    made = normalise(x, mean, std, out)
     if drawn.cutout is not None:
         grey = ((GREY / 255 - mean) / std)[:, None, None]
-        made = torch.where(drawn.cutout.mask(x.shape[2], x.shape[3], x.device)[:, None], grey, made)
-    return made if drawn.erase is None else _erased(made, x, drawn.erase, policy, draw)
+        inside = drawn.cutout.mask(x.shape[2], x.shape[3], x.device)[:, None]
+        torch.where(inside, grey, made, out=made)
+    if drawn.erase is not None:
+        _erase(made, x, drawn.erase, policy, draw)
+    return made
 
 
-def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def normalise(images: Tensor, mean: Tensor, std: Tensor, out: Tensor | None = None) -> Tensor:
     """Grey levels (N, 3, H, W) -> float32, (x / 255 - mean) / std per channel; mean, std are (3,)."""
-    return images.div(255).sub_(mean[:, None, None]).div_(std[:, None, None])
+    made = torch.div(images, 255, out=out)
+    return made.sub_(mean[:, None, None]).div_(std[:, None, None])
 
 
 def _framed(images: Tensor, drawn: Plan, policy: Policy) -> Tensor:
@@ -100,10 +110,11 @@ def _where(values: Tensor) -> Tensor:
     return torch.tensor([row for row, value in enumerate(values.tolist()) if value], dtype=torch.int64)
 
 
-def _erased(made: Tensor, pixels: Tensor, boxes: Boxes, policy: Policy, draw: Draw) -> Tensor:
+def _erase(made: Tensor, pixels: Tensor, boxes: Boxes, policy: Policy, draw: Draw) -> None:
+    """In place."""
     rows = _where(boxes.height)
     if not len(rows):
-        return made
+        return
     some = boxes.of(rows)
     there = rows.to(made.device, non_blocking=True)
     _, channels, height, width = made.shape
@@ -114,4 +125,4 @@ def _erased(made: Tensor, pixels: Tensor, boxes: Boxes, policy: Policy, draw: Dr
         x = pixels[there]
         grey = (x == x[:, :1]).flatten(1).all(1)[:, None, None, None]  # grey images get no colours
         noise = torch.where(grey, noise[:, :1], noise)
-    return made.index_copy(0, there, torch.where(some.mask(height, width, made.device)[:, None], noise, made[there]))
+    made.index_copy_(0, there, torch.where(some.mask(height, width, made.device)[:, None], noise, made[there]))

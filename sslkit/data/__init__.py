@@ -45,6 +45,8 @@ class Raw:
     def source(self, i: int) -> Any:
         """What image i is opened from: an array, bytes, or the path of a file."""
         image = self.images[i]
+        if isinstance(image, bytes):  # asked first: `PathLike` takes its time, and there are millions
+            return image
         return anywhere.join(self.root, image) if isinstance(image, str | os.PathLike) else image
 
     @property

@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from sslkit.augment.boxes import crop_boxes
-from sslkit.data.image import FILTERS, Array, middle, planes
+from sslkit.augment.frame import scaled
+from sslkit.data.image import Array, middle
 from sslkit.data.stored import Stored
 
 BLOCK = 8  # images that a worker decodes at once
@@ -97,9 +98,13 @@ class OnDemand:
         boxes = crop_boxes(crop.u[rows], height, width, crop.smallest)
         low, right = (boxes.left, boxes.top), (boxes.left + boxes.width, boxes.top + boxes.height)
         corners = torch.stack([*low, *right], 1).tolist()
-        to, how = self.shape[2:], FILTERS[crop.interpolation]
         cut = (image.crop(tuple(box)) for image, box in zip(images, corners, strict=True))  # nothing beyond is seen
-        return [planes(image.resize(to, how)) for image in cut]
+        return [self._scaled(image, cubic=crop.interpolation == "bicubic") for image in cut]
+
+    def _scaled(self, image: Image.Image, *, cubic: bool) -> Array:
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+        made: Array = scaled(pixels, self.shape[2:], cubic=cubic)[0].contiguous().numpy()
+        return made
 
     def describe(self) -> str:
         """How fast they are decoded: 128 from all over are timed."""

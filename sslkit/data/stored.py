@@ -61,16 +61,19 @@ def reading(tone: Tone) -> str:
     return "".join(f" {one}" for one in [*([] if tone == PLAIN else [str(tone)]), *formats.added()])
 
 
-@tried_again
 def identity(source: Any) -> bytes:
     """32 bytes that tell an image from another: of its content, of a file by path, size and time of change or version.
 
     Raises:
         UserError: the file is gone.
     """
-    if isinstance(source, str | os.PathLike):
-        try:
-            source = anywhere.mark(source).encode(errors="surrogateescape")
-        except OSError as error:
-            raise UserError(f"no image file {anywhere.shown(source)}: {error.strerror}") from None
-    return hashlib.sha256(source).digest()
+    in_memory = isinstance(source, bytes) or not isinstance(source, str | os.PathLike)
+    return hashlib.sha256(source if in_memory else _of_file(source)).digest()
+
+
+@tried_again
+def _of_file(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return anywhere.mark(path).encode(errors="surrogateescape")
+    except OSError as error:
+        raise UserError(f"no image file {anywhere.shown(path)}: {error.strerror}") from None

@@ -68,8 +68,7 @@ class Engine:
         modules = self.algorithm.trainable()
         self.trainable = {n: [p for p in m.parameters() if p.requires_grad] for n, m in modules.items()}
         self.optimizers = {n: optimizer(m, self.algorithm.student, self.training) for n, m in modules.items()}
-        self.bad = torch.zeros((), device=self.device)  # 1 from the first step that was not finite
-        self.norm = torch.zeros((), device=self.device)
+        self.bad, self.norm = torch.zeros(2, device=self.device)  # bad is 1 from the first step that was not finite
         self.averages = all(module is not self.average for module in self.algorithm.modules())
         self.runs, self.done, self.seconds = 0, 0, 0.0
         self.best: dict[str, Any] = {}
@@ -214,9 +213,8 @@ class Engine:
                 result["networks"][name] = scores(predictions[name], predictions["label"]) | apart
         result["best"] = self.best or None
         if self.best:
-            result["calibration"] = calibrate(
-                outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
-            )
+            found = outputs(self.algorithm, self.average.network, self.job.evaluation, self.spec)
+            result["calibration"] = calibrate(found)
         self._write("predictions", predictions, {"classes": self.spec.data["classes"]})
         self._write("weights", self.job.weights(), {"steps": self.done} | self.frozen)
         return result

@@ -19,6 +19,7 @@ from sslkit.data import Images
 from sslkit.data.splits import Split
 from sslkit.errors import UserError
 from sslkit.machine import description, ranks
+from sslkit.machine.allocator import keeping
 from sslkit.store.files import write_text
 from sslkit.training.engine import Engine
 from sslkit.training.log import Log
@@ -97,7 +98,7 @@ def trial(spec: Spec, images: Images, split: Split) -> Iterator[tuple[Engine, Ca
 
 
 def _time(spec: Spec, images: Images, split: Split) -> Seconds:
-    with feasible(spec), trial(spec, images, split) as (engine, step):
+    with feasible(spec), keeping(spec.device), trial(spec, images, split) as (engine, step):
         micro = range(spec.training["accumulate"])
         return Seconds(
             step=_fastest(step, spec.device),

@@ -10,6 +10,7 @@ from typing import Any
 from sslkit.data import Images
 from sslkit.data.splits import Split
 from sslkit.machine import ranks, versions, with_peak
+from sslkit.machine.allocator import keeping
 from sslkit.store import drives, write_json
 from sslkit.training.engine import Engine, Report
 from sslkit.training.fitting import fit
@@ -53,7 +54,7 @@ def train(
         parts = build_algorithm(spec, parent, weights)
         _write(folder, ranks.led(lambda: fit(spec, *parts, images, split, folder, features, report, say)))
         return
-    with feasible(spec):
+    with feasible(spec), keeping(spec.device):
         job = build(spec, images, split, parent, ranks.count(), weights)
         engine = Engine(job, folder, save_every=save_every, report=report, stop=stop, say=say, saved=saved)
         result = with_peak(spec.device, engine.train)

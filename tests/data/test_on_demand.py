@@ -93,7 +93,9 @@ def test_crops_of_whole_images_are_pillows(photos: Path, how: Any) -> None:
             cut = image.crop((left, top, left + wide, top + high))  # cut first: nothing beyond the box is seen
             small = cut.resize((16, 16), Image.Resampling[how.upper()])
             expected = normalise(torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1)[None], MEAN, STD)
-            assert torch.equal(stream[name][row : row + 1], expected)
+            off = (stream[name][row : row + 1] - expected).abs() * STD[:, None, None] * 255
+            assert float(off.max()) < 2.1, (row, off.max())  # grey levels
+            assert float(off.mean()) < 0.25  # of 16 x 16 pixels, a fifth may be rounded to the other side
             differ += high != wide
     assert differ
     assert not torch.equal(stream["weak"], stream["strong"])

@@ -20,5 +20,5 @@ def test_the_command_runs(here: Path) -> None:
 
 def test_the_table_has_all_trackers_with_what_installs_them() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (?:`pip install 'sslkit\[(\w+)\]'`)? *\|", text(PAGE), re.MULTILINE)
-    trackers = {entry.name: entry.load().extra for entry in registry.entries("tracker")}
+    trackers = {entry.name: registry.load("tracker", entry.name).extra for entry in registry.entries("tracker")}
     assert dict(rows) == trackers
