@@ -60,8 +60,9 @@ def test_zsh_shows_what_a_part_does() -> None:
 
 
 def test_a_plug_in_is_not_run_while_completing(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("raise SystemExit('it was run')", "utf-8")
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()", "utf-8")
     assert completed("list", "--plugin", str(tmp_path / "own.py"), "mix") == ["mixers"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_completing_imports_nothing_heavy() -> None:
