@@ -49,13 +49,14 @@ PAN = """new Promise(done => {
 
 
 def photos(count: int) -> torch.Tensor:
-    """(N, 3, SIDE, SIDE) uint8: squares of 64 to 256 px from all over two photographs."""
+    """(N, 3, SIDE, SIDE) uint8: squares of 64 to 427 px from all over two photographs."""
     rng, sources = np.random.default_rng(0), [Image.fromarray(image) for image in load_sample_images().images]
     found = np.empty((count, SIDE, SIDE, 3), np.uint8)
     for i in range(count):
-        source, side = sources[i % len(sources)], int(rng.integers(64, 257))
-        left, top = (int(rng.integers(0, length - side)) for length in source.size)
-        found[i] = source.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+        source, side = sources[i % len(sources)], int(rng.integers(64, 428))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in source.size)
+        cut = source.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+        found[i] = np.asarray(cut)
     return torch.from_numpy(found).permute(0, 3, 1, 2)
 
 

@@ -70,7 +70,7 @@ def find_points(run: Path, most: int = MOST) -> tuple[Points, int]:
     index, part = index[chosen], part[chosen]
     images = prepared.images
     found = seen_by(predictor, images, store_of(run) / "features", index)
-    known = np.isin(part, [parts.index(name) for name in ("labeled", "val", "test")])
+    known = np.array([name in ("labeled", "val", "test") for name in parts])[part]
     said = f"all {total:,} images" if len(index) == total else _sampled(part, total, parts)
     points = Points(
         run=run.absolute().name,

@@ -13,9 +13,9 @@ from sslkit.data.on_demand import Pixels, in_turn
 
 SIDE = 64  # pixels of a thumbnail, at most
 ACROSS = 16  # thumbnails in a row of a sheet, and rows
-BLOCK = 16  # JPEG codes colour in blocks of so many pixels: a thumbnail that begins with one takes nothing of the next
+BLOCK = 8  # JPEG, with colour in full resolution, codes blocks by themselves: whole ones take nothing of the next
 SMALL = 64  # images of this side and below are kept without loss
-JPEG, THUMBNAIL = 90, 80  # qualities
+JPEG, THUMBNAIL = 90, 75  # qualities
 
 
 def cell(side: int) -> int:
@@ -33,7 +33,7 @@ def sheets(pixels: Pixels) -> Iterator[bytes]:
             top, left = k // ACROSS * step, k % ACROSS * step
             small = np.asarray(_picture(image).resize((side, side), Image.Resampling.BOX, reducing_gap=2.0))
             sheet[top : top + step, left : left + step] = np.pad(small, [(0, step - side)] * 2 + [(0, 0)], "edge")
-        yield _saved(Image.fromarray(sheet), "JPEG", quality=THUMBNAIL)
+        yield _saved(Image.fromarray(sheet), "JPEG", quality=THUMBNAIL, subsampling=0)
 
 
 def pictures(pixels: Pixels) -> Iterator[bytes]:
