@@ -74,10 +74,14 @@ def fiftyone() -> str:
 def lightly_studio() -> str:
     code = blocks()
     space = executed(code["unpacked"], code["lightly_studio"])
-    samples = list(space["dataset"])
-    told = [annotation for sample in samples for annotation in sample.annotations]
-    tags = {tag for sample in samples for tag in sample.tags}
-    return f"{len(samples)} images with {len(told)} classifications, tags {', '.join(sorted(tags))}; its window: untested"
+    found = {sample.file_path_abs: sample for sample in space["dataset"]}
+    row = space["rows"][0]
+    first = found[row["file"]]
+    said = {annotation.class_name for annotation in first.annotations}
+    assert said == {row["prediction"], row["label"]} - {None}, said
+    assert [*first.tags] == [row["part"]], first.tags
+    assert first.metadata["path"] == row["path"]
+    return f"{len(found)} images with tags, metadata, vectors, labels and predictions; its window: untested"
 
 
 TOOLS: dict[str, Callable[[], str]] = {

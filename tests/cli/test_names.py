@@ -79,6 +79,7 @@ def _json() -> Iterator[str]:
                 "show-config": (*FINISHED, "--show-config"),
                 "data": ("data", "photos", "--val", "0.2"),
                 "audit": ("audit", run, "--out", "audit", "--plugin", "tiny.py"),
+                "map": ("map", run, "--out", "map.html", "--plugin", "tiny.py"),
                 "predict": ("predict", run, "photos/test", "--plugin", "tiny.py"),
                 "ls": ("runs", "ls"),
                 "diff": ("runs", "diff", run.name, other.name),
