@@ -152,7 +152,7 @@ def test_the_pointer_shows_the_image(tab: Browser, points: Points) -> None:
         assert lines.endswith(f"part: {PARTS[points.part[i]]}")
         tab.value(f"thumbnail({i}, document.createElement('canvas'))")  # until the sheet is decoded
         seen = tab.value(f"[...{SEEN}(document.querySelector('#card canvas')).slice(0, 3)]")
-        assert np.abs(np.array(seen) - points.pixels[i, :, 0, 0].numpy()).max() <= 8
+        assert np.abs(np.array(seen) - points.pixels[i : i + 1][0, :, 0, 0].numpy()).max() <= 8
     mouse(tab, "mouseMoved", -5, -5)
     assert tab.value("document.getElementById('card').hidden") is True
     assert tab.problems == []
