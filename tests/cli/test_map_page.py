@@ -26,6 +26,7 @@ CLASSES = ["cat", "dog", EVIL]
 READY = """new Promise(done => {
   const ask = () => document.documentElement.dataset.ready ? done(true) : setTimeout(ask, 5);
   ask();
+  setTimeout(() => done(false), 30000);
 })"""
 FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
 SEEN = """(from => {
@@ -45,7 +46,7 @@ def made(count: int = COUNT) -> Points:
     part = np.minimum(place // 100, 2)
     return Points(
         run=EVIL, classes=CLASSES, parts=PARTS, names=[EVIL, "=1+1.png", *(f"d/{i}.png" for i in range(2, count))],
-        pixels=colours[:, :, None, None].expand(count, 3, 24, 24), part=part,
+        pixels=colours[:, :, None, None].expand(count, 3, 20, 20), part=part,
         label=np.where(part < 2, place % 3, -1), p=p, features=rng.normal(size=(count, 4)),
         projection=Projection(np.stack([place % 30, place // 30], 1).astype(np.float32), "pca", EVIL), said="all",
     )  # fmt: skip
@@ -187,6 +188,15 @@ def test_colours_and_filters(tab: Browser, points: Points) -> None:
     found = {by: choose(by) for by in ("part", "prediction", "margin", "label")}
     assert (found["part"], found["prediction"], found["label"]) == (3, 3, 4)
     assert found["margin"] > 20
+    tab.value("document.getElementById('wrong').click()")
+    wrong = (points.label >= 0) & (points.label != points.prediction)
+    assert text(tab, "count") == f"{wrong.sum()} of 600 images"
+    tab.value("document.getElementById('wrong').click()")
+    choose("prediction")
+    tab.value("document.querySelectorAll('#class input')[1].click()")
+    assert text(tab, "count") == f"{(points.prediction != 1).sum()} of 600 images"
+    tab.value("$('all').click()")
+    choose("label")
     tab.value("document.querySelectorAll('#part input')[2].click()")
     assert text(tab, "count") == "200 of 600 images"
     tab.value("document.querySelectorAll('#class input')[0].click()")
