@@ -58,10 +58,12 @@ class SeedRow(TypedDict):
     condition: str
     row: str
     seed: int
-    top1: Annotated[float | None, "percent"]
+    top1: NotRequired[Annotated[float | None, "percent"]]
+    map: NotRequired[Annotated[float | None, "percent, in its place where images have several labels"]]
+    micro_f1: NotRequired[float | None]
     macro_f1: float | None
     nll: float | None
-    ece: float | None
+    ece: NotRequired[float | None]
     open_top1: NotRequired[float | None]
     auroc: NotRequired[float | None]
     unknown: NotRequired[float | None]
@@ -209,6 +211,7 @@ class StoredRun(TypedDict):
     labels: str
     seed: int | None
     top1: Annotated[float | None, "percent"]
+    map: Annotated[float | None, "percent, where images have several labels"]
     size: Annotated[int, "bytes, with stages that it may share"]
     date: str
     stages: dict[str, str]

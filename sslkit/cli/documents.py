@@ -142,11 +142,24 @@ class PredictAnswer(TypedDict):
     out: File
     labeled: NotRequired[Annotated[int, "images of which the label is known"]]
     top1: NotRequired[Annotated[float, "of those"]]
+    map: NotRequired[Annotated[float, "of those, where images have several labels; F1 is at the thresholds"]]
+    micro_f1: NotRequired[float]
+    macro_f1: NotRequired[float]
+    nll: NotRequired[float]
     errors: NotRequired[Annotated[list[Error], "the most confident ones"]]
     unknown: NotRequired[Annotated[int, "below the confidence of --unknown-below"]]
     skipped: NotRequired[list[str]]
     unread: NotRequired[list[str]]
     remarks: NotRequired[list[str]]
+
+
+class MapAnswer(TypedDict):
+    """Images as points."""
+
+    images: int
+    of: Annotated[int, "images that the run knows"]
+    projection: Annotated[str, "umap or pca"]
+    out: list[str]
 
 
 class AuditAnswer(TypedDict):

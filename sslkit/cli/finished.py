@@ -1,4 +1,4 @@
-"""`sslkit predict`, `audit` and `export`: what is done with a finished run. Nothing heavy is imported before that."""
+"""`sslkit predict`, `audit`, `export`, `map`: what is done with a finished run. Nothing heavy is imported before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from sslkit.cli.answers import answer, as_json
 from sslkit.cli.completion import runs
-from sslkit.cli.documents import AuditAnswer, ExportAnswer, PredictAnswer
+from sslkit.cli.documents import AuditAnswer, ExportAnswer, MapAnswer, PredictAnswer
 from sslkit.cli.options import plugins, with_bars
 from sslkit.terminal.told import remark
 
@@ -250,3 +250,39 @@ def _to_hub(run: Path, folder: Path, network: str, push: str | None, out: str) -
         return {"check": found}, sentence
     address = hub.push(folder, push)
     return {"check": found, "uploaded": address}, f"{sentence}\nuploaded to {address}, which is private"
+
+
+@click.command("map", short_help="All images of a run as points, on a page or in a table.")
+@click.argument("run", shell_complete=runs)
+@click.option(
+    "--out",
+    "outs",
+    required=True,
+    multiple=True,
+    metavar="FILE.html|FILE.parquet",
+    help="Page to look at, or table for other tools; may be given twice; never overwritten.",
+)
+@click.option(
+    "--most",
+    type=int,
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="Of more images so many, labelled ones first.",
+)
+@plugins
+@as_json(MapAnswer)
+@with_bars
+def map_command(run: str, outs: tuple[str, ...], most: int, as_json: bool) -> None:
+    """Show every image of a run near those that its network sees alike.
+
+    The page has thumbnails, and colours by label, prediction, margin and part; the table has images, vectors and
+    probabilities. Points are placed by UMAP where it is installed (pip install 'sslkit[map]'), else by PCA.
+    """
+    from sslkit.finished.map import map_run
+
+    found = map_run(Path(run), [Path(out) for out in outs], most)
+    if as_json:
+        answer({name: value for name, value in found.items() if name != "said"} | {"notes": found["said"]})
+    else:
+        click.echo(f"{', '.join(found['out'])}: {'; '.join(found['said'])}")

@@ -26,6 +26,7 @@ class Commands(click.Group):
         "predict": "sslkit.cli.finished",
         "export": "sslkit.cli.finished",
         "audit": "sslkit.cli.finished",
+        "map": "sslkit.cli.finished",
         "convert": "sslkit.cli.labels",
         "schema": "sslkit.cli.machines",
         "skill": "sslkit.cli.machines",

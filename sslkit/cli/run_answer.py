@@ -20,6 +20,24 @@ class Scores(TypedDict):
     open_top1: NotRequired[Annotated[float | None, "balanced accuracy of C + 1 classes"]]
 
 
+class SetScores(TypedDict):
+    """The same where images have several labels."""
+
+    map: Annotated[float | None, "mean average precision"]
+    micro_f1: Annotated[float | None, "over (image, class) pairs, at probability 0.5"]
+    macro_f1: float | None
+    nll: Annotated[float | None, "of a pair, in nats"]
+
+
+class Thresholds(TypedDict):
+    """Where images have several labels: of each class the probability with the best F1 on the validation images."""
+
+    thresholds: list[float]
+    images: int
+    micro_f1: NotRequired[Annotated[float, "on the test images, with these thresholds"]]
+    macro_f1: NotRequired[float]
+
+
 class Calibration(TypedDict):
     """A temperature, fitted on the validation images; nll and ece are what it gives on the test images."""
 
@@ -38,6 +56,14 @@ class Best(Scores):
     calibration: NotRequired[Calibration | None]
 
 
+class SetBest(SetScores):
+    """The same where images have several labels."""
+
+    step: int
+    val_map: float
+    calibration: NotRequired[Thresholds | None]
+
+
 class Versions(TypedDict):
     """What trained a stage."""
 
@@ -54,9 +80,9 @@ class StageResult(TypedDict):
     new: Annotated[bool, "trained by this command, or by the one that made the run; else it was stored"]
     seconds: float
     steps: int
-    networks: Annotated[dict[str, Scores], "averaged (EMA), student, and what else the method evaluates"]
-    best: Best | None
-    calibration: NotRequired[Calibration | None]
+    networks: Annotated[dict[str, Scores | SetScores], "averaged (EMA), student, and what else the method evaluates"]
+    best: Best | SetBest | None
+    calibration: NotRequired[Calibration | Thresholds | None]
     memory: NotRequired[Annotated[int | None, "peak, in bytes"]]
     versions: NotRequired[Versions]
     losses: Annotated[dict[str, float | None], "means over the last tenth of the steps"]
@@ -71,9 +97,12 @@ class Headline(TypedDict):
 
     network: str
     step: str
-    top1: float | None
+    top1: NotRequired[float | None]
+    map: NotRequired[Annotated[float | None, "in its place where images have several labels"]]
     images: NotRequired[int]
-    interval: NotRequired[Annotated[list[float], "95% (Wilson), for the choice of test images; not for the seed"]]
+    interval: NotRequired[
+        Annotated[list[float], "95% (Wilson, of map the bootstrap's), for the choice of test images; not for the seed"]
+    ]
 
 
 ClassRow = TypedDict(
@@ -106,7 +135,7 @@ class RunAnswer(TypedDict):
 
     run: Annotated[str, "its folder in the store of --runs"]
     headline: Headline
-    gains: Annotated[dict[str, float], "differences of top1 between stages: one seed, which is no evidence"]
+    gains: Annotated[dict[str, float], "differences of top1, or map, between stages: one seed, which is no evidence"]
     pretrain: Literal["trained", "skipped"]
     stages: list[StageResult]
     machine: Machine

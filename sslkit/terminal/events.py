@@ -76,7 +76,8 @@ class Validation(TypedDict):
     event: Literal["validation"]
     stage: str
     step: int
-    val_top1: Annotated[float | None, "share"]
+    val_top1: NotRequired[Annotated[float | None, "share"]]
+    val_map: NotRequired[Annotated[float | None, "in its place where images have several labels"]]
 
 
 class StageEnded(TypedDict):

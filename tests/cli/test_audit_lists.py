@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from sslkit.finished.audit import See, Seen, _suspects
+from sslkit.finished.audit import See, _suspects
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.suspects import out_of_sample, suspects
+from sslkit.finished.seen import Seen
 
 
 def slow_order(p: np.ndarray, x: np.ndarray, known: np.ndarray, n: int) -> list[int]:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sslkit.data.image import Array
-from sslkit.finished import audit, load, prepared_data
-from sslkit.finished.audit import look
+from sslkit.finished import load, prepared_data, seen
+from sslkit.finished.seen import look
 from sslkit.training.features import Features
 from tests.cli.call import folder_of, run, sslkit
 from tests.cli.conftest import Finished
@@ -38,15 +38,15 @@ def test_a_method_on_frozen_features_is_audited_by_what_is_kept(untimed: None, m
         compute(find, index, names, known)
 
     monkeypatch.setattr(Features, "_compute", counted)
-    monkeypatch.setattr(audit, "look", None)
+    monkeypatch.setattr(seen, "look", None)
     assert sslkit("audit", folder, "--out", "out").code == 0
     predictor = load(folder)
     prepared = prepared_data(folder, predictor.spec)
     pool = np.setdiff1d(prepared.split.pool, prepared.split.labeled)
     assert sum(asked) == len(pool), "those of labelled and test images are of the run"
     assert len([*Path("runs/features").glob("[!.]*")]) == 1
-    seen = audit._seen(predictor, prepared.images, Path("runs/features"), pool)
+    kept = seen.seen_by(predictor, prepared.images, Path("runs/features"), pool)
     assert sum(asked) == len(pool)
     plain = look(predictor, prepared.images.subset(pool))
-    assert np.allclose(seen.features, plain.features, atol=1e-5)
-    assert np.allclose(seen.p, plain.p, atol=1e-5)
+    assert np.allclose(kept.features, plain.features, atol=1e-5)
+    assert np.allclose(kept.p, plain.p, atol=1e-5)

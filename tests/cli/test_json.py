@@ -58,6 +58,7 @@ CALLS: dict[str, list[list[Any]]] = {
         ["export", "RUN", *PLUGIN, "--format", "run", "--out", "packed"],
     ],
     "audit": [["audit", "RUN", *PLUGIN, "--out", "audit"]],
+    "map": [["map", "RUN", *PLUGIN, "--out", "map.html"]],
     "convert": [["convert", "labels.csv", "out.csv"]],
 }
 

@@ -13,43 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from sslkit.augment.render import normalise
-from sslkit.contracts import Algorithm
-from sslkit.data import Images
 from sslkit.data.csv_files import csv_text
 from sslkit.data.image import Array
-from sslkit.data.on_demand import Pixels, in_turn
 from sslkit.errors import UserError
-from sslkit.finished import Predictor, changed, load, load_probe, one_class_each, prepared_data
+from sslkit.finished import changed, load, load_probe, one_class_each, prepared_data
 from sslkit.finished.audit.label_next import label_next
 from sslkit.finished.audit.outside import LEVEL, at_least, shares_above
 from sslkit.finished.audit.sheet import Card, page
 from sslkit.finished.audit.suspects import out_of_sample, suspects
-from sslkit.frozen import OnFeatures
+from sslkit.finished.seen import Seen, seen_by
 from sslkit.labelling.proposals import TOOLS, Proposal, files_for
 from sslkit.prepare import Prepared
 from sslkit.store import store_of
 from sslkit.store.files import filling, new_folder, write_text
-from sslkit.training.evaluation import BATCH, autocast
-from sslkit.training.features import Features
-from sslkit.training.fitting import classified
 from sslkit.training.spec import stamp
 
 SUSPECT = ("file", "label", "suggested", "score", "likely", "part")
 NAMELESS = re.compile(r"(train|test) image \d+")  # what an image without a file is called
 NEXT = ("file", "label", "suggested", "score", "confidence")
 OUTSIDE = ("file", "suggested", "score", "p")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the run's network makes of some images."""
-
-    p: Array  # (N, C) float64 probabilities
-    features: Array  # (N, D) float64, what its head sees
-    score: Array  # (N,) float64, how much each looks like no class of the labels
 
 
 See = Callable[[Array], Seen]  # of the images with these numbers
@@ -93,10 +76,10 @@ def audit(run: Path, out: Path, n: int = 100, to: str = "csv", prefix: str | Non
     prepared = prepared_data(run, predictor.spec)
     if stamp(prepared.split.labeled) != predictor.spec.data["labeled"]:
         raise changed(run)
-    see = partial(_seen, predictor, prepared.images, store_of(run) / "features")
+    see = partial(seen_by, predictor, prepared.images, store_of(run) / "features")
     labeled = see(prepared.split.labeled)
     probe = load_probe(run)
-    start = partial(_seen, probe, prepared.images, store_of(run) / "features") if probe else None
+    start = partial(seen_by, probe, prepared.images, store_of(run) / "features") if probe else None
     held, pool = see(_held(prepared)), see(_pool(prepared))
     doubtful = _suspects(held, start, prepared, labeled)
     rows, wanted, outside = doubtful[:n], _wanted(pool, prepared, labeled, n), _outside(pool, held, prepared)
@@ -119,42 +102,6 @@ def audit(run: Path, out: Path, n: int = 100, to: str = "csv", prefix: str | Non
     found = {"suspect_labels": len(rows), "likely": likely, "label_next": len(wanted), "shared": shared}
     found |= {"pool": len(pool.score), "outside": len(outside), "outside_at_least": at_least(pool.score, held.score)}
     return found | {"out": str(out), "files": [*files]}
-
-
-def _seen(predictor: Predictor, images: Images, features: Path, index: Array) -> Seen:
-    """What `look` gives of the images with these numbers; of a method on frozen features, from those that are kept.
-
-    Args:
-        features: folder of the features that stages share.
-    """
-    method = predictor.algorithm
-    if not isinstance(method, OnFeatures) or type(method).predict is not OnFeatures.predict:
-        return look(predictor, images.subset(index))
-    found = Features(predictor.network, predictor.spec, images, features)(index)
-    p = classified(method, found).double().softmax(1).numpy()
-    return Seen(p, found.double().numpy(), 1 - p.max(1, initial=0))
-
-
-@torch.no_grad()
-def look(predictor: Predictor, pixels: Pixels) -> Seen:
-    """Probabilities, features and scores of images, without augmentation."""
-    spec, network, algorithm = predictor.spec, predictor.network, predictor.algorithm
-    plain = type(algorithm).predict is Algorithm.predict and not algorithm.decides  # then one forward gives both
-    ruled = type(algorithm).open_set is not Algorithm.open_set
-    mean, std = (torch.tensor(spec.data[name], device=spec.device) for name in ("mean", "std"))
-    parts = [slice(start, start + BATCH) for start in range(0, len(pixels), BATCH)]
-    p, features, score = [], [], []
-    with autocast(spec):
-        for read in in_turn(pixels, parts):
-            x = normalise(read.to(spec.device), mean, std)
-            output = network(x)
-            logits = output.logits if plain else algorithm.predict(network, x)
-            p.append(logits.double().softmax(1).cpu().numpy())
-            features.append(output.features.double().cpu().numpy())
-            own = algorithm.open_set(network, x)[0].double().cpu().numpy() if ruled else 1 - p[-1].max(1)
-            score.append(own)
-    empty = Seen(np.empty((0, len(spec.data["classes"]))), np.empty((0, network.feature_dim)), np.empty(0))
-    return Seen(np.concatenate(p), np.concatenate(features), np.concatenate(score)) if p else empty
 
 
 def _held(prepared: Prepared) -> Array:
