@@ -21,7 +21,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path.cwd()))
 
-from benchmarks import test_semi_step as bench
+from benchmarks import test_semi_step
 from sslkit.augment.render import view
 from sslkit.contracts import Batch, Losses, PseudoLabeler, PseudoLabels
 from sslkit.losses import cross_entropy, joint_forward, only_kept, weighted_ce
@@ -37,6 +37,9 @@ else:
     from sslkit.machine.allocator import keeping
     from sslkit.training.engine import Engine
     from sslkit.training.log import Log
+
+
+bench: Any = test_semi_step  # whose settings are set here
 
 
 class Passing(PseudoLabeler):
@@ -58,10 +61,10 @@ def made(asked: dict[str, Any]) -> Any:
     bench.BATCH = asked["batch"]
     settings = {"mixer": "none", "semi.skip_rejected": "auto", **asked["own"], **asked["settings"]}
     original = bench.named
-    bench.named = lambda request: original(request | settings)  # type: ignore[assignment]
+    bench.named = lambda request: original(request | settings)
     bench.CPU = Machine("cpu", asked["precision"], 1)
     bench.THREADS = 1
-    keys = {} if OLD else {"machine": bench.CPU}
+    keys: dict[str, Any] = {} if OLD else {"machine": bench.CPU}
     job: Any = bench.make_job(backbone, int(size), **keys)
     job.algorithm.labeler = Passing(asked["half"])
     return job

@@ -52,7 +52,8 @@ def peer(code: str, images: Any, size: int) -> Iterator[int]:
 
     from benchmarks import augmentation as bench
 
-    pairs = bench.PEERS[code](images, size)
+    makers: Any = bench.PEERS
+    pairs = makers[code](images, size)
     while True:
         made = [pairs[i] for i in range(BATCH)]
         yield len([torch.stack(views) for views in zip(*made, strict=True)])
