@@ -105,7 +105,7 @@ def specify(
     if not views.keys() & {"unlabeled", "all"}:
         del used["pool"]
     data |= {name: stamp(index) for name, index in used.items()}
-    data |= {"whole": True} if config.data.whole else {}
+    data |= {"whole": "torch"} if config.data.whole else {}  # by what crops are scaled; True was Pillow
     data |= {"crop": config.data.crop} if config.data.crop < 1 else {}
     how = config.data.interpolation
     data |= {"interpolation": how} if how != "bicubic" else {}
