@@ -65,7 +65,7 @@ def restart_controller(away: float = 4.0) -> None:
     subprocess.run(["slurmctld"], check=True)
 
 
-def wait(until: Callable[[], bool], seconds: float = 90.0) -> None:
+def wait(until: Callable[[], bool], seconds: float = 180.0) -> None:
     end = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < end, f"not within {seconds} s: {tell('squeue', '-a', '-t', 'all')}"

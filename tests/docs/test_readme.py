@@ -118,7 +118,7 @@ def test_images_in_folders(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     results = run(brief(train[:-2]), capsys)
     assert results["config"]["data.labels"] == "all"
     folder = str(Path("runs", results["run"]))
-    (predict,), (audit,), (export,) = having("predict"), having("audit"), having("export")
+    (predict,), (audit,), (drawn,), (export,) = (having(word) for word in ("predict", "audit", "map", "export"))
     found = run([folder if word == "RUN" else word for word in predict], capsys)
     assert found["images"] == 3
     with open("new.csv", encoding="utf-8", newline="") as file:
@@ -128,16 +128,10 @@ def test_images_in_folders(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert {row[1] for row in rows[1:]} <= {"cat", "dog"}
     assert main([folder if word == "RUN" else word for word in audit]) == 0
     assert Path("audit/index.html").is_file()
+    assert main([folder if word == "RUN" else word for word in drawn]) == 0
+    assert Path("map.html").is_file()
     assert main([folder if word == "RUN" else word for word in export]) == 0
     assert json.loads(Path("model.onnx.json").read_text("utf-8"))["classes"] == ["cat", "dog"]
-
-
-@pytest.mark.usefixtures("here")
-def test_pre_training_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
-    (command,) = having("--stages")
-    short = ["--set", "pretrain.epochs=0.1", "--set", "pretrainer.decoder_depth=1", "--set", "pretrain.batch=16"]
-    results = run([*brief(command), *short], capsys)
-    assert [row["stage"] for row in results["stages"]] == ["pretrain", "finetune", "finetune+", "semi"]
 
 
 def test_it_says_which_torch_is_tested() -> None:
