@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from sslkit.finished.map.page import write_page
-from sslkit.finished.map.points import Points
-from sslkit.finished.map.projection import Projection, pca
+from sslkit.finished.scatter.page import write_page
+from sslkit.finished.scatter.points import Points
+from sslkit.finished.scatter.projection import Projection, pca
 from sslkit.machine import description
 from tests.harness.browser import Browser, browser
 

@@ -279,7 +279,7 @@ def map_command(run: str, outs: tuple[str, ...], most: int, as_json: bool) -> No
     The page has thumbnails, and colours by label, prediction, margin and part; the table has images, vectors and
     probabilities. Points are placed by UMAP where it is installed (pip install 'sslkit[map]'), else by PCA.
     """
-    from sslkit.finished.map import map_run
+    from sslkit.finished.scatter import map_run
 
     found = map_run(Path(run), [Path(out) for out in outs], most)
     if as_json:

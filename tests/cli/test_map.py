@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from sslkit.finished import load, prepared_data
-from sslkit.finished.map import find_points
+from sslkit.finished.scatter import find_points
 from sslkit.store import store_of
 from tests.cli.call import Call, assert_refused, folder_of, run, sslkit
 from tests.cli.conftest import Finished
@@ -98,7 +98,7 @@ def test_vectors_are_the_features_and_the_plane_is_of_them(table: list[dict[str,
 
 def test_what_was_decided_is_said_and_stands_in_the_file(mapped: tuple[Call, Path], finished: Finished) -> None:
     call, top = mapped
-    said = call.json["said"]
+    said = call.json["notes"]
     assert said[0] == "all 1,797 images"
     assert said[1].startswith("PCA of 32 features, ")
     assert said[1].endswith("(umap-learn is not installed: pip install 'sslkit[map]')")

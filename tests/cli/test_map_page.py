@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sslkit.finished.map.page import page, write_page
-from sslkit.finished.map.points import Points
-from sslkit.finished.map.projection import Projection
+from sslkit.finished.scatter.page import page, write_page
+from sslkit.finished.scatter.points import Points
+from sslkit.finished.scatter.projection import Projection
 from tests.harness.browser import Browser, browser
 
 EVIL = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>&amp;\"'<!--"

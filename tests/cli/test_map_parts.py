@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sslkit.finished.map.points import Points
-from sslkit.finished.map.projection import Projection, pca, project
-from sslkit.finished.map.thumbnails import ACROSS, cell, pictures, sheets
+from sslkit.finished.scatter.points import Points
+from sslkit.finished.scatter.projection import Projection, pca, project
+from sslkit.finished.scatter.thumbnails import ACROSS, cell, pictures, sheets
 
 
 def of(p: list[list[float]]) -> Points:

@@ -18,8 +18,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_there_is_one_of_every_kind_but_pretrainers() -> None:
-    assert {*KIND} == {*registry.KINDS} - {"pretrainer"}
+def test_there_is_one_of_every_kind_but_pretrainers_and_trackers() -> None:
+    assert {*KIND} == {*registry.KINDS} - {"pretrainer", "tracker"}
 
 
 @pytest.mark.parametrize("kind", [k for k in KIND if k != "algorithm"])

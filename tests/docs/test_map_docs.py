@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from sslkit.cli import main
-from sslkit.finished.map.table import SCHEMA
+from sslkit.finished.scatter.table import SCHEMA
 
 from .page import ROOT, blocks, commands, text
 

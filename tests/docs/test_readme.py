@@ -49,7 +49,7 @@ def photos(folder: Path) -> None:
 
 def test_it_names_no_command_that_is_not_tested() -> None:
     tested = [LONG, *having("folder:photos")]
-    for word in ("compare", "--tune", "--plugin", "--stages", "predict", "audit", "export"):
+    for word in ("compare", "--tune", "--plugin", "predict", "audit", "map", "export"):
         tested += having(word)
     assert [c for c in commands("README.md") if c not in tested] == []
     assert len(tested) == 10

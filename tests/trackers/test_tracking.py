@@ -64,10 +64,10 @@ def test_a_run_is_told_once_with_its_results() -> None:
 def test_a_finished_run_is_told_whole_and_not_twice() -> None:
     plain = run(*LONG, *PLUGIN, "--json")
     assert not list(Path("runs").glob("*/tracking.json"))
-    assert run(*LONG, *NOTED, "--json").json == plain.json
+    assert run(*LONG, *NOTED, "--json").results == plain.results
     assert figures() == expected(Path("runs"))
     rows = [line for line in told() if "row" in line]
-    assert run(*LONG, *NOTED, "--json").json == plain.json
+    assert run(*LONG, *NOTED, "--json").results == plain.results
     assert [line for line in told() if "row" in line] == rows
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sslkit.data.image import Array
 from sslkit.data.on_demand import Pixels
-from sslkit.finished.map.projection import Projection
+from sslkit.finished.scatter.projection import Projection
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from sslkit.data.image import Array
-from sslkit.finished.map.points import Points
-from sslkit.finished.map.thumbnails import ACROSS, SIDE, cell, sheets
+from sslkit.finished.scatter.points import Points
+from sslkit.finished.scatter.thumbnails import ACROSS, SIDE, cell, sheets
 from sslkit.store.files import replacing
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sslkit.data.image import Array
-from sslkit.finished.map.points import Points
-from sslkit.finished.map.thumbnails import pictures
+from sslkit.finished.scatter.points import Points
+from sslkit.finished.scatter.thumbnails import pictures
 from sslkit.store.files import replacing
 
 ROWS = 1000  # of a row group, in memory at once

@@ -14,10 +14,10 @@ import numpy as np
 from sslkit.data.image import Array
 from sslkit.errors import UserError
 from sslkit.finished import changed, load, one_class_each, prepared_data
-from sslkit.finished.map.page import write_page
-from sslkit.finished.map.points import Points
-from sslkit.finished.map.projection import project
-from sslkit.finished.map.table import write_table
+from sslkit.finished.scatter.page import write_page
+from sslkit.finished.scatter.points import Points
+from sslkit.finished.scatter.projection import project
+from sslkit.finished.scatter.table import write_table
 from sslkit.finished.seen import seen_by
 from sslkit.prepare import Prepared
 from sslkit.randomness import key, permutation
