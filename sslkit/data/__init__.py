@@ -134,6 +134,13 @@ class Images:
     def size(self) -> int:
         return int(self.pixels.shape[2])
 
+    def named(self, index: Array) -> list[str]:
+        """What these images are labelled as: a class, classes with commas between them, or "" where nobody knows."""
+        if self.sets is None:
+            return [self.classes[c] if c >= 0 else "" for c in self.label[index].tolist()]
+        rows = self.targets[index] == 1
+        return [", ".join(name for name, yes in zip(self.classes, row, strict=True) if yes) for row in rows]
+
     def counts(self, index: Array) -> list[int]:
         """(C,) of these images, which have labels, how many are of each class."""
         if self.sets is not None:

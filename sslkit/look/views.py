@@ -25,6 +25,7 @@ from sslkit.store import bases, weights_of
 from sslkit.store.files import new_file
 from sslkit.training.evaluation import autocast
 from sslkit.training.loader import Loader, Source
+from sslkit.training.multilabel import HALF
 from sslkit.training.stage import Job, build
 
 SIDE, LINE, LINES, GAP = 144, 12, 6, 8  # pixels of a picture, of a line of caption; lines; pixels between
@@ -72,7 +73,7 @@ def _of_request(request: Mapping[str, Any], n: int) -> list[list[Tile]]:
     source = Source(images.subset(pool.numpy()), pool, None, min(n, len(pool)))
     mean, std = map(torch.tensor, normalization(config, images))
     loader = Loader({"unlabeled": source}, {"unlabeled": policies}, config.seed, 1, mean, std)
-    return _views(loader, "unlabeled", 0, n, [images.classes[i] for i in images.label[pool]])
+    return _views(loader, "unlabeled", 0, n, images.named(pool.numpy()))
 
 
 def _of_run(run: Path, n: int) -> list[list[Tile]]:
@@ -83,9 +84,8 @@ def _of_run(run: Path, n: int) -> list[list[Tile]]:
     job.restore(tensors)
     stream = "unlabeled" if "unlabeled" in spec.views else "labeled"
     index = prepared.split.pool if stream == "unlabeled" else prepared.split.labeled
-    names = [spec.data["classes"][i] for i in prepared.images.label[index]]
     last = int(spec.training["steps"]) - 1
-    rows = _views(job.loader, stream, last, n, names)
+    rows = _views(job.loader, stream, last, n, prepared.images.named(index))
     labels, mixed = _last_step(job, last)
     if labels is None:
         return rows
@@ -116,6 +116,10 @@ def _mixes_strong_views(algorithm: Algorithm) -> bool:
 
 
 def _said(labels: PseudoLabels, i: int, classes: Sequence[str]) -> list[str]:
+    if labels.weight.ndim == 2:  # of several labels those that are said to be there, and how many classes are judged
+        kept = labels.weight[i] > 0
+        there = [name for name, yes in zip(classes, (kept & (labels.target[i] > HALF)).tolist(), strict=True) if yes]
+        return ["labels: " + (", ".join(there) or "none"), f"{int(kept.sum())} of {len(classes)} classes kept"]
     share, guess = labels.target[i].float().topk(min(2, len(classes)))
     said = [f"{classes[c]} {s:.2f}" for s, c in zip(share.tolist(), guess.tolist(), strict=True) if s > 0.1]
     return ["label: " + ", ".join(said), f"confidence {labels.confidence[i]:.2f}, weight {labels.weight[i]:.2f}"]

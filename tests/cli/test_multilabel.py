@@ -129,3 +129,9 @@ def test_a_comparison_is_by_map(made: Path) -> None:
     page = sslkit("table", folder, "--format", "html", "--out", made / "t.html")
     assert page.code == 0, page.err
     assert "Points of mAP on the test images" in (made / "t.html").read_text("utf-8")
+
+
+def test_views_are_drawn(made: Path, finished: Path, tmp_path: Path) -> None:
+    data = ("--data", f"csv:{made / 'labels.csv'}", "--set", "data.multilabel=true")
+    assert sslkit("show-views", *data, "--n", 2, "--out", tmp_path / "a.png").code == 0
+    assert sslkit("show-views", finished, "--n", 2, "--out", tmp_path / "b.png").code == 0

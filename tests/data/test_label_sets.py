@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sslkit.data import label_sets
+from sslkit.data import Images, label_sets
 from sslkit.data.label_sets import EMPTY
 from sslkit.errors import UserError
 from sslkit.prepare import prepare
@@ -152,3 +153,13 @@ def test_what_knows_one_class_is_refused(tmp_path: Path, keys: dict[str, object]
 def test_a_data_set_of_one_class_each_is_refused() -> None:
     with pytest.raises(UserError, match="'digits' has one class an image"):
         prepare({"data": "digits", "data.multilabel": True})
+
+
+def test_the_names_of_what_is_shown() -> None:
+    """Of an image without a label none: -1 is no place among the classes."""
+    label = np.array([1, -1, 0, -2])
+    images = Images(np.zeros((4, 3, 1, 1), np.uint8), label, 4, ["x", "y"], "", list("abcd"))
+    assert images.named(np.arange(4)) == ["y", "", "x", ""]
+    classes, has = label_sets.table([EMPTY, "x;y"])
+    sets = replace(images, classes=classes, sets=has)
+    assert sets.named(np.arange(4)) == ["x, y", "", "", ""]
