@@ -65,13 +65,13 @@ def _task(one: Proposal, prefix: str, model: str) -> dict[str, object]:
 
 
 def _interface(classes: Sequence[str]) -> str:
-    """The labelling interface of a project: one choice, and why the image is shown."""
+    """The labelling interface of a project: why an image is shown, and one choice, above what may be a large image."""
     view = Element("View")
     SubElement(view, "Header", value="$why")
-    SubElement(view, "Image", name="image", value="$image")
     choices = SubElement(view, "Choices", name=CONTROL, toName="image", choice="single", showInline="true")
     for name in classes:
         SubElement(choices, "Choice", value=name)
+    SubElement(view, "Image", name="image", value="$image")
     return _text(view)
 
 

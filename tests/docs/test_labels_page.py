@@ -15,7 +15,7 @@ from sslkit.labelling import FORMATS, TABLE
 from sslkit.terminal import screen
 from tests.labelling.loop import table
 
-from .page import commands, text
+from .page import ROOT, commands, text
 
 PAGE = "docs/labels.md"
 SMALL = ("--backbone", "wrn_10_1", "--size", "8", "--device", "cpu", "--precision", "fp32", "--threads", "1")
@@ -60,6 +60,8 @@ def test_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     assert main([str(folder) if word == "RUN" else word for word in audit]) == 0
     tasks = json.loads(Path("audit/label-studio.json").read_text("utf-8"))
+    places = [Path("audit/label-studio.xml").read_text("utf-8").index(tag) for tag in ("<Header", "<Choices", "<Image")]
+    assert places == sorted(places)  # a large image would push the choices below the window
     export("project-1.json", [task["data"]["image"] for task in tasks], truth)
     Path("labels.csv").unlink()
     assert main(back) == 0
@@ -69,3 +71,8 @@ def test_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 def test_every_format_is_named() -> None:
     assert all(f"`{name}`" in text(PAGE) for name in (*FORMATS, TABLE))
+
+
+def test_its_picture_is_there_and_small() -> None:
+    assert (ROOT / "docs/label-studio.png").stat().st_size < 300_000
+    assert "](label-studio.png)" in text(PAGE)
