@@ -104,7 +104,7 @@ def _text(value: Any) -> str:
     """A cell as a table in text has it; what has parts stays JSON, which no label and no path is."""
     if _is_list(value) and len(value) == 1:
         return _text(value[0])
-    if value is None or value == []:
+    if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | Mapping) else str(value).strip()
 

@@ -60,6 +60,12 @@ def of_cells(cells: Sequence[str], where: str, at: Callable[[list[int]], str]) -
             found.append(written(labels or [], where))
         else:
             found.append(written(cell.split(mark), where))
+    known = {name for text in found for name in members(text)}
+    for other in MARKS:
+        if mixed := [name for name in known if other in name and {*map(str.strip, name.split(other))} <= known]:
+            raise UserError(
+                f"{where}: labels have {mark!r} between them, but {sorted(mixed)[0]!r} has {other!r}; write all alike"
+            )
     if wrong:
         raise UserError(f"{where}: {at(wrong)} should hold a list of labels in JSON, as {json.dumps(['cat', 'dog'])!r}")
     return found
@@ -96,6 +102,15 @@ def of_columns(
             f"{at(wrong)} ({len(wrong)} of {len(cells)} rows)"
         )
     return found
+
+
+def never(classes: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """The classes whose column has no 1."""
+    return [name for name, column in zip(classes, zip(*cells, strict=True), strict=True) if not any(map(_one, column))]
+
+
+def _one(cell: str) -> bool:
+    return cell.lower() in ONES
 
 
 def merged(paths: Sequence[str], sets: Sequence[str], where: str) -> list[str]:

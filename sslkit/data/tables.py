@@ -81,6 +81,8 @@ def read_columns(
     named = read.header is not None or is_header(first, read.cells[1:], words, is_image)
     above = int(named and read.header is None)  # the row of names
     cells, at = read.cells[above:], read.at[above:]
+    if not asked.multilabel:  # else it is the set without a label
+        cells = [["" if cell == "[]" else cell for cell in row] for row in cells]
     if not cells:
         raise UserError(f"{file} holds no row")
     names = [name or number for name, number in zip(first, numbered(len(first)), strict=True)] if named else None
@@ -114,7 +116,10 @@ def _labels(table: Table, body: Body, place: Sequence[int], several: bool) -> li
     if len(place) > 1:
         names = [composed(body.names[i]) if body.named else str(number) for number, i in enumerate(place)]
         read = label_sets.of_columns if several else one_a_row
-        labels = read(names, [[row[i] for i in place] for row in body.rows], table.file, table.rows)
+        cells = [[row[i] for i in place] for row in body.rows]
+        labels = read(names, cells, table.file, table.rows)
+        if several and (bare := label_sets.never(names, cells)):
+            raise UserError(f"{table.file}: no 1 in the column {listed(bare)}; data.label names the others")
     elif several:
         labels = label_sets.of_cells(labels, table.file, table.rows)
     if several:
@@ -152,6 +157,6 @@ def refuse_several(table: Table, classes: Sequence[str] = ()) -> None:
             wrong.append(f"{label!r} ({table.where(row)}, {table['path'][row]!r})")
     if wrong:
         raise UserError(
-            f"{table.file}: several labels in {len(wrong)} of {len(labels)} rows: {listed(wrong, SHOWN)}; an image has "
-            "one class here"
+            f"{table.file}: several labels in {len(wrong)} of {len(labels)} rows: {listed(wrong, 3)}; an image has one "
+            "class here, several with --multilabel (data.multilabel)"
         )

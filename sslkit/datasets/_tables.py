@@ -62,7 +62,8 @@ def parts_of(
     classes, numbers, test_numbers = find(shards, tested, columns.label) if columns.label else ([], [], [])
     if columns.label:
         used = [columns.image, columns.split, columns.group]
-        remarks.append(rule.said(where, columns.label, classes, _names([*train, *test]), used))
+        shown = label_sets.table(classes)[0] if columns.multilabel else classes
+        remarks.append(rule.said(where, columns.label, shown, _names([*train, *test]), used))
     label = numbers or [-1] * sum(len(shard.images) for shard in shards)
     raw = _raw([*shards, *added], [*label, *[-1] * sum(len(shard.images) for shard in added)])
     return classes, raw, _raw(tested, test_numbers or [-1] * sum(len(s.images) for s in tested)), remarks

@@ -60,10 +60,12 @@ class Csv(Dataset):
         train, test = [rows[i] for i in train], [rows[i] for i in test]
         classes = self._classes(table, columns["label"], train, test)
         label, used = table.names.get("label", ""), {*table.names.values()}
-        about = [said(str(self.file), label, classes, table.header, used)] if label else []
+        shown = label_sets.table(classes)[0] if self.asked.multilabel else classes
+        about = [said(str(self.file), label, shown, table.header, used)] if label else []
         if "label" not in table.columns:
             about = no_labels(str(self.file), [name for name in table.header if name not in used])
-        more = [f"{len(paths) - len(rows)} rows say of an image what another says"] if len(rows) < len(paths) else []
+        what = "add a label to an image's" if self.asked.multilabel else "say of an image what another says"
+        more = [f"{len(paths) - len(rows)} rows {what}"] if len(rows) < len(paths) else []
         self.remarks = [told, *about, *(f"{self.file}: {what}" for what in (*table.remarks, *found, *more))]
         place = {name: i for i, name in enumerate(classes)} | dict.fromkeys(UNLABELLED, -1)
         return classes, self._raw(columns, train, place), self._raw(columns, test, place)

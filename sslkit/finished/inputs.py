@@ -15,6 +15,7 @@ from sslkit.data.columns import NOBODY, PATH, USUAL, Columns, no_labels
 from sslkit.data.columns import said as column_said
 from sslkit.data.csv_files import UNLABELLED, composed
 from sslkit.data.formats import counted
+from sslkit.data.label_sets import members
 from sslkit.data.table_files import read_text
 from sslkit.data.tables import read_columns
 from sslkit.datasets._folders import files_below, none_but
@@ -37,6 +38,7 @@ class Input:
     name: str
     source: Any  # what it is opened from: an array, bytes, the path of a file, or a function that gives bytes
     label: int = -1  # number of its class, -1 where it is not known
+    labels: str = ""  # of several the set, as `sslkit.data.label_sets` has it
 
     def opened(self) -> Any:
         """An array, bytes or a path.
@@ -123,6 +125,11 @@ def _of_list(word: str, classes: Sequence[str], given: Flat, said: list[str]) ->
     table = read_columns(file, USUAL, ("label", "split", "group"), asked, files.has, classes)
     paths, remarks = find_files(files, table)
     labels = table.columns.get("label", [""] * len(paths))
+    if asked.multilabel:
+        said += [f"{file}: {remark}" for remark in (*table.remarks, *remarks)]
+        each = [(name, join(file.parent, path)) for name, path in zip(table["path"], paths, strict=True)]
+        yield from _of_sets(str(file), each, labels, classes, said)
+        return
     number = {name: c for c, name in enumerate(classes)}
     known, used = [name for name in classes if name in labels], {*table.names.values()}
     if not known:
@@ -147,12 +154,29 @@ def _of_dataset(word: str, classes: Sequence[str], given: Flat, said: list[str])
         options["classes"] = options["classes"] or "folders"
     dataset = cls(**argument("dataset", word, cls), **options)
     own, *parts = dataset.read()
+    if options.get("multilabel"):
+        said += [remark for remark in dataset.remarks if remark]
+        texts = [own[c] if c >= 0 else "" for raw in parts for c in raw.label.tolist()]
+        both = zip(("train", "test"), parts, strict=True)
+        each = [(raw.name(i, part), raw.source(i)) for part, raw in both for i in range(len(raw.images))]
+        yield from _of_sets(word.partition(":")[2], each, texts, classes, said)
+        return
     number = {c: classes.index(name) for c, name in enumerate(own) if name in classes}
     said += [remark for remark in dataset.remarks if remark]
     said += _strange(word.partition(":")[2], [own[c] for raw in parts for c in raw.label if c >= 0 and c not in number])
     for part, raw in zip(("train", "test"), parts, strict=True):
         for i in range(len(raw.images)):
             yield Input(raw.name(i, part), raw.source(i), number.get(int(raw.label[i]), -1))
+
+
+def _of_sets(
+    word: str, images: Sequence[tuple[str, Any]], texts: Sequence[str], classes: Sequence[str], said: list[str]
+) -> Iterator[Input]:
+    """Images with sets of labels; one with a label that is no class of the run is not judged."""
+    known = [{*members(text)} <= {*classes} for text in texts]
+    said += _strange(word, [name for text in texts for name in members(text) if name not in classes])
+    for (name, source), text, judged in zip(images, texts, known, strict=True):
+        yield Input(name, source, labels=text if judged else "")
 
 
 def _strange(word: str, labels: Sequence[str]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from sslkit.data.label_sets import BETWEEN
+from sslkit.data.label_sets import BETWEEN, EMPTY, members
 from sslkit.training.multilabel import scores
 
 
@@ -32,7 +33,9 @@ def rows(
     table = [["file", *["label"] * (label is not None), "labels", *shares, *["status"] * bool(bad)]]
     read = iter(zip((p >= thresholds).tolist(), p.tolist(), strict=True))
     for i, name in enumerate(names):
-        told = [name, *([_joined(label[i] == 1, classes)] if label is not None else [])]
+        told = [name]
+        if label is not None:
+            told.append(_joined(label[i] == 1, classes) if bool((label[i] >= 0).all()) else "")
         if i in bad:
             table.append([*told, "", *[""] * len(shares), bad[i]])
             continue
@@ -50,4 +53,12 @@ def judged(p: Tensor, label: Tensor | None, thresholds: Tensor) -> dict[str, Any
 
 
 def _joined(there: Any, classes: Sequence[str]) -> str:
-    return BETWEEN.join(name for name, yes in zip(classes, there, strict=True) if yes)
+    return BETWEEN.join(name for name, yes in zip(classes, there, strict=True) if yes) or EMPTY
+
+
+def targets(texts: Sequence[str], classes: Sequence[str]) -> Tensor | None:
+    """(N, C) labels of sets as texts, -1 where there is none; None where no image has any."""
+    if not any(texts):
+        return None
+    rows = [[int(name in members(text)) if text else -1 for name in classes] for text in texts]
+    return torch.tensor(rows)

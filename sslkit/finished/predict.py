@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslkit import registry
 from sslkit.config import Flat
-from sslkit.config.resolve import read_toml
+from sslkit.config.resolve import options, read_toml
 from sslkit.data import Raw
 from sslkit.data.csv_files import csv_text
 from sslkit.data.depth import dim, toned
@@ -121,16 +122,17 @@ def predict(
         each = label.tolist() if label.ndim == 1 else [-1] * len(names)
         found = [Input(name, None, c) for name, c in zip(names, each, strict=True)]
     else:
-        label = torch.empty(0)
-        found = _meant(run, paths, () if predictor.network.multilabel else classes, keys, said)
+        found = _meant(run, paths, classes, keys, said, multilabel=predictor.thresholds is not None)
         p, bad = _of_images(predictor, _square(predictor, found, keys, said), found, on_bad_image)
     good = [one for i, one in enumerate(found) if i not in bad]
     shown, marked = (good, {}) if on_bad_image == "skip" else (found, bad)
     shares = form.shares(classes)
     if predictor.thresholds is not None:
-        known = label if test else None
-        cells = label_sets.rows([one.name for one in shown], p, known, marked, classes, predictor.thresholds, shares)
-        judged = label_sets.judged(p, known, predictor.thresholds)
+        of_read, of_shown = (
+            label if test else label_sets.targets([one.labels for one in some], classes) for some in (good, shown)
+        )
+        cells = label_sets.rows([one.name for one in shown], p, of_shown, marked, classes, predictor.thresholds, shares)
+        judged = label_sets.judged(p, of_read, predictor.thresholds)
     else:
         cells, judged = _rows(shown, p, marked, classes, form), _judged(good, p, classes)
     write_text(out, csv_text(cells))
@@ -145,7 +147,13 @@ def predict(
 
 
 def _meant(
-    run: Path, paths: Sequence[str | Path], classes: Sequence[str], keys: Mapping[str, Any], said: list[str]
+    run: Path,
+    paths: Sequence[str | Path],
+    classes: Sequence[str],
+    keys: Mapping[str, Any],
+    said: list[str],
+    *,
+    multilabel: bool,
 ) -> list[Input]:
     """The images that are named.
 
@@ -160,7 +168,9 @@ def _meant(
 
     def given(name: str) -> Flat:
         asked.append(name)
-        return {**(own if name == own.get("data.name") else {}), **of_data}
+        sets = multilabel and "multilabel" in options(registry.load("dataset", name))
+        own_keys = own if name == own.get("data.name") else {}
+        return {**own_keys, **of_data, **({"data.multilabel": True} if sets else {})}
 
     found = inputs([str(path) for path in paths], classes, given, said)
     if of_data and not asked:

@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sslkit.data import UNKNOWN, Images
+from sslkit.data import UNKNOWN, Images, label_sets
 from sslkit.data.image import Array
 from sslkit.data.near import SURE, near_duplicates
 from sslkit.data.parts import Parts
@@ -69,6 +69,9 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
         places = split(images, found.config.data, found.config.seed, found.groups, found.val).parts()
     except UserError as error:
         places, stop = {}, str(error)
+    if found.config.data.multilabel:
+        classes, has = label_sets.table(images.classes)
+        images = replace(images, classes=classes, sets=has)
     chosen = [looks[name] for name in images.names]
     bad = [one.bad for one in looks.values() if one.bad]
     if bad and found.config.data.on_bad_image == "stop":
@@ -80,7 +83,7 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
         "size": found.config.data.size,
         "parts": {name: len(index) for name, index in places.items()},
         "classes": _classes(images, np.setdiff1d(np.arange(images.train), found.val), places),
-        "imbalance": _imbalance(found.parts.train.learned, len(images.classes)),
+        "imbalance": _imbalance(images, np.setdiff1d(np.arange(images.train), found.val)),
         **_shapes(chosen),
         **_moments([one for one, role in zip(chosen, roles, strict=True) if role != "test"]),
         "bad": bad,
@@ -101,17 +104,17 @@ def _classes(images: Images, training: Array, places: Mapping[str, Array]) -> li
     every = {"training": training, "labeled": [], "val": [], **places}
     every |= {"test": places.get("test", np.arange(images.train, len(images.label)))}
     counts = {
-        name: np.bincount(known[known >= 0], minlength=len(images.classes)).tolist()
+        name: images.counts(some[images.label[some] >= 0])
         for name in ("training", "labeled", "val", "test")
-        for known in [images.label[np.asarray(every[name], np.int64)]]
+        for some in [np.asarray(every[name], np.int64)]
     }
     return [{"name": name, **{part: n[c] for part, n in counts.items()}} for c, name in enumerate(images.classes)]
 
 
-def _imbalance(label: Array, classes: int) -> float | None:
+def _imbalance(images: Images, training: Array) -> float | None:
     """Labelled training images of the largest class, as a multiple of those of the smallest."""
-    counts = np.bincount(label[label >= 0], minlength=classes)
-    return float(counts.max() / counts.min()) if counts.min() else None
+    counts = images.counts(training[images.label[training] >= 0])
+    return max(counts) / min(counts) if min(counts) else None
 
 
 def _shapes(looks: Sequence[Look]) -> dict[str, Any]:

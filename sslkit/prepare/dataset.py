@@ -66,10 +66,10 @@ def place_of(flat: Mapping[str, Any], name: str, cls: type) -> dict[str, Any]:
     if "classes" in options(cls):
         said = coerce("data.classes", flat.get("data.classes", ""), str)
         given |= {"classes": said or ("file" if of_labels else "")}
-    if coerce("data.multilabel", flat.get("data.multilabel", False), bool) and not of_labels:
-        if "multilabel" not in options(cls):
+    if coerce("data.multilabel", flat.get("data.multilabel", False), bool):
+        if "multilabel" not in options(cls) and not of_labels:
             raise UserError(f"data set {name!r} has one class an image; --multilabel needs a table, or --labels file:")
-        given |= {"multilabel": True}
+        given |= {"multilabel": True} if "multilabel" in options(cls) else {}
     unknown = coerce("data.open_set", flat.get("data.open_set", ""), str)
     if unknown and "open_set" in options(cls):
         given |= {"open_set": unknown}

@@ -146,7 +146,8 @@ def sentences(results: dict[str, Any]) -> list[str]:
     best = {row["stage"]: row["best"]["step"] for row in rows if row.get("best")}
     if best:
         steps = ", ".join(f"step {step} of {name}" for name, step in best.items())
-        found.append(f"best: averaged weights at the step with the best accuracy on the validation part ({steps}).")
+        score = "mAP" if any("val_map" in (row.get("best") or {}) for row in rows) else "accuracy"
+        found.append(f"best: averaged weights at the step with the best {score} on the validation part ({steps}).")
     if rows[-1].get("calibration"):
         found.append(_calibrated(rows[-1]))
     return found + [f"Warning: {sentence}." for sentence in results.get("remarks", ())]
@@ -205,10 +206,10 @@ def _calibrated(row: dict[str, Any]) -> str:
     """What the temperature gives on the test part, which it was not fitted on."""
     found = row["calibration"]
     if "thresholds" in found:
-        f1 = ""
+        f1, few = "", "only " if found["images"] < FEW else ""
         if "micro_f1" in found:
             f1 = f"; test F1 with them: micro {found['micro_f1']:.3f}, macro {found['macro_f1']:.3f}"
-        return f"Thresholds by the best F1 on {found['images']} validation images, which predict uses{f1}."
+        return f"Thresholds by the best F1 on {few}{found['images']} validation images, which predict uses{f1}."
     if not found["errors"]:
         return f"Temperature scaling: all {found['images']} validation images are right, which fixes no temperature."
     few = "only " if found["images"] < FEW else ""

@@ -45,7 +45,12 @@ def finished(made: Path) -> Path:
 def test_the_table_says_what_it_measured(finished: Path, made: Path) -> None:
     shown = sslkit("show", finished)
     assert shown.code == 0, shown.err
-    for words in ("mAP %", "F1 micro", "bootstrap's 95% interval", "Thresholds by the best F1 on 18 validation images"):
+    for words in (
+        "mAP %",
+        "F1 micro",
+        "bootstrap's 95% interval",
+        "Thresholds by the best F1 on only 18 validation images",
+    ):
         assert words in shown.out
     assert "top-1" not in shown.out
     listed = sslkit("runs", "--runs", made / "runs")
@@ -99,6 +104,24 @@ def test_a_probe_starts_the_head(made: Path, tmp_path: Path) -> None:
     assert rows["probe"] > 0.3, "chance is a quarter"
 
 
+def test_labels_of_new_tables_are_judged(finished: Path, made: Path, tmp_path: Path) -> None:
+    """As they were trained on, as predict writes them, and in a parquet file; of none of the classes, too."""
+    told = []
+    for number, data in enumerate((f"csv:{made / 'labels.csv'}", f"csv:{made / 'hot.csv'}", f"parquet:{made / 'p'}")):
+        call = sslkit("predict", finished, data, "--out", tmp_path / f"{number}.csv", "--json")
+        assert call.code == 0, call.err
+        told.append([call.json[name] for name in ("labeled", "map", "micro_f1")])
+    assert told[0] == told[1] == told[2]
+    assert told[0][0] == 150
+    found = rows(tmp_path / "0.csv")
+    assert any(row["label"] == ";" for row in found)
+    assert all(row["labels"] for row in found)
+    lines = ["path,labels", *(f"{made / row['file']},{row['labels']}" for row in found)]
+    (tmp_path / "again.csv").write_text("\n".join(lines))
+    again = sslkit("predict", finished, f"csv:{tmp_path / 'again.csv'}", "--out", tmp_path / "a.csv", "--json")
+    assert again.json["micro_f1"] == 1, "its own words"
+
+
 def test_other_programs_get_a_sigmoid(finished: Path, tmp_path: Path) -> None:
     call = sslkit("export", finished, "--format", "torch", "--out", tmp_path / "m.pt2")
     assert call.code == 0, call.err
@@ -129,6 +152,14 @@ def test_a_comparison_is_by_map(made: Path) -> None:
     page = sslkit("table", folder, "--format", "html", "--out", made / "t.html")
     assert page.code == 0, page.err
     assert "Points of mAP on the test images" in (made / "t.html").read_text("utf-8")
+
+
+def test_the_report_counts_labels(made: Path) -> None:
+    call = sslkit("data", f"csv:{made / 'labels.csv'}", "--multilabel", "--labels", "60", "--json")
+    assert call.code == 0, call.err
+    assert [one["name"] for one in call.json["classes"]] == ["one", "three", "two", "zero"]
+    assert min(one["labeled"] for one in call.json["classes"]) > 10
+    assert call.json["imbalance"] < 3
 
 
 def test_views_are_drawn(made: Path, finished: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,3 +164,28 @@ def test_the_names_of_what_is_shown() -> None:
     classes, has = label_sets.table([EMPTY, "x;y"])
     sets = replace(images, classes=classes, sets=has)
     assert sets.named(np.arange(4)) == ["x, y", "", "", ""]
+
+
+def test_marks_that_are_mixed_and_a_column_without_a_1(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="semicolon"):
+        label_sets.of_cells(["cat|dog", "cat;dog"], "t.csv", at)
+    with pytest.raises(UserError, match="labels have ';' between them, but 'cat,dog' has ','"):
+        label_sets.of_cells(["cat;dog", "cat,dog", "dog"], "t.csv", at)
+    assert label_sets.of_cells(["cat;sit, dog", "dog"], "t.csv", at) == ["cat;sit, dog", "dog"], "a comma of its own"
+    assert label_sets.never(["a", "b"], [["1", "0"], ["0", ""]]) == ["b"]
+    mosaics(tmp_path, 20)
+    (tmp_path / "t.csv").write_text("path,a,b\nim/0000.png,1,0\nim/0001.png,0,0\n")
+    with pytest.raises(UserError, match="no 1 in the column b"):
+        prepare(
+            {"data": f"csv:{tmp_path / 't.csv'}", "data.multilabel": True, "data.label": "a,b", "data.labels": "all"}
+        )
+
+
+def test_records_with_an_empty_list_have_none_of_the_classes(tmp_path: Path) -> None:
+    mosaics(tmp_path, 20)
+    sets = [["a"], [], None, ["b", "a"]]
+    records = [{"path": f"im/{i:04d}.png", "label": sets[i % 4]} for i in range(20)]
+    (tmp_path / "t.json").write_text(json.dumps(records))
+    prepared = prepare({"data": f"csv:{tmp_path / 't.json'}", "data.multilabel": True, "data.labels": "all"})
+    found = {str(n): t for n, t in zip(prepared.images.names, prepared.images.targets.tolist(), strict=True)}
+    assert [found[f"im/{i:04d}.png"] for i in range(4)] == [[1, 0], [0, 0], [-1, -1], [1, 1]]
