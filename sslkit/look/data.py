@@ -156,11 +156,13 @@ def _duplicates(images: Images, roles: Array, looks: Sequence[Look]) -> dict[str
 
 
 def _group(images: Images, roles: Array, group: Sequence[int]) -> dict[str, Any]:
-    known = {int(images.label[i]) for i in group} - {-1, UNKNOWN}
+    first = {
+        int(images.label[i]): i for i in group if images.label[i] not in (-1, UNKNOWN)
+    }  # label -> an image
     return {
         "images": [{"name": images.names[i], "part": str(roles[i])} for i in group],
         "across_test": len({roles[i] == "test" for i in group}) > 1,
-        "labels": [images.classes[c] for c in sorted(known)],
+        "labels": images.named(np.array([first[c] for c in sorted(first)], np.int64)),
     }
 
 
