@@ -140,7 +140,7 @@ def test_installed_parts_are_found_by_entry_points(tmp_path: Path, monkeypatch: 
     assert "extras_reverse_mixer" not in sys.modules
     checked = sslkit("list", "--check", "--json")
     assert checked.code == 2
-    assert {row["name"] for row in checked.json if row["problem"]} == {"broken"}
+    assert {row["name"] for row in checked.json["parts"] if row["problem"]} == {"broken"}
     made = sslkit("run", *TINY, "--algo", "fixmatch", "--mixer", "reverse", "--json")
     assert made.code == 0, made.err
     assert sslkit("run", *TINY, "--algo", "agreement", "--json").code == 0
