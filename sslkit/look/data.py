@@ -156,9 +156,7 @@ def _duplicates(images: Images, roles: Array, looks: Sequence[Look]) -> dict[str
 
 
 def _group(images: Images, roles: Array, group: Sequence[int]) -> dict[str, Any]:
-    first = {
-        int(images.label[i]): i for i in group if images.label[i] not in (-1, UNKNOWN)
-    }  # label -> an image
+    first = {int(images.label[i]): i for i in group if images.label[i] not in (-1, UNKNOWN)}  # label -> an image
     return {
         "images": [{"name": images.names[i], "part": str(roles[i])} for i in group],
         "across_test": len({roles[i] == "test" for i in group}) > 1,
