@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from sslkit.data import Images
 from sslkit.data.columns import ONES, SHOWN, ZEROS
 from sslkit.data.csv_files import MISSING, UNLABELLED, class_order, composed
 from sslkit.data.image import Array
@@ -122,20 +124,60 @@ def merged(paths: Sequence[str], sets: Sequence[str], where: str) -> list[str]:
     return [written(union[path], where) if path in union else "" for path in paths]
 
 
-def unlearned(train: Iterable[str], test: Iterable[str]) -> list[str]:
-    """Labels of the test part that no image of the training part has."""
-    known = {name for text in train for name in members(text)}
-    return sorted({name for text in test for name in members(text)} - known)
+def of_parts(train: Iterable[str], test: Iterable[str], where: str) -> list[str]:
+    """The sets of both parts in their order, as classes are; what means no label is none.
+
+    Raises:
+        UserError: the test part has a label that no image of the training part has.
+    """
+    texts = [{*part} - {*UNLABELLED} for part in (train, test)]
+    if lacking := sorted({*named(texts[1])} - {*named(texts[0])}):
+        raise UserError(f"{where}: labels of the test part that no training image has: {lacking[:SHOWN]}")
+    return class_order(texts[0] | texts[1])
 
 
-def table(sets: Sequence[str]) -> tuple[list[str], Array]:
-    """The classes, and (K, C) int64 which of them each of K sets has."""
-    classes = class_order({name for text in sets for name in members(text)})
+def named(sets: Iterable[str]) -> list[str]:
+    """The classes of sets, which are all of their labels, in their order."""
+    return class_order({name for text in sets for name in members(text)})
+
+
+def table(sets: Sequence[str], classes: Sequence[str]) -> Array:
+    """(K, C) int64, which of the classes each of K sets has."""
     place = {name: c for c, name in enumerate(classes)}
     has = np.zeros((len(sets), len(classes)), np.int64)
     for k, text in enumerate(sets):
         has[k, [place[name] for name in members(text)]] = 1
-    return classes, has
+    return has
+
+
+def apart(images: Images) -> Images:
+    """Images whose classes are sets of labels, with the labels as classes."""
+    classes = named(images.classes)
+    return replace(images, classes=classes, sets=table(images.classes, classes))
+
+
+def takes_all(labels: str) -> bool:
+    """Whether `data.labels` asks for all labels that there are, perhaps those of a file."""
+    return labels == "all" or labels.startswith(("index:", "file:"))
+
+
+def asked(labels: str) -> tuple[str, str, str]:
+    """How many labels `data.labels` asks for otherwise: of each class, in percent, or in all; two of them are "".
+
+    Raises:
+        UserError: it is none of these.
+    """
+    match = re.fullmatch(r"(\d{1,9})/class|(\d{1,3}(?:\.\d{1,9})?)%|(\d{1,9})", labels.strip())
+    if not match:
+        raise unlike(labels)
+    per_class, percent, total = match.groups("")
+    return per_class, percent, total
+
+
+def unlike(labels: str) -> UserError:
+    """That `data.labels` cannot be read."""
+    also = "or name a file as index:FILE.csv or file:FILE.csv"
+    return UserError(f"data.labels must be like 10/class, 40, 1% or all, {also}; got {labels!r}")
 
 
 def chosen(labels: str, among: Array, label: Array, sets: Sequence[str], seed: int) -> Array:
@@ -149,13 +191,13 @@ def chosen(labels: str, among: Array, label: Array, sets: Sequence[str], seed: i
         UserError: there are fewer, or the request cannot be read.
     """
     known = among[label[among] >= 0]
-    if labels == "all" or labels.startswith(("index:", "file:")):
+    if takes_all(labels):
         return known
-    names, has = table(sets)
-    match = re.fullmatch(r"(\d{1,9})/class|(\d{1,3}(?:\.\d{1,9})?)%|(\d{1,9})", labels.strip())
-    if not match or not sum(float(number or 0) for number in match.groups()):
-        raise UserError(f"data.labels must be like 10/class, 40, 1% or all, or name a file; got {labels!r}")
-    per_class, percent, total = match.groups()
+    per_class, percent, total = asked(labels)
+    if not float(per_class or percent or total):
+        raise unlike(labels)
+    names = named(sets)
+    has = table(sets, names)
     drawn = shuffled(known, seed, "labels")
     if percent:
         return drawn[: max(1, round(min(float(percent), 100.0) / 100 * len(known)))]

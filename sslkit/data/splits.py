@@ -5,7 +5,6 @@ No pixel is looked at.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -155,13 +154,9 @@ def _held_out(count: int, share: float) -> int:
 
 def _counts(labels: str, sizes: list[int], classes: list[str], seed: int) -> list[int]:
     """Labelled images of every class."""
-    if labels == "all" or labels.startswith(("index:", "file:")):
+    if label_sets.takes_all(labels):
         return sizes
-    match = re.fullmatch(r"(\d{1,9})/class|(\d{1,3}(?:\.\d{1,9})?)%|(\d{1,9})", labels.strip())
-    if not match:
-        also = "or name a file as index:FILE.csv or file:FILE.csv"
-        raise UserError(f"data.labels must be like 10/class, 40, 1% or all, {also}; got {labels!r}")
-    per_class, percent, total = match.groups()
+    per_class, percent, total = label_sets.asked(labels)
     if percent:
         if not 0 < float(percent) <= 100:
             raise UserError(f"data.labels must be above 0% and at most 100%, got {labels}")

@@ -34,7 +34,8 @@ def about(parts: Parts, own: bool, tested: bool = True, multilabel: bool = False
 
 
 def _about_sets(parts: Parts, own: bool, tested: bool) -> list[str]:
-    classes, has = label_sets.table(parts.classes)
+    classes = label_sets.named(parts.classes)
+    has = label_sets.table(parts.classes, classes)
     train, test = (has[label[label >= 0]] for label in (parts.train.learned, parts.test.label))
     bare = len(parts.train.images) - len(train) - int(np.sum(parts.train.val))
     a, b = train.sum(0), test.sum(0)

@@ -96,7 +96,7 @@ def read_columns(
     called = {role: ",".join(body.names[i] for i in some) if named else "" for role, some in place.items()}
     table = Table(str(file), columns, called, list(body.names) if named else [], at, read.unit, remarks)
     if "label" in columns:
-        columns["label"] = _labels(table, body, place["label"], asked.multilabel)
+        columns["label"] = (_sets if asked.multilabel else _labels)(table, body, place["label"])
     return table
 
 
@@ -111,21 +111,28 @@ def _of_a_tool(file: Path, asked: Columns, is_image: IsImage | None) -> tuple[Ro
     return Rows(header, cells, [*range(1, len(cells) + 1)], "image"), remarks
 
 
-def _labels(table: Table, body: Body, place: Sequence[int], several: bool) -> list[str]:
-    labels = [composed(label) for label in table["label"]]
+def _one_a_class(body: Body, place: Sequence[int]) -> tuple[list[str], list[list[str]]]:
+    """The classes of columns of 0 and 1, and their cells row by row."""
+    names = [composed(body.names[i]) if body.named else str(number) for number, i in enumerate(place)]
+    return names, [[row[i] for i in place] for row in body.rows]
+
+
+def _sets(table: Table, body: Body, place: Sequence[int]) -> list[str]:
+    """The labels of each row's image as the text of a set."""
     if len(place) > 1:
-        names = [composed(body.names[i]) if body.named else str(number) for number, i in enumerate(place)]
-        read = label_sets.of_columns if several else one_a_row
-        cells = [[row[i] for i in place] for row in body.rows]
-        labels = read(names, cells, table.file, table.rows)
-        if several and (bare := label_sets.never(names, cells)):
+        names, cells = _one_a_class(body, place)
+        labels = label_sets.of_columns(names, cells, table.file, table.rows)
+        if bare := label_sets.never(names, cells):
             raise UserError(f"{table.file}: no 1 in the column {listed(bare)}; data.label names the others")
-    elif several:
-        labels = label_sets.of_cells(labels, table.file, table.rows)
-    if several:
-        return label_sets.merged(table["path"], labels, table.file) if "path" in table.columns else labels
+    else:
+        labels = label_sets.of_cells([*map(composed, table["label"])], table.file, table.rows)
+    return label_sets.merged(table["path"], labels, table.file) if "path" in table.columns else labels
+
+
+def _labels(table: Table, body: Body, place: Sequence[int]) -> list[str]:
     if len(place) > 1:
-        return labels
+        return one_a_row(*_one_a_class(body, place), table.file, table.rows)
+    labels = [composed(label) for label in table["label"]]
     nested = [i for i, label in enumerate(labels) if re.match(r'[\[{]["\d\[{]', label)]
     name = body.names[place[0]]
     if nested:

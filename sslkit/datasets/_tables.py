@@ -62,7 +62,7 @@ def parts_of(
     classes, numbers, test_numbers = find(shards, tested, columns.label) if columns.label else ([], [], [])
     if columns.label:
         used = [columns.image, columns.split, columns.group]
-        shown = label_sets.table(classes)[0] if columns.multilabel else classes
+        shown = label_sets.named(classes) if columns.multilabel else classes
         remarks.append(rule.said(where, columns.label, shown, _names([*train, *test]), used))
     label = numbers or [-1] * sum(len(shard.images) for shard in shards)
     raw = _raw([*shards, *added], [*label, *[-1] * sum(len(shard.images) for shard in added)])
@@ -172,9 +172,7 @@ def _labels(where: str, rows: Any, column: str, several: bool) -> tuple[list[str
 def _sets(train: list[Shard], test: list[Shard], column: str) -> tuple[list[str], list[int], list[int]]:
     """As `_classes`, where labels are sets; those of both parts."""
     read = [[*chain(*(shard.labels for shard in part))] for part in (train, test)]
-    if strange := label_sets.unlearned(*read):
-        raise UserError(f"column {column!r}: labels of the test part that no training image has: {strange[:SHOWN]}")
-    names = class_order({*read[0], *read[1]} - {*UNLABELLED})
+    names = label_sets.of_parts(read[0], read[1], f"column {column!r}")
     place = {name: c for c, name in enumerate(names)} | dict.fromkeys(UNLABELLED, -1)
     return names, [place[label] for label in read[0]], [place[label] for label in read[1]]
 

@@ -60,7 +60,7 @@ class Csv(Dataset):
         train, test = [rows[i] for i in train], [rows[i] for i in test]
         classes = self._classes(table, columns["label"], train, test)
         label, used = table.names.get("label", ""), {*table.names.values()}
-        shown = label_sets.table(classes)[0] if self.asked.multilabel else classes
+        shown = label_sets.named(classes) if self.asked.multilabel else classes
         about = [said(str(self.file), label, shown, table.header, used)] if label else []
         if "label" not in table.columns:
             about = no_labels(str(self.file), [name for name in table.header if name not in used])
@@ -72,12 +72,9 @@ class Csv(Dataset):
 
     def _classes(self, table: Table, labels: Sequence[str], train: list[int], test: list[int]) -> list[str]:
         """Of the training part; none where no row of the whole table has a label. Sets of labels are of both parts."""
-        known = {labels[i] for i in train} - {*UNLABELLED}
         if self.asked.multilabel:
-            told = {labels[i] for i in test} - {*UNLABELLED}
-            if lacking := label_sets.unlearned(known, told):
-                raise UserError(f"{self.file}: labels of the test part that no training image has: {lacking[:SHOWN]}")
-            return class_order(known | told)
+            return label_sets.of_parts((labels[i] for i in train), (labels[i] for i in test), str(self.file))
+        known = {labels[i] for i in train} - {*UNLABELLED}
         last = sorted({labels[i] for i in test} & self.unknown - known)
         strange = [i for i in test if labels[i] not in known and labels[i] not in (*last, *UNLABELLED)]
         if strange and not known:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslkit.data.label_sets import BETWEEN, EMPTY, members
+from sslkit.data.label_sets import BETWEEN, EMPTY, table
 from sslkit.training.multilabel import scores
 
 
@@ -30,19 +30,19 @@ def rows(
         thresholds: (C,) probabilities from which a class is said to be there.
         shares: names of the columns of all classes, where they are asked for.
     """
-    table = [["file", *["label"] * (label is not None), "labels", *shares, *["status"] * bool(bad)]]
+    lines = [["file", *["label"] * (label is not None), "labels", *shares, *["status"] * bool(bad)]]
     read = iter(zip((p >= thresholds).tolist(), p.tolist(), strict=True))
     for i, name in enumerate(names):
         told = [name]
         if label is not None:
             told.append(_joined(label[i] == 1, classes) if bool((label[i] >= 0).all()) else "")
         if i in bad:
-            table.append([*told, "", *[""] * len(shares), bad[i]])
+            lines.append([*told, "", *[""] * len(shares), bad[i]])
             continue
         there, each = next(read)
         probable = [f"{x:.4f}" for x in each] if shares else []
-        table.append([*told, _joined(there, classes), *probable, *["read"] * bool(bad)])
-    return table
+        lines.append([*told, _joined(there, classes), *probable, *["read"] * bool(bad)])
+    return lines
 
 
 def judged(p: Tensor, label: Tensor | None, thresholds: Tensor) -> dict[str, Any]:
@@ -60,5 +60,5 @@ def targets(texts: Sequence[str], classes: Sequence[str]) -> Tensor | None:
     """(N, C) labels of sets as texts, -1 where there is none; None where no image has any."""
     if not any(texts):
         return None
-    rows = [[int(name in members(text)) if text else -1 for name in classes] for text in texts]
-    return torch.tensor(rows)
+    bare = torch.tensor([not text for text in texts])
+    return torch.from_numpy(table(texts, classes)).masked_fill(bare[:, None], -1)

@@ -70,8 +70,7 @@ def data_report(request: Mapping[str, Any]) -> dict[str, Any]:
     except UserError as error:
         places, stop = {}, str(error)
     if found.config.data.multilabel:
-        classes, has = label_sets.table(images.classes)
-        images = replace(images, classes=classes, sets=has)
+        images = label_sets.apart(images)
     chosen = [looks[name] for name in images.names]
     bad = [one.bad for one in looks.values() if one.bad]
     if bad and found.config.data.on_bad_image == "stop":

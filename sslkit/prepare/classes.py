@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-
 from sslkit.config import Config
 from sslkit.data import Images, imbalance, label_sets, weighing
 from sslkit.data.open_set import unlabelled_classes
@@ -23,18 +19,17 @@ def settled(images: Images, places: Split, config: Config) -> tuple[Images, list
     """
     data = config.data
     if not data.multilabel:
-        counts = np.bincount(images.label[places.labeled], minlength=len(images.classes)).tolist()
         said = [
             *imbalance.said(images, places.labeled, places.pool, data),
-            *weighing.said(data, counts, images.classes),
+            *weighing.said(data, images.counts(places.labeled), images.classes),
         ]
         return images, [*unlabelled_classes(images, places.labeled), *said]
-    classes, has = label_sets.table(images.classes)
+    images = label_sets.apart(images)
+    classes, counts = images.classes, images.counts(places.labeled)
     if len(classes) < 2:
         raise UserError(f"there is only one label, {classes[0]!r}; an image without it needs no multilabel")
-    counts = has[images.label[places.labeled]].sum(0)
-    without = [name for name, n in zip(classes, counts.tolist(), strict=True) if not n]
-    mean = float(has[images.label[places.labeled]].sum(1).mean())
+    without = [name for name, n in zip(classes, counts, strict=True) if not n]
+    mean = sum(counts) / len(places.labeled)
     said = [f"multilabel: {mean:.2f} labels an image, {len(classes)} classes, each with a sigmoid"]
     said += [f"classes without a labelled image, which will not be predicted: {', '.join(without)}"] if without else []
-    return replace(images, classes=classes, sets=has), said
+    return images, said

@@ -51,7 +51,8 @@ def sets_of(y: Any, mark: Any) -> tuple[Array, list[str]] | None:
     texts = [label_sets.written(map(str, np.flatnonzero(row == 1)), "y") for row in known]
     names = class_order(set(texts))
     label = np.full(len(rows), -1, np.int64)
-    label[~bare.all(1)] = [names.index(text) for text in texts]
+    place = {text: number for number, text in enumerate(names)}
+    label[~bare.all(1)] = [place[text] for text in texts]
     return label, names
 
 

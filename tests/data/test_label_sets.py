@@ -62,7 +62,8 @@ def chosen(labels: str, label: np.ndarray, sets: list[str], seed: int = 0) -> se
 def test_labels_by_class_are_nested_and_enough() -> None:
     sets, draw = ["a", "a;b", "b;c", EMPTY, "c"], np.random.default_rng(0)
     label = draw.integers(-1, len(sets), 400)
-    names, has = label_sets.table(sets)
+    names = label_sets.named(sets)
+    has = label_sets.table(sets, names)
     assert (names, has.tolist()) == (["a", "b", "c"], [[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]])
     before: set[int] = set()
     for n in (1, 4, 10):
@@ -161,8 +162,7 @@ def test_the_names_of_what_is_shown() -> None:
     label = np.array([1, -1, 0, -2])
     images = Images(np.zeros((4, 3, 1, 1), np.uint8), label, 4, ["x", "y"], "", list("abcd"))
     assert images.named(np.arange(4)) == ["y", "", "x", ""]
-    classes, has = label_sets.table([EMPTY, "x;y"])
-    sets = replace(images, classes=classes, sets=has)
+    sets = label_sets.apart(replace(images, classes=[EMPTY, "x;y"]))
     assert sets.named(np.arange(4)) == ["x, y", "", "", ""]
 
 
