@@ -47,12 +47,23 @@ def average_precision(logits: Tensor, label: Tensor, weight: Tensor | None = Non
         weight: (N,) how often each image counts; None is once.
     """
     weight = torch.ones(len(logits), dtype=torch.float64) if weight is None else weight
-    order = logits.argsort(dim=0, descending=True, stable=True)  # (N, C)
+    return _of_ranks(*_ranks(logits, label), weight)
+
+
+def _ranks(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, C) each, of each class from the highest score down: images, their labels, and whether it is the last one of
+    the images with its score, which share a rank.
+    """
+    order = logits.argsort(dim=0, descending=True, stable=True)
     score, hit = logits.gather(0, order), label.gather(0, order).double()
+    last = torch.ones_like(hit, dtype=torch.bool)
+    last[:-1] = score[1:] != score[:-1]
+    return order, hit, last
+
+
+def _of_ranks(order: Tensor, hit: Tensor, last: Tensor, weight: Tensor) -> Tensor:
     counts = weight[order]  # (N, C)
     hits, seen = (hit * counts).cumsum(0), counts.cumsum(0)
-    last = torch.ones_like(hit, dtype=torch.bool)
-    last[:-1] = score[1:] != score[:-1]  # of the images with its score, which share a rank
     gained = torch.where(last, hits, 0).cummax(0).values
     before = torch.cat([torch.zeros_like(gained[:1]), gained[:-1]])
     return (torch.where(last, hits / seen.clamp_min(1e-12), 0) * (gained - before)).sum(0) / hits[-1]
@@ -63,9 +74,10 @@ def interval(logits: Tensor, label: Tensor, draws: int = 1000) -> list[float]:
     known = (label >= 0).all(1)
     logits, label = logits[known].double(), label[known]
     draw, n, found = torch.Generator().manual_seed(0), len(logits), []
+    ranks = _ranks(logits, label)  # which no draw changes
     for _ in range(draws):
         times = torch.bincount(torch.randint(n, (n,), generator=draw), minlength=n).double()
-        found.append(average_precision(logits, label, times).nanmean())
+        found.append(_of_ranks(*ranks, times).nanmean())
     low, high = torch.stack(found).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return [low, high]
 
