@@ -68,6 +68,12 @@ def figure(stage: str, name: str = "step") -> str:
     return re.sub(r"[^\w\-. :/]", "_", f"{stage}/{name}".replace("+", "_plus"), flags=re.ASCII)
 
 
+def step_of(told: Row) -> tuple[str, int]:
+    """The figure that counts the steps of a row's stage, and which of them the row is of."""
+    *_, (name, step) = told.items()
+    return name, int(step)
+
+
 def row(stage: str, step: int, values: Mapping[str, Any]) -> Row:
     """What is told of a line of the log: its numbers, by figure, with the step at the end."""
     numbers = {k: float(v) for k, v in values.items() if isinstance(v, int | float) and k != "step"}

@@ -21,7 +21,7 @@ from sslkit.config import PARTS, Config, flatten
 from sslkit.errors import Stopped, UserError, one_line
 from sslkit.record import read_run
 from sslkit.store import Store, read_json, write_json
-from sslkit.tracker import Row, State, Tracked, Tracker, row
+from sslkit.tracker import Row, State, Tracked, Tracker, row, step_of
 from sslkit.training.log import lines_of
 
 
@@ -110,10 +110,11 @@ class Tracking:
 
     def _tell(self, rows: Sequence[Row]) -> None:
         def tell(name: str, tracker: Tracker) -> None:
-            new = [one for one in rows if [*one.values()][-1] > self._has[name].get([*one][-1], 0)]
+            has = self._has[name]
+            new = [one for one, (steps, step) in zip(rows, map(step_of, rows), strict=True) if step > has.get(steps, 0)]
             if new:
                 tracker.log(new)
-                self._has[name] |= new[-1]
+                has |= new[-1]
 
         self._each(tell)
 

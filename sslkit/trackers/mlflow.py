@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sslkit.registry import register
-from sslkit.tracker import PROJECT, Row, State, Tracked, Tracker
+from sslkit.tracker import PROJECT, Row, State, Tracked, Tracker, step_of
 
 MOST = 1000  # figures in one request, and a tenth as many parameters
 STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
@@ -57,7 +57,7 @@ class MLflow(Tracker):
 
         now, at_once = int(time.time() * 1000), MOST // max(map(len, rows))
         for at in range(0, len(rows), at_once):
-            part = [(row, int([*row.values()][-1])) for row in rows[at : at + at_once]]
+            part = [(row, step_of(row)[1]) for row in rows[at : at + at_once]]
             metrics = [Metric(name, value, now, step) for row, step in part for name, value in row.items()]
             self.client.log_batch(self.id, metrics=metrics)
 

@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import summary_v2
 
 from sslkit.registry import register
-from sslkit.tracker import Row, State, Tracked, Tracker
+from sslkit.tracker import Row, State, Tracked, Tracker, step_of
 from sslkit.training.log import Board
 
 
@@ -30,10 +30,9 @@ class TensorBoard(Tracker):
 
     def log(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            *_, (name, step) = row.items()
-            stage = name.partition("/")[0]
+            steps, step = step_of(row)
             values = {name.partition("/")[2]: value for name, value in row.items()}
-            self._board(self.folder / stage).write(int(step), values)
+            self._board(self.folder / steps.partition("/")[0]).write(step, values)
 
     def _board(self, folder: Path) -> Board:
         if folder not in self.boards:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sslkit.errors import UserError
 from sslkit.registry import register
-from sslkit.tracker import PROJECT, Row, State, Tracked, Tracker
+from sslkit.tracker import PROJECT, Row, State, Tracked, Tracker, step_of
 
 ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
@@ -47,7 +47,7 @@ class Trackio(Tracker):
 
     def log(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            self.run.log(dict(row), step=int([*row.values()][-1]))
+            self.run.log(dict(row), step=step_of(row)[1])
 
     def finish(self, state: State) -> None:
         import trackio

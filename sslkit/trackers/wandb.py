@@ -9,7 +9,7 @@ from typing import Any
 
 from sslkit.errors import UserError
 from sslkit.registry import register
-from sslkit.tracker import PROJECT, Row, State, Tracked, Tracker
+from sslkit.tracker import PROJECT, Row, State, Tracked, Tracker, step_of
 
 PATIENCE = 120.0  # seconds for what is not uploaded yet when a run ends; it stays on the disk, for `wandb sync`
 
@@ -52,10 +52,10 @@ class Wandb(Tracker):
 
     def log(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            step = [*row][-1]
-            if step not in self.stages:
-                self.stages.add(step)
-                self.run.define_metric(step.replace("/step", "/*"), step_metric=step)
+            steps, _ = step_of(row)
+            if steps not in self.stages:
+                self.stages.add(steps)
+                self.run.define_metric(steps.replace("/step", "/*"), step_metric=steps)
             self.run.log(dict(row))
 
     def finish(self, state: State) -> None:

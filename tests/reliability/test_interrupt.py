@@ -18,8 +18,8 @@ def send(monkeypatch: pytest.MonkeyPatch, stage: str, step: int, *signals: int, 
     """Let this process get the signals at a step of a stage, once."""
     original, left = getattr(Engine, method), list(signals)
 
-    def interrupted(self: Engine, *args: object) -> object:
-        found = original(self, *args)
+    def interrupted(self: Engine, *args: object, **named: object) -> object:
+        found = original(self, *args, **named)
         if self.spec.stage == stage and (method != "step" or args[0] == step):
             while left:
                 os.kill(os.getpid(), left.pop())

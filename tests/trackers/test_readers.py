@@ -7,13 +7,13 @@ must be. `python -m tests.trackers` kills runs, which takes longer.
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sslkit.training.engine import Engine
 from tests.cli.call import assert_refused, run
+from tests.reliability.test_interrupt import send
 from tests.trackers.readers import READERS, differences, there
 
 RUN = ("--algo", "fixmatch", "--control", "--set", "finetune.steps=30", "--set", "semi.steps=40")
@@ -47,15 +47,8 @@ def tracker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_stopped_run_that_was_gone_on_with_is_one_run(tracker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Engine.step
-
-    def stopping(self: Engine, index: int, log: Any) -> None:
-        step(self, index, log)
-        if (self.spec.stage, index) == ("semi", 14):
-            self.stop = lambda: True
-
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "step", stopping)
+        send(patch, "semi", 14, signal.SIGTERM)
         assert run(*RUN, "--track", tracker).code == 130
     made = run(*RUN, "--track", tracker, "--json")
     assert made.code == 0, made.err

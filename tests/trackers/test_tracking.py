@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sslkit.store import Store
 from sslkit.tracker import figure, row
 from sslkit.training.engine import Engine
 from tests.cli.call import assert_refused, run, sslkit
+from tests.reliability.test_interrupt import send
 from tests.trackers.readers import expected
 
 PLUGIN = ("--plugin", Path(__file__).with_name("noted.py"))  # a part of the name of a run, as every plug-in
@@ -79,15 +81,8 @@ def test_stages_that_others_trained_are_told_too() -> None:
 
 
 def test_what_a_stop_leaves_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Engine.step
-
-    def stopping(self: Engine, index: int, log: Any) -> None:
-        step(self, index, log)
-        if (self.spec.stage, index) == ("semi", 14):
-            self.stop = lambda: True
-
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "step", stopping)
+        send(patch, "semi", 14, signal.SIGTERM)
         assert run(*TWO, *NOTED).code == 130
     before = figures()
     assert before["semi/step"] == [(10, 10), (15, 15)]
