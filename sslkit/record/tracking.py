@@ -22,6 +22,7 @@ from sslkit.errors import Stopped, UserError, one_line
 from sslkit.record import read_run
 from sslkit.store import Store, read_json, write_json
 from sslkit.tracker import Row, State, Tracked, Tracker, row, step_of
+from sslkit.training.evaluation import primary
 from sslkit.training.log import lines_of
 
 
@@ -100,8 +101,9 @@ class Tracking:
         """
         if not self._trackers:
             return
-        values = {key: results["headline"].get(key) for key in ("top1", "images")}
-        values |= dict(zip(("top1_low", "top1_high"), results["headline"].get("interval", ()), strict=False))
+        score = primary(results["headline"])
+        values = {key: results["headline"].get(key) for key in (score, "images")}
+        values |= dict(zip((f"{score}_low", f"{score}_high"), results["headline"].get("interval", ()), strict=False))
         for found in results["stages"]:
             self.follow(found["stage"], stages / found["key"] / "metrics.jsonl")
             measures = found["networks"].get("averaged", {})

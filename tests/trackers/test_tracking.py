@@ -17,6 +17,7 @@ from sslkit.store import Store
 from sslkit.tracker import figure, row
 from sslkit.training.engine import Engine
 from tests.cli.call import assert_refused, run, sslkit
+from tests.data.mosaics import mosaics
 from tests.reliability.test_interrupt import send
 from tests.trackers.readers import expected
 
@@ -71,6 +72,17 @@ def test_a_finished_run_is_told_whole_and_not_twice() -> None:
     rows = [line for line in told() if "row" in line]
     assert run(*LONG, *NOTED, "--json").results == plain.results
     assert [line for line in told() if "row" in line] == rows
+
+
+def test_the_result_has_the_name_of_its_score(tmp_path: Path) -> None:
+    mosaics(tmp_path, 60)
+    data = ("--data", f"csv:{tmp_path / 'labels.csv'}", "--multilabel", "--labels", "20", "--algo", "fixmatch")
+    made = run(*data, *NOTED, "--json")
+    assert made.code == 0, made.err
+    result = told()[-2]["row"]
+    assert result["result/map"] == made.json["headline"]["map"]
+    assert [result["result/map_low"], result["result/map_high"]] == made.json["headline"]["interval"]
+    assert not any("top1" in name for name in result)
 
 
 def test_stages_that_others_trained_are_told_too() -> None:
