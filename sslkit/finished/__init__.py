@@ -95,8 +95,7 @@ def _predictor(spec: Spec, weights: Path, network: str, temperature: float) -> P
 def _temperature(run: Path, stage: Path, network: str) -> float:
     if network == "student":
         raise UserError("the student has no temperature: it is fitted for the averaged network; drop --calibrated")
-    result: dict[str, Any] = read_json(stage / "result.json")
-    found = (result["best"] or {} if network == "best" else result).get("calibration")
+    found = _calibration(stage, network)
     if found and "temperature" not in found:
         raise UserError(
             f"{run} has thresholds in the place of a temperature, which are used as they are; drop --calibrated"
@@ -108,10 +107,15 @@ def _temperature(run: Path, stage: Path, network: str) -> float:
 
 def _thresholds(stage: Path, spec: Spec, network: str) -> Tensor:
     """(C,) those that the validation part chose for the averaged network, else `HALF`."""
-    result: dict[str, Any] = read_json(stage / "result.json")
-    found = (result["best"] or {} if network == "best" else result).get("calibration") or {}
     half = torch.full((len(spec.data["classes"]),), HALF)
-    return half if network == "student" else torch.tensor(found.get("thresholds", half.tolist()))
+    found = {} if network == "student" else _calibration(stage, network)
+    return torch.tensor(found["thresholds"]) if found else half
+
+
+def _calibration(stage: Path, network: str) -> dict[str, Any]:
+    """What the validation part gave for the averaged network, at the last step or the best one; {} without one."""
+    result: dict[str, Any] = read_json(stage / "result.json")
+    return (result["best"] or {} if network == "best" else result).get("calibration") or {}
 
 
 def usable(spec: Spec) -> Spec:

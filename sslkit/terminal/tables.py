@@ -75,9 +75,9 @@ def plan_rows(rows: Sequence[tuple[str, Spec, Seconds | None]]) -> list[dict[str
 def results_table(results: dict[str, Any]) -> list[Table | Text]:
     """The table of stages and the sentences beneath it."""
     rows = results["stages"]
-    opened = _opened(rows)
-    sets = any("map" in network for row in rows for network in row["networks"].values())
-    top5 = not opened and any("top5" in n for row in rows for n in row["networks"].values())
+    opened = _measured(rows, "auroc")
+    sets = _measured(rows, "map")
+    top5 = not opened and _measured(rows, "top5")
     table = Table(title=escape(results["run"]), title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     scores = (
         [*SETS]
@@ -95,9 +95,9 @@ def results_table(results: dict[str, Any]) -> list[Table | Text]:
     return [table, *map(Text, sentences(results))]
 
 
-def _opened(rows: Sequence[dict[str, Any]]) -> bool:
-    """Whether the test has images of no known class."""
-    return any("auroc" in network for row in rows for network in row["networks"].values())
+def _measured(rows: Sequence[dict[str, Any]], score: str) -> bool:
+    """Whether a network has this score: auroc where the test has images of no known class, map with several labels."""
+    return any(score in network for row in rows for network in row["networks"].values())
 
 
 def _cells(row: dict[str, Any], top5: bool, opened: bool, sets: bool) -> Iterator[list[str]]:
@@ -162,19 +162,19 @@ def _legend(rows: list[dict[str, Any]]) -> str:
             "student: the network that is trained; averaged: the exponential moving average (EMA) of its weights, "
             "which predict and export use"
         )
-    if _opened(rows):
+    if _measured(rows, "auroc"):
         told.append(
             "C+1 %: mean recall of the known classes and of the unknown ones, which are to be rejected; AUROC %: "
             "unknown against known by the method's score; unknown %: such images among the kept"
         )
-    elif any("map" in network for row in rows for network in row["networks"].values()):
+    elif _measured(rows, "map"):
         told.append(
             "mAP: mean over classes of the average precision; F1 at probability 0.5, over all (image, class) pairs and "
             "mean of classes; NLL (of a pair): lower is better"
         )
     elif any(row["networks"] for row in rows):
         told.append("F1: macro; NLL (negative log-likelihood), ECE (calibration error, 15 bins): lower is better")
-    if any("map" in network for row in rows for network in row["networks"].values()):
+    if _measured(rows, "map"):
         told.append(
             "kept %: (image, class) pairs above the threshold; correct %: those of them said to be there that are"
         )
