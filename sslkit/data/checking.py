@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import numpy as np
 
 from sslkit.data import Raw, formats
 from sslkit.data.image import PLAIN, Array, BadImageError, read_rgb
+from sslkit.data.kept import kept
 from sslkit.data.seen import SIGHT, Seen, marks, sight
 from sslkit.data.stored import identity, reading
 from sslkit.data.threads import in_threads
 from sslkit.errors import UserError
-from sslkit.store.files import write_text
 from sslkit.version import __version__
 
 MOST = 20  # images that cannot be read are named in one message
@@ -76,16 +75,7 @@ def remembered(cache: Path | None, kind: str, raws: Sequence[Raw], make: Callabl
     Args:
         kind: beginning of the file's name.
     """
-    if cache is None:
-        return json.loads(json.dumps(make()))
-    path = cache / f"{kind}-{_identity(raws)}.json"
-    with contextlib.suppress(OSError, ValueError):  # not there, or damaged
-        return json.loads(path.read_text("utf-8"))
-    text = json.dumps(make())
-    with contextlib.suppress(OSError, UserError):  # no room: found out again the next time
-        cache.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
-    return json.loads(text)
+    return kept(cache / f"{kind}-{_identity(raws)}.json" if cache else None, make, lambda found: found)
 
 
 def over(raw: Raw, some: Sequence[int], ask: Callable[[int], Any], cache: Path | None, kind: str) -> Iterable[Any]:

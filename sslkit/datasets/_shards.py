@@ -5,9 +5,7 @@ A file is gone through once, header by header; what was found is kept in the sto
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import re
 import tarfile
 from collections import Counter
@@ -19,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from sslkit.data.formats import suffixes
-from sslkit.data.kept import kept_folder
+from sslkit.data.kept import kept, kept_folder
 from sslkit.datasets._folders import is_hidden
 from sslkit.errors import UserError, one_line
 from sslkit.store import anywhere, remote
 from sslkit.store.drives import tried_again
-from sslkit.store.files import write_text
 
 AT_ONCE = 8  # tar files that are gone through at a time
 TEXTS = ("cls", "json", "txt")  # what is kept of a sample beside its image
@@ -60,24 +57,16 @@ def shards_of(files: Sequence[Path]) -> list[Shard]:
     gone = [str(file) for file in files if not file.is_file()]
     if gone:
         raise UserError(f"{len(gone)} of {len(files)} tar files are not there: {', '.join(gone[:10])}")
-    kept = kept_folder()  # which threads do not know
+    folder = kept_folder()  # which threads do not know
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [*pool.map(lambda file: _known(file, kept), files)]
+        return [*pool.map(lambda file: _known(file, folder), files)]
 
 
 @tried_again
-def _known(file: Path, kept: Path | None) -> Shard:
+def _known(file: Path, folder: Path | None) -> Shard:
     ways = f"{FORMAT} {anywhere.mark(file)} {suffixes()}".encode(errors="surrogateescape")
-    path = kept / f"shard-{sha256(ways).hexdigest()[:16]}.json" if kept else None
-    if path:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
-            return _loaded(json.loads(path.read_text("utf-8")))
-    found = _read(file)
-    if path and kept:
-        with contextlib.suppress(OSError, UserError):  # no room: gone through again the next time
-            kept.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(asdict(found)))
-    return found
+    path = folder / f"shard-{sha256(ways).hexdigest()[:16]}.json" if folder else None
+    return kept(path, lambda: asdict(_read(file)), _loaded)
 
 
 def _loaded(content: dict[str, Any]) -> Shard:
