@@ -10,16 +10,17 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sslkit.errors import UserError
 from sslkit.store.drives import DriveError
 from sslkit.store.servers import Denied, asked, invalidate
 
+T = TypeVar("T")
 AT_ONCE = 16  # folders that are listed at a time
 SMALLEST, LARGEST = 2**16, 2**22  # bytes that `Window` asks for
 IN_PLACE = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "dbfs")  # object stores have a file when all of it came
@@ -28,8 +29,8 @@ VERSION = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "last_
 REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 
 _lock = threading.Lock()
-_folders: dict[str, dict[str, Entry] | OSError | DriveError] = {}  # URL -> what is in it, or why that is not known
-_files: dict[str, Entry | OSError] = {}  # URL -> what was asked of it alone
+_folders: dict[str, dict[str, Entry] | Exception] = {}  # URL -> what is in it, or why that is not known
+_files: dict[str, Entry | Exception] = {}  # URL -> what was asked of it alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,7 @@ def folder(url: str) -> dict[str, Entry]:
         DriveError: the server fails, or lets nobody in.
     """
     url = url.rstrip("/")
-    if url not in _folders:
-        try:
-            found: dict[str, Entry] | OSError | DriveError = _listed(url)
-        except (OSError, Denied) as error:
-            found = error
-        with _lock:
-            _folders[url] = found
-    known = _folders[url]
-    if isinstance(known, Exception):
-        raise known
-    return known
+    return _once(_folders, url, lambda: _listed(url), OSError, Denied)
 
 
 def entry(url: str) -> Entry:
@@ -109,17 +100,22 @@ def entry(url: str) -> Entry:
 
 
 def _alone(url: str, above: str) -> Entry:
-    if url not in _files:
+    return _once(_files, url, lambda: _entry(asked(url, lambda system, path: system.info(path)), above), OSError)
+
+
+def _once(known: dict[str, T | Exception], url: str, ask: Callable[[], T], *errors: type[Exception]) -> T:
+    """What was asked of a URL before, else is now: an answer, or one of these errors."""
+    if url not in known:
         try:
-            found: Entry | OSError = _entry(asked(url, lambda system, path: system.info(path)), above)
-        except OSError as error:
+            found: T | Exception = ask()
+        except errors as error:
             found = error
         with _lock:
-            _files[url] = found
-    known = _files[url]
-    if isinstance(known, OSError):
-        raise known
-    return known
+            known[url] = found
+    answer = known[url]
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def look_below(url: str) -> None:
