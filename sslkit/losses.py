@@ -39,6 +39,11 @@ def one_hot(label: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
     return hard * (1 - smoothing) + smoothing / classes if smoothing else hard
 
 
+def each_class(label: Tensor, smoothing: float) -> Tensor:
+    """(N, C) float32 targets of images with several labels (N, C): 1 - eps/2 where a class is there, else eps/2."""
+    return label.float() * (1 - smoothing) + smoothing / 2
+
+
 def as_target(y: Tensor, classes: int) -> Tensor:
     """(B, C) targets of `Stream.y`: as they are, or one-hot of labels (B,) int64."""
     return one_hot(y, classes) if y.ndim == 1 else y

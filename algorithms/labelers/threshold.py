@@ -9,7 +9,7 @@ import torch
 
 from sslkit.contracts import Batch, PseudoLabeler, PseudoLabels, Setup
 from sslkit.errors import UserError
-from sslkit.losses import one_hot
+from sslkit.losses import each_class, one_hot
 from sslkit.network import Output
 from sslkit.randomness import Step
 from sslkit.registry import register
@@ -35,7 +35,7 @@ class Threshold(PseudoLabeler):
     def label(self, weak: Output, labeled: Output, batch: Batch, step: Step) -> PseudoLabels:
         if weak.multilabel:
             sure = torch.maximum(weak.p, 1 - weak.p)  # (N, C)
-            target = (weak.p >= 0.5) * (1 - self.smoothing) + self.smoothing / 2  # (N, C)
+            target = each_class(weak.p >= 0.5, self.smoothing)  # (N, C)
             return PseudoLabels(target, (sure >= self.tau).float(), sure.mean(1))  # weight (N, C)
         confidence, y = weak.p.max(1)  # (N,), (N,) int64
         target = one_hot(y, weak.logits.shape[1], self.smoothing)  # (N, C)

@@ -15,7 +15,7 @@ from sslkit.augment.render import view
 from sslkit.blend import BetaRatio, blend
 from sslkit.contracts import Batch, Stream
 from sslkit.data.on_demand import Crop, OnDemand, Pixels, Reading
-from sslkit.losses import one_hot
+from sslkit.losses import each_class, one_hot
 from sslkit.randomness import Draw, Step, key, permutation
 from sslkit.training.even import Even
 
@@ -51,10 +51,10 @@ class Targets:
         mixes = self.mixup > 0 or self.cutmix > 0
         if stream.label is None or not (mixes or self.smoothing or self.weights is not None):
             return stream
-        if stream.label.ndim == 1:
+        if stream.label.ndim == 2:  # each class is one of two
+            target = each_class(stream.label, self.smoothing)
+        else:
             target = one_hot(stream.label, self.classes, self.smoothing)
-        else:  # each class is one of two
-            target = stream.label * (1 - self.smoothing) + self.smoothing / 2
         views = dict(stream.views)
         if self.weights is not None:
             target *= self.weights[stream.label, None]
